@@ -1,0 +1,101 @@
+"""Argument checks; the only place that words an error.
+
+Every message has four parts: the argument in backticks, the rule with its legal choices, `got name=value`, and what to
+do next. Example: "`output_stride` must be one of (8, 16, 32), got output_stride=4. Use 8 for the densest features."
+"""
+
+import difflib
+import numbers
+import os
+
+
+def sentence(name, rule, value, advice):
+    """Return the one error sentence: name, rule, the value received, and what to do next."""
+    shown = repr(value)
+    if len(shown) > 200:
+        shown = shown[:197] + "..."
+    return f"`{name}` {rule}, got {name}={shown}. {advice}"
+
+
+def one_of(name, value, choices, advice=None, context=""):
+    """Return `value` if it is among `choices`; otherwise raise, suggesting the nearest name.
+
+    Args:
+        name: str, the argument's name.
+        value: what the caller passed.
+        choices: sequence of the legal values.
+        advice: str or None, replaces the suggestion of the nearest choice.
+        context: str, added to the rule, e.g. " for encoder 'vgg16'".
+    Returns:
+        `value`, unchanged.
+    Raises:
+        ValueError: if `value` is not among `choices`.
+    """
+    choices = tuple(choices)
+    if any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices):
+        return value
+    if advice is None:
+        near = difflib.get_close_matches(str(value), [str(choice) for choice in choices], n=1, cutoff=0.4)
+        advice = f"Did you mean {near[0]!r}?" if near else f"Choose one of {_listed(choices)}."
+    raise ValueError(sentence(name, f"must be one of {_listed(choices)}{context}", value, advice))
+
+
+def _listed(choices):
+    return "(" + ", ".join(repr(choice) for choice in choices) + ("," if len(choices) == 1 else "") + ")"
+
+
+def positive_integer(name, value, advice="Pass a whole number of at least 1.", minimum=1):
+    """Return `value` as int if it is a whole number of at least `minimum`; otherwise raise."""
+    rule = "must be a positive integer" if minimum == 1 else f"must be an integer of at least {minimum}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(sentence(name, rule, value, advice))
+    if value < minimum:
+        raise ValueError(sentence(name, rule, value, advice))
+    return int(value)
+
+
+def number_between(name, value, low, high, advice=None):
+    """Return `value` as float if `low <= value <= high`; otherwise raise."""
+    rule = f"must be a number between {low} and {high}"
+    advice = advice or f"Pass a value from {low} to {high}."
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(sentence(name, rule, value, advice))
+    if not low <= value <= high:
+        raise ValueError(sentence(name, rule, value, advice))
+    return float(value)
+
+
+def image_size(value, name="image_size", allow_none=False):
+    """Return `value` as a `(height, width)` tuple in pixels.
+
+    Args:
+        value: sequence of two positive integers; with `allow_none`, either may be None (any size).
+        name: str, the argument's name.
+        allow_none: bool, whether None stands for "unknown until run time".
+    Raises:
+        ValueError: if `value` is not two positive integers.
+    """
+    legal = isinstance(value, (tuple, list)) and len(value) == 2 and all(
+        (allow_none and side is None)
+        or (isinstance(side, numbers.Integral) and not isinstance(side, bool) and side > 0)
+        for side in value
+    )
+    if not legal:
+        rule = "must be two positive integers (height, width)" + (", or None for any size" if allow_none else "")
+        raise ValueError(sentence(name, rule, value, f"Write for example {name}=(384, 512)."))
+    return tuple(None if side is None else int(side) for side in value)
+
+
+def existing_file(name, path, advice="Check the spelling of the path."):
+    """Return `path` as str if a file stands there; otherwise raise FileNotFoundError."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(sentence(name, "must be the path of a file", str(path), advice))
+    return os.fspath(path)
+
+
+def existing_folder(name, path, advice="Check the spelling of the path."):
+    """Return `path` as str if a folder stands there; otherwise raise FileNotFoundError."""
+    if path is None or not os.path.isdir(path):
+        shown = path if path is None else str(path)
+        raise FileNotFoundError(sentence(name, "must be the path of a folder", shown, advice))
+    return os.fspath(path)

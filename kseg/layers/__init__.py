@@ -1,0 +1,19 @@
+"""Keras layers: everything with weights or a `get_config` that a model of kseg is made of."""
+
+from kseg._lazy import attach
+
+_PUBLIC = {
+    "AdaptiveAveragePooling2D": "kseg.layers.adaptive_pooling",
+    "AtrousConv2D": "kseg.layers.atrous",
+    "AtrousDepthwiseConv2D": "kseg.layers.atrous",
+    "AtrousPooling2D": "kseg.layers.atrous",
+    "BatchNormalization": "kseg.layers.batch_normalization",
+    "ChainedResidualPooling": "kseg.layers.chained_residual_pooling",
+    "ConvCRF": "kseg.layers.conv_crf",
+    "MaxPoolingWithArgmax2D": "kseg.layers.argmax_pooling",
+    "MaxUnpooling2D": "kseg.layers.argmax_pooling",
+    "NormalizePixels": "kseg.layers.normalize_pixels",
+    "ResizeTo": "kseg.layers.resize_to",
+}
+__all__ = sorted(_PUBLIC)
+__getattr__, __dir__ = attach(__name__, _PUBLIC)
