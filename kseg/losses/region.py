@@ -1,0 +1,161 @@
+"""Losses on regions: one minus an overlap of the predicted and the true region of each class."""
+
+import keras
+from keras import ops
+
+from kseg import checks
+from kseg.labels import IGNORE_CLASS
+from kseg.losses.segmentation_loss import SegmentationLoss
+
+
+def class_probabilities(logits, valid):
+    """Return softmax probabilities, float32 `[B, H, W, classes]`; uniform, without gradient, where not `valid`."""
+    return ops.softmax(ops.where(ops.expand_dims(valid, -1), logits, 0.0), axis=-1)
+
+
+def region_weights(valid, weights):
+    """Return the pixels' weights, float32 `[B, H, W]`, 0 where not `valid`."""
+    counted = ops.cast(valid, "float32")
+    return counted if weights is None else counted * weights
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class Tversky(SegmentationLoss):
+    """`(1 - TP / (TP + alpha * FP + beta * FN))^gamma` of the softmax, the mean over the classes present.
+
+    TP, FP and FN are sums of probabilities over all pixels of the batch that are not ignored (of each image with
+    `per_image`). A class without a labelled pixel there is left out of the mean: its false positives already count as
+    false negatives of the true classes. Weights multiply the pixels' shares in TP, FP and FN.
+    Reference: Salehi et al., Tversky loss function for image segmentation using 3D fully convolutional deep networks,
+    MLMI 2017, arXiv:1706.05721, §2 (alpha, beta: Table 1); `gamma`: Abraham and Khan, arXiv:1810.07842, there 1/gamma.
+
+    Args:
+        alpha: float of at least 0, what a false positive costs. Default 0.3.
+        beta: float above 0, what a false negative costs. Default 0.7.
+        gamma: float above 0, exponent; above 1 turns to the classes done worst. Default 1.
+        smooth: float of at least 0, added above and below the fraction line. Default 0.
+        per_image: bool, whether images are measured one by one. Default False.
+        ignore_class: int. Default 255.
+        name: str.
+    Raises:
+        ValueError: if a number is outside its range.
+    """
+
+    def __init__(self, alpha=0.3, beta=0.7, gamma=1.0, smooth=0.0, per_image=False, ignore_class=IGNORE_CLASS,
+                 name="tversky"):
+        super().__init__(ignore_class, name)
+        self.alpha = checks.number_between("alpha", alpha, 0, 100)
+        self.beta = checks.number_between("beta", beta, 1e-6, 100)
+        self.gamma = checks.number_between("gamma", gamma, 1e-3, 100)
+        self.smooth = checks.number_between("smooth", smooth, 0, 1e9)
+        self.per_image = bool(per_image)
+
+    def measure(self, labels, logits, valid, weights):
+        weights = region_weights(valid, weights)
+        probabilities = class_probabilities(logits, valid)
+        truth = ops.one_hot(labels, logits.shape[-1], dtype="float32") * ops.expand_dims(weights, -1)
+        hit = ops.sum(probabilities * truth, axis=(1, 2))  # [B, classes]
+        predicted = ops.sum(probabilities * ops.expand_dims(weights, -1), axis=(1, 2))
+        labelled = ops.sum(truth, axis=(1, 2))
+        if not self.per_image:
+            hit, predicted, labelled = (ops.sum(part, axis=0) for part in (hit, predicted, labelled))  # [classes]
+        below = hit + self.alpha * (predicted - hit) + self.beta * (labelled - hit) + self.smooth
+        present = labelled > 0
+        below = ops.where(present, below, 1.0)
+        distance = 1 - (hit + self.smooth) / below
+        if self.gamma != 1:
+            distance = ops.power(ops.maximum(distance, 1e-7), self.gamma)
+        distance = ops.where(present, distance, 0.0)
+        return ops.sum(distance) / ops.maximum(ops.sum(ops.cast(present, "float32")), 1.0)
+
+    def get_config(self):
+        return {**super().get_config(), "alpha": self.alpha, "beta": self.beta, "gamma": self.gamma,
+                "smooth": self.smooth, "per_image": self.per_image}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class Dice(Tversky):
+    """One minus the soft Dice coefficient `2 TP / (2 TP + FP + FN)`, the mean over the classes present.
+
+    Reference: Milletari et al., V-Net, 3DV 2016, arXiv:1606.04797, §3 (here without the squares in the denominator).
+
+    Args:
+        smooth: float of at least 0, added above and below the fraction line of TP / (TP + FP/2 + FN/2). Default 0.
+        per_image: bool, whether images are measured one by one. Default False.
+        ignore_class: int. Default 255.
+        name: str.
+    """
+
+    def __init__(self, smooth=0.0, per_image=False, ignore_class=IGNORE_CLASS, name="dice"):
+        super().__init__(0.5, 0.5, 1.0, smooth, per_image, ignore_class, name)
+
+    def get_config(self):
+        return _without_exponents(super().get_config())
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class Jaccard(Tversky):
+    """One minus the soft intersection over union `TP / (TP + FP + FN)`, the mean over the classes present.
+
+    Reference: Rahman and Wang, Optimizing Intersection-Over-Union in Deep Neural Networks, ISVC 2016, eq. 3.
+
+    Args:
+        smooth: float of at least 0, added above and below the fraction line. Default 0.
+        per_image: bool, whether images are measured one by one. Default False.
+        ignore_class: int. Default 255.
+        name: str.
+    """
+
+    def __init__(self, smooth=0.0, per_image=False, ignore_class=IGNORE_CLASS, name="jaccard"):
+        super().__init__(1.0, 1.0, 1.0, smooth, per_image, ignore_class, name)
+
+    def get_config(self):
+        return _without_exponents(super().get_config())
+
+
+def _without_exponents(config):
+    return {key: value for key, value in config.items() if key not in ("alpha", "beta", "gamma")}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class LovaszSoftmax(SegmentationLoss):
+    """The Lovász extension of the Jaccard index on softmax errors, the mean over the classes present.
+
+    The slope of the extension is written out instead of being a difference of neighbours: adding a labelled pixel of
+    weight w to the misses raises the Jaccard loss by w / union, adding another by intersection * w / (union * (union
+    before)). Weights make the Jaccard index one of weighted pixels; ignored pixels weigh 0.
+    Reference: Berman et al., The Lovász-Softmax loss, CVPR 2018, arXiv:1705.08790, §3 and Algorithm 1.
+
+    Args:
+        per_image: bool, whether images are measured one by one. Default False (all pixels of the batch together).
+        ignore_class: int. Default 255.
+        name: str.
+    """
+
+    def __init__(self, per_image=False, ignore_class=IGNORE_CLASS, name="lovasz_softmax"):
+        super().__init__(ignore_class, name)
+        self.per_image = bool(per_image)
+
+    def measure(self, labels, logits, valid, weights):
+        classes = logits.shape[-1]
+        groups = ops.shape(labels)[0] if self.per_image else 1
+        weights = ops.reshape(region_weights(valid, weights), (groups, 1, -1))  # [groups, 1, pixels]
+        truth = ops.one_hot(ops.reshape(labels, (groups, -1)), classes, axis=1, dtype="float32")
+        probabilities = ops.reshape(class_probabilities(logits, valid), (groups, -1, classes))
+        errors = ops.abs(truth - ops.transpose(probabilities, (0, 2, 1)))  # [groups, classes, pixels]
+        order = ops.argsort(-ops.stop_gradient(errors), axis=-1)
+        weights = ops.broadcast_to(weights, ops.shape(errors))
+        truth, weights, errors = (ops.take_along_axis(part, order, axis=-1) for part in (truth, weights, errors))
+        labelled = ops.sum(weights * truth, axis=-1, keepdims=True)
+        missed = weights * truth
+        intruding = weights * (1 - truth)
+        intersection = labelled - ops.cumsum(missed, axis=-1)
+        union = ops.maximum(labelled + ops.cumsum(intruding, axis=-1), 1e-12)
+        before = ops.maximum(union - intruding, 1e-12)
+        slope = missed / union + intersection * intruding / (union * before)
+        loss = ops.sum(errors * ops.stop_gradient(slope), axis=-1)  # [groups, classes]
+        present = ops.cast(labelled[..., 0] > 0, "float32")
+        return ops.sum(loss * present) / ops.maximum(ops.sum(present), 1.0)
+
+    def get_config(self):
+        return {**super().get_config(), "per_image": self.per_image}

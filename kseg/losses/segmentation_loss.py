@@ -1,0 +1,180 @@
+"""What every loss of this package shares: integer labels, ignored pixels, weights, float32, sums of losses."""
+
+import numbers
+
+import keras
+from keras import ops
+
+from kseg import checks
+from kseg.labels import IGNORE_CLASS
+
+
+class SegmentationLoss(keras.losses.Loss):
+    """A loss between integer labels and logits that does not see pixels labelled `ignore_class`.
+
+    Called as `loss(labels, logits, sample_weight=None)`: labels are integers `[B, H, W]` (or `[B, H, W, 1]`), logits
+    `[B, H, W, classes]` of any float dtype, weights `[B]`, `[B, H, W]` or `[B, H, W, 1]`. The result is one float32
+    number, computed in float32 under every dtype policy. A batch in which every pixel is ignored costs 0, with zero
+    gradients. Ignored pixels get a gradient of exactly 0, whatever their logits are, NaN included.
+
+    An id outside `[0, classes)` other than `ignore_class` raises (`ValueError` eagerly, `InvalidArgumentError` in a
+    TensorFlow graph; XLA and other backends cannot raise on values, there such a pixel makes the loss NaN).
+
+    Args:
+        ignore_class: int, the id that is not counted. Default 255.
+        name: str or None.
+    """
+
+    def __init__(self, ignore_class=IGNORE_CLASS, name=None):
+        super().__init__(name=name, dtype="float32")
+        self.ignore_class = ignore_class
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        with keras.name_scope(self.name):
+            return _shared_by_replicas(self._measured(y_true, y_pred, sample_weight))
+
+    def call(self, y_true, y_pred):
+        """Return the unweighted loss of a batch, float32 `[]`."""
+        return self._measured(y_true, y_pred, None)
+
+    def measure(self, labels, logits, valid, weights):
+        """Return the loss, float32 `[]`; subclasses compute it here.
+
+        Args:
+            labels: int32 `[B, H, W]` in `[0, classes)`; ignored pixels hold 0.
+            logits: float32 `[B, H, W, classes]`.
+            valid: bool `[B, H, W]`, False where ignored.
+            weights: float32, broadcasts against `[B, H, W]`, or None for 1 at every pixel.
+        """
+        raise NotImplementedError
+
+    def _measured(self, y_true, y_pred, sample_weight):
+        logits = ops.cast(ops.convert_to_tensor(y_pred), "float32")
+        labels = _label_map(y_true, logits)
+        valid = ops.not_equal(labels, self.ignore_class)
+        labels = ops.where(valid, labels, 0)
+        labels, poison = _refuse_unknown_ids(labels, logits.shape[-1], self.ignore_class)
+        loss = self.measure(labels, logits, valid, _pixel_weights(sample_weight))
+        return loss if poison is None else loss + poison
+
+    def get_config(self):
+        return {"ignore_class": self.ignore_class, "name": self.name}
+
+    def __add__(self, other):
+        return WeightedSum(_terms(self) + _terms(other))
+
+    def __radd__(self, other):
+        return self if other == 0 else NotImplemented  # so that the built-in sum() works
+
+    def __mul__(self, weight):
+        if not isinstance(weight, numbers.Real):
+            return NotImplemented
+        return WeightedSum([(loss, own * weight) for loss, own in _terms(self)])
+
+    __rmul__ = __mul__
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class WeightedSum(SegmentationLoss):
+    """The sum of losses, each times its weight; `Dice() + 0.5 * CrossEntropy()` makes one too.
+
+    Args:
+        terms: sequence of `(loss, weight)`; any `keras.losses.Loss` on the same labels and logits may stand in it.
+        name: str or None.
+    Raises:
+        TypeError: if a term is not a pair of a loss and a number.
+    """
+
+    def __init__(self, terms, name="weighted_sum"):
+        super().__init__(name=name)
+        self.terms = tuple((_deserialized(loss), float(weight)) for loss, weight in map(_pair, terms))
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return sum(weight * loss(y_true, y_pred, sample_weight=sample_weight) for loss, weight in self.terms)
+
+    def call(self, y_true, y_pred):
+        return self(y_true, y_pred)
+
+    def get_config(self):
+        terms = [[keras.saving.serialize_keras_object(loss), weight] for loss, weight in self.terms]
+        return {"terms": terms, "name": self.name}
+
+
+def _pair(term):
+    legal = isinstance(term, (tuple, list)) and len(term) == 2 and isinstance(term[1], numbers.Real)
+    if not legal or not isinstance(term[0], (keras.losses.Loss, dict)):
+        raise TypeError(checks.sentence(
+            "terms", "must be pairs of a keras.losses.Loss and a number", term,
+            "Write for example WeightedSum([(Dice(), 1.0), (CrossEntropy(), 0.5)])."))
+    return term
+
+
+def _deserialized(loss):
+    return keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
+
+
+def _terms(loss):
+    return list(loss.terms) if isinstance(loss, WeightedSum) else [(loss, 1.0)]
+
+
+def _label_map(y_true, logits):
+    """Return the labels as int32 `[B, H, W]`, refusing shapes that cannot belong to the logits."""
+    labels = ops.cast(ops.convert_to_tensor(y_true), "int32")
+    if len(labels.shape) == 4 and labels.shape[-1] == 1:
+        labels = ops.squeeze(labels, -1)  # [B, H, W]
+    wanted = tuple(logits.shape)
+    fits = len(wanted) == 4 and len(labels.shape) == 3 and all(
+        one is None or other is None or one == other for one, other in zip(labels.shape, wanted))
+    if not fits:
+        raise ValueError(checks.sentence(
+            "labels", f"must be integer ids [B, H, W] for logits of shape {wanted}", tuple(labels.shape),
+            "Pass class ids, not one-hot maps, at the size of the logits."))
+    return labels
+
+
+def _pixel_weights(sample_weight):
+    """Return weights that broadcast against `[B, H, W]`, float32, or None."""
+    if sample_weight is None:
+        return None
+    weights = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
+    rank = len(weights.shape)
+    if rank == 1 or (rank == 2 and weights.shape[-1] == 1):
+        return ops.reshape(weights, (-1, 1, 1))  # [B, 1, 1]
+    if rank == 4 and weights.shape[-1] == 1:
+        return ops.squeeze(weights, -1)  # [B, H, W]
+    if rank in (0, 3):
+        return weights
+    raise ValueError(checks.sentence(
+        "sample_weight", "must have shape [B], [B, H, W] or [B, H, W, 1]", tuple(weights.shape),
+        "Give one weight an image or one a pixel."))
+
+
+def _refuse_unknown_ids(labels, classes, ignore_class):
+    """Return `(labels, poison)`: raise where the backend can, else poison is 0 or, with an unknown id, NaN."""
+    lowest, highest = ops.min(labels), ops.max(labels)
+    rule = f"must hold ids between 0 and {classes - 1}, or {ignore_class} for pixels to ignore"
+    advice = "Map the ids of the dataset to the classes of the model, or raise `classes`."
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        legal = (lowest >= 0) & (highest < classes)
+        if not tf.executing_eagerly():
+            text = checks.sentence("labels", rule, "the lowest and highest id below", advice)
+            with tf.control_dependencies([tf.debugging.Assert(legal, [text, lowest, highest])]):
+                return tf.identity(labels), None
+        if not legal:
+            found = (int(lowest), int(highest))
+            raise ValueError(checks.sentence("labels", rule, found, advice + " Shown are the lowest and highest."))
+        return labels, None
+    legal = ops.logical_and(lowest >= 0, highest < classes)
+    return ops.clip(labels, 0, classes - 1), ops.where(legal, 0.0, float("nan"))
+
+
+def _shared_by_replicas(loss):
+    """Divide by the replicas of tf.distribute: Keras adds up their gradients."""
+    if keras.backend.backend() != "tensorflow":
+        return loss
+    import tensorflow as tf
+
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return loss / replicas if replicas > 1 else loss
