@@ -1,0 +1,15 @@
+"""Data: named datasets to batches of (pixels, labels), their checks, class weights and records."""
+
+from kseg._lazy import attach
+
+_PUBLIC = {
+    "Recipe": "kseg.data.augment",
+    "augment": None,
+    "decode": None,
+    "label_set": "kseg.data.sources",
+    "load": "kseg.data.pipeline",
+    "shapes": None,
+    "source": "kseg.data.sources",
+}
+__all__ = sorted(_PUBLIC)
+__getattr__, __dir__ = attach(__name__, _PUBLIC)

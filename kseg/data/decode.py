@@ -1,0 +1,166 @@
+"""Image and label files to NumPy arrays, by Pillow; every failure names the file and its likely cause.
+
+TensorFlow's decoders are not used for files: they read palette masks as colours, 16-bit masks as their high byte and
+2-bit masks stretched to 0..255, all silently, and their errors do not name the file. Pillow decodes JPEG at the same
+speed (both use libjpeg-turbo) and leaves the interpreter free meanwhile.
+"""
+
+import functools
+import io
+import struct
+
+import numpy as np
+from PIL import Image
+
+from kseg import checks
+from kseg.data import label_ids
+
+_DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error,
+                     Image.DecompressionBombError)
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def read_bytes(path):
+    """Return the content of the file at `path`; paths with a scheme (`gs://…`) go through TensorFlow's filesystems."""
+    if "://" in path:
+        import tensorflow as tf
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return file.read()
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def read_pixels(image, channels=3):
+    """Return an image file as uint8 `[H, W, channels]`, RGB for 3 channels, grey for 1.
+
+    An alpha channel is dropped, 16-bit grey is scaled to 8 bits, EXIF orientation is not applied (labels do not carry
+    it). The format is read from the content, so a wrong extension does no harm.
+
+    Args:
+        image: str, the path of a file in a format that Pillow reads, or bytes, its content.
+        channels: int, 1 or 3.
+    Raises:
+        ValueError: if the file is empty, truncated, no image, or implausibly large.
+        FileNotFoundError: if there is no such file.
+    """
+    data, shown = (image, "<bytes>") if isinstance(image, bytes) else (_file_content("image", image), image)
+    picture = _decoded("image", shown, data)
+    try:
+        if picture.mode.startswith("I;16") or picture.mode == "I":
+            deep = np.asarray(picture).astype(np.int64)
+            grey = np.clip(deep // 257 if deep.max(initial=0) > 255 else deep, 0, 255).astype(np.uint8)
+            return np.repeat(grey[..., None], channels, axis=-1)
+        wanted = "RGB" if channels == 3 else "L"
+        array = np.asarray(picture if picture.mode == wanted else picture.convert(wanted))
+    except _DECODER_FAILURES as failure:
+        raise ValueError(_unreadable("image", shown, failure)) from failure
+    return array if channels == 3 else array[..., None]  # [H, W, channels]
+
+
+def read_labels(path, table, classes, palette=None):
+    """Return a label file as class ids, uint8 `[H, W]`, 255 where ignored.
+
+    Args:
+        path: str, a lossless file: indexed (its indices are the stored values), grey of 1 to 16 bits, or RGB.
+        table: int16 `[256]`, stored value → class id (`kseg.data.label_ids`).
+        classes: int, number of classes.
+        palette: bytes or None, uint8 `[classes, 3]` colours, by which RGB files are read.
+    Raises:
+        ValueError: if the file is unreadable or lossy, has transparent pixels, or holds a value that is no class.
+        FileNotFoundError: if there is no such file.
+    """
+    stored = read_stored_values(path, palette)
+    return label_ids.to_class_ids(stored, table, path, classes)
+
+
+def read_stored_values(path, palette=None):
+    """Return the values a label file stores, unsigned integers `[H, W]`, before any table. Arguments as above."""
+    data = _file_content("labels", path)
+    picture = _decoded("labels", path, data)
+    if picture.format in ("JPEG", "MPO"):
+        raise ValueError(checks.sentence(
+            "labels", "must be stored without loss; JPEG blurs class ids", path,
+            "Write masks again from their source as PNG."))
+    try:
+        return _values(picture, data, path, palette)
+    except OSError as failure:
+        raise ValueError(_unreadable("labels", path, failure)) from failure
+
+
+def _values(picture, data, path, palette):
+    if picture.mode in ("LA", "RGBA"):
+        array = np.asarray(picture)
+        if array[..., -1].min(initial=255) < 255:
+            raise ValueError(checks.sentence(
+                "labels", "must have no transparent pixels", path,
+                "Save the mask without its alpha channel: ids under transparency are ambiguous."))
+        return array[..., 0] if picture.mode == "LA" else _colours_to_ids(array[..., :3], path, palette)
+    if picture.mode == "RGB":
+        return _colours_to_ids(np.asarray(picture), path, palette)
+    if picture.mode in ("1", "L", "P"):
+        array = np.asarray(picture).astype(np.uint8)
+        depth, colour_type = (data[24], data[25]) if data.startswith(_PNG_SIGNATURE) else (8, 0)
+        if colour_type == 0 and depth in (2, 4):  # Pillow stretches grey of 2 and 4 bits to 0..255
+            array = array // (255 // (2 ** depth - 1))
+        return array
+    if picture.mode.startswith("I"):
+        return np.asarray(picture).astype(np.int64)
+    raise ValueError(checks.sentence(
+        "labels", f"must be an indexed, grey or RGB image; {path!r} is not", picture.mode,
+        "Save class ids as an 8-bit PNG."))
+
+
+@functools.lru_cache(maxsize=4)
+def _colour_table(palette):
+    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3).astype(np.int64)  # [classes, 3]
+    table = np.full(1 << 24, 254, np.uint8)
+    table[0xE0E0C0] = 255  # VOC's border colour
+    for index in range(len(colours) - 1, -1, -1):  # of equal colours the first class wins
+        table[(colours[index, 0] << 16) | (colours[index, 1] << 8) | colours[index, 2]] = index
+    return table
+
+
+def _colours_to_ids(array, path, palette):
+    if palette is None:
+        if (array == array[..., :1]).all():  # grey stored three times
+            return array[..., 0]
+        raise ValueError(checks.sentence(
+            "labels", "must store class ids, or colours together with a palette; this file stores RGB colours", path,
+            "Pass `classes` as a LabelSet with the palette, or list `name r g b` in the folder's classes.txt."))
+    packed = array.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    ids = _colour_table(palette)[packed]
+    if (ids == 254).any():
+        unknown = np.unique(array[ids == 254].reshape(-1, 3), axis=0)[:4].tolist()
+        raise ValueError(checks.sentence(
+            "labels", f"must use the palette's colours only; {path!r} has others", unknown,
+            "Correct the palette (name r g b lines of classes.txt), or save the mask without antialiasing."))
+    return ids
+
+
+def _file_content(name, path):
+    try:
+        data = read_bytes(path)
+    except FileNotFoundError as failure:
+        raise FileNotFoundError(checks.sentence(name, "must be the path of a file", path,
+                                                "Check the spelling of the path.")) from failure
+    except OSError as failure:  # a symbolic link that loops, a folder, no permission, a failing disk
+        raise ValueError(_unreadable(name, path, failure)) from failure
+    if not data:
+        raise ValueError(checks.sentence(name, "must be an image file; this one has no bytes", path,
+                                         "Copy it again or remove the pair."))
+    return data
+
+
+def _decoded(name, path, data):
+    try:
+        picture = Image.open(io.BytesIO(data))
+        picture.load()
+    except _DECODER_FAILURES as failure:
+        raise ValueError(_unreadable(name, path, failure)) from failure
+    return picture
+
+
+def _unreadable(name, path, failure):
+    said = str(failure).split("<_io")[0].strip().rstrip(".") or type(failure).__name__
+    return checks.sentence(name, "must be a complete image file", path,
+                           f"The decoder says: {said}. Copy it again or remove the pair.")

@@ -1,0 +1,97 @@
+"""From the values stored in label files to class ids: tables, and the likely cause when a value is no class.
+
+A table is int16 `[256]`: the class id of every stored value, 255 for ignore, -1 for a value that must not occur.
+"""
+
+import numpy as np
+
+from kseg import checks
+from kseg.labels import IGNORE_CLASS
+
+ILLEGAL = -1
+
+
+def identity_table(classes):
+    """Return the table of a set whose files store class ids: `0 … classes-1` and 255, all else illegal."""
+    table = np.full(256, ILLEGAL, np.int16)
+    table[:classes] = np.arange(classes)
+    table[IGNORE_CLASS] = IGNORE_CLASS
+    return table
+
+
+def mapped_table(label_map, classes):
+    """Return the table of `label_map`, a dict from stored value to class id or 255; values not named are illegal.
+
+    Raises:
+        ValueError: if a stored value is outside 0..255, or an id is neither a class nor 255.
+    """
+    table = np.full(256, ILLEGAL, np.int16)
+    table[IGNORE_CLASS] = IGNORE_CLASS
+    for stored, class_id in label_map.items():
+        if not 0 <= int(stored) <= 255 or not (0 <= int(class_id) < classes or int(class_id) == IGNORE_CLASS):
+            raise ValueError(checks.sentence(
+                "label_map", f"must map values 0..255 to class ids 0..{classes - 1} or {IGNORE_CLASS}",
+                {stored: class_id}, "Raise `classes` or correct the pair."))
+        table[int(stored)] = int(class_id)
+    return table
+
+
+def likely_cause(values, classes):
+    """Return a sentence on why stored `values` (distinct integers of one or more masks) do not fit `classes`.
+
+    Args:
+        values: iterable of int, the distinct stored values, legal ones included.
+        classes: int, number of classes.
+    """
+    values = sorted(int(value) for value in values)
+    foreground = [value for value in values if value not in (0, IGNORE_CLASS)]
+    if values and not foreground and IGNORE_CLASS in values:
+        return ("These look like 0/255 masks, and 255 means ignore: pass label_map={0: 0, 255: 1} to read 255 as "
+                "class 1.")
+    if values and values[-1] > 255:
+        return "These look like 16-bit instance or scaled ids: store class ids below 255 in 8 bits."
+    if foreground and foreground[-1] == classes and 0 not in values:
+        return (f"The ids seem to start at 1 (off by one): pass label_map={{1: 0, …, {classes}: {classes - 1}}}, or "
+                "subtract 1.")
+    if foreground and foreground[-1] == classes:
+        return (f"Id {classes} is one more than the last class: raise `classes` to {classes + 1}, or map it to 255 "
+                "with `label_map` if it means void.")
+    if len(foreground) > classes and foreground[-1] > 127:
+        return ("So many values look like a photograph or an interpolated mask: resize masks by nearest neighbour "
+                "only, and check that images and labels are not swapped.")
+    if foreground and all(value % foreground[0] == 0 for value in foreground) and foreground[0] > 1:
+        return (f"The ids look stretched for viewing (multiples of {foreground[0]}): pass "
+                f"label_map={{0: 0, {foreground[0]}: 1, …}}.")
+    return "Correct `classes`, or map the values with `label_map`."
+
+
+def to_class_ids(stored, table, path, classes):
+    """Return `stored` (integers `[H, W]`) as class ids, uint8 `[H, W]`, 255 where ignored.
+
+    Args:
+        stored: the values of one label file.
+        table: int16 `[256]` as made above.
+        path: str, named in the error.
+        classes: int, for the error's likely cause.
+    Raises:
+        ValueError: if a stored value is neither a class nor mapped.
+    """
+    if stored.dtype != np.uint8:
+        if stored.size and (stored.min() < 0 or stored.max() > 255):
+            raise ValueError(_illegal(path, np.unique(stored), np.unique(stored[(stored < 0) | (stored > 255)]),
+                                      classes))
+        stored = stored.astype(np.uint8)
+    counts = np.bincount(stored.ravel(), minlength=256)
+    bad = np.flatnonzero((counts > 0) & (table == ILLEGAL))
+    if bad.size:
+        raise ValueError(_illegal(path, np.flatnonzero(counts), bad, classes, counts))
+    return table.astype(np.uint8)[stored]
+
+
+def _illegal(path, values, bad, classes, counts=None):
+    shown = {int(value): int(counts[value]) for value in bad[:6]} if counts is not None else [
+        int(value) for value in bad[:6]]
+    what = "pixels by id" if counts is not None else "ids"
+    return checks.sentence(
+        "labels", f"must hold class ids 0..{classes - 1} or {IGNORE_CLASS} (ignore); {path!r} has other {what}",
+        shown, likely_cause(values, classes))

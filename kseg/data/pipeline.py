@@ -1,0 +1,171 @@
+"""From a dataset's name to batches: owns the order of the tf.data steps.
+
+epoch → order of the examples → shard → read (decoded cache) → resize or augment → batch → mix → prefetch.
+
+Example `index` of epoch `epoch` is augmented with a seed made of (seed, epoch, index), and the order is a stateless
+shuffle of (seed, epoch): an epoch is a pure function of these numbers, whatever ran before and on how many threads.
+"""
+
+import itertools
+import secrets
+
+import numpy as np
+import tensorflow as tf
+
+from kseg import checks
+from kseg.data import augment as augmentation
+from kseg.data import sources
+from kseg.data.geometry import resize
+from kseg.data.reader import Reader
+
+
+def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, augment=False, seed=None, shuffle=None,
+         cache=None, drop_remainder=None, on_error="raise", classes=None, channels=3, label_map=None,
+         image_pattern=None, label_pattern=None, epoch=None, shard=None, patches=1, border_weights=None):
+    """Return a dataset of batches (pixels, labels); one pass is one epoch, it never repeats, and `len` is known.
+
+    Args:
+        name: "shapes", "folder", "camvid", "voc2012", "cityscapes", "ade20k", "tfds:NAME", or a source.
+        split: "train", "validation" (a folder `val` counts) or "test".
+        data_dir: str or None, where the files are; "shapes" needs none.
+        image_size: (height, width) in pixels of what comes out, or None for each image's own size, which a batch of
+            more than one needs to be equal. Pixels are resized antialiased bilinear, labels to the nearest.
+        batch_size: int, or None for single examples without a batch axis.
+        augment: False, True ("default"), "deeplab", "pspnet", "unet", a `Recipe`, a dict of its fields, or a function
+            `(pixels, labels, seed) -> (pixels, labels)`.
+        seed: int or None (another one each run), of order and augmentation.
+        shuffle: bool or None (True for "train").
+        cache: None (decoded images in memory if they take less than 1 GiB), False, "memory", or a folder's path.
+        drop_remainder: bool or None: an incomplete last batch is dropped if examples are shuffled.
+        on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown).
+        classes, channels, label_map, image_pattern, label_pattern: as `kseg.data.source`.
+        epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a
+            function () → int: asked at the start of each pass, so that resumed training goes on with the same data.
+        shard: None, or (index, count): every `count`-th example from `index` on; with shuffling, shards are cut to
+            equal length.
+        patches: int, how often an epoch takes each image, each time augmented differently (patch sampling).
+        border_weights: None, or a dict of arguments of `kseg.data.border_weights`: adds U-Net's weight map, float32
+            `[B, H, W]`, as third element (Keras takes it as sample weight).
+    Returns:
+        `tf.data.Dataset` of pixels uint8 `[B, H, W, channels]` and labels int32 `[B, H, W]` (255 = ignore).
+    Raises:
+        ValueError: for an illegal argument, and if the first or a few other pairs are unreadable or hold illegal ids;
+            in a pass, `tf.errors.InvalidArgumentError` with the same sentence.
+        FileNotFoundError: if files are missing.
+    """
+    size = None if image_size is None else checks.image_size(image_size)
+    if isinstance(name, str):
+        source = sources.source(name, split, data_dir=data_dir, image_size=size, classes=classes, channels=channels,
+                                label_map=label_map, image_pattern=image_pattern, label_pattern=label_pattern)
+    else:
+        source = name
+    shuffle = source.split == "train" if shuffle is None else bool(shuffle)
+    plan = augment if callable(augment) else augmentation.recipe(augment)
+    seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(
+        "seed", seed, "Pass a whole number from 0.", minimum=0)
+    checks.positive_integer("patches", patches)
+    if batch_size is not None:
+        checks.positive_integer("batch_size", batch_size)
+    if on_error == "raise":
+        sources.probe(source)
+    expected = None
+    if size is None and batch_size not in (1, None):
+        expected = source.read(0)[1].shape
+    reader = Reader(source, cache, on_error, expected)
+    indices = _shard(np.arange(len(source) * patches), shard, shuffle)
+    examples = _ordered(indices, seed, epoch, shuffle)
+    examples = _read(examples, reader, len(indices), patches)
+    examples = _shaped(examples, plan, size, seed)
+    return _batched(examples, plan, seed, batch_size, shuffle if drop_remainder is None else drop_remainder,
+                    border_weights)
+
+
+def _shard(indices, shard, equal):
+    if shard is None:
+        return indices
+    if not isinstance(shard, (tuple, list)) or len(shard) != 2 or not 0 <= shard[0] < shard[1]:
+        raise ValueError(checks.sentence("shard", "must be (index, count) with 0 <= index < count", shard,
+                                         "Write for example shard=(0, 2) and shard=(1, 2)."))
+    index, count = shard
+    most = len(indices) // count * count if equal else len(indices)
+    return indices[:most][index::count]
+
+
+def _ordered(indices, seed, epoch, shuffle):
+    """Return a dataset of (index, epoch), int64 scalars, whose order depends on (seed, epoch) alone."""
+    counter = itertools.count()
+
+    def next_epoch():
+        number = next(counter) if epoch is None else epoch() if callable(epoch) else epoch
+        return np.int64(number)
+
+    def order(number):
+        chosen = tf.constant(indices, tf.int64)
+        if shuffle:
+            chosen = tf.random.experimental.stateless_shuffle(chosen, seed=tf.stack([np.int64(seed), number]))
+        return tf.data.Dataset.from_tensor_slices(chosen).map(lambda index: (index, number))
+
+    start = tf.data.Dataset.range(1).map(lambda _: tf.ensure_shape(
+        tf.numpy_function(next_epoch, [], tf.int64, stateful=True), []))
+    return start.flat_map(order).apply(tf.data.experimental.assert_cardinality(len(indices)))
+
+
+def _read(examples, reader, count, patches):
+    """Return a dataset of (pixels, labels, index, epoch)."""
+    channels = reader.source.channels
+
+    def read(index, epoch):
+        pixels, labels, good = tf.numpy_function(
+            reader.read, [index // patches], [tf.uint8, tf.uint8, tf.bool], stateful=False)
+        pixels.set_shape([*(reader.expected_size or (None, None)), channels])
+        labels.set_shape(reader.expected_size or (None, None))
+        good.set_shape([])
+        return pixels, labels, index, epoch, good
+
+    examples = examples.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if reader.on_error == "skip":
+        examples = examples.filter(lambda pixels, labels, index, epoch, good: good)
+    return examples.map(lambda pixels, labels, index, epoch, good: (pixels, labels, index, epoch))
+
+
+def _shaped(examples, plan, size, seed):
+    """Return a dataset of (pixels, labels int32, index, epoch) at `size`, augmented by `plan`."""
+    def shape(pixels, labels, index, epoch):
+        key = tf.random.experimental.stateless_fold_in(tf.stack([np.int64(seed), epoch]), index)
+        target = size if size is not None else (
+            tuple(labels.shape) if labels.shape.is_fully_defined() else (tf.shape(labels)[0], tf.shape(labels)[1]))
+        if callable(plan):
+            if size is not None:
+                pixels, labels = resize(pixels, labels, target)
+            pixels, labels = plan(pixels, tf.cast(labels, tf.int32), key)
+        elif plan is not None:
+            pixels, labels = augmentation.augment_example(pixels, labels, key, plan, target)
+        elif size is not None:
+            same = tf.reduce_all(tf.equal(tf.shape(labels), size))
+            pixels, labels = tf.cond(same, lambda: (tf.ensure_shape(pixels, [*size, pixels.shape[-1]]),
+                                                    tf.ensure_shape(tf.cast(labels, tf.int32), size)),
+                                     lambda: resize(pixels, labels, size))
+        return pixels, tf.cast(labels, tf.int32), index, epoch
+
+    return examples.map(shape, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _batched(examples, plan, seed, batch_size, drop_remainder, border_weights):
+    if batch_size is not None:
+        examples = examples.batch(batch_size, drop_remainder=bool(drop_remainder))
+    mix = getattr(plan, "mix", None) is not None and batch_size is not None
+
+    def finish(pixels, labels, index, epoch):
+        if mix:
+            key = tf.random.experimental.stateless_fold_in(tf.stack([np.int64(seed), epoch[0]]), index[0])
+            pixels, labels = augmentation.augment_batch(pixels, labels, key, plan)
+        if border_weights is None:
+            return pixels, labels
+        from kseg.data import borders
+        weights = tf.numpy_function(lambda ids: borders.border_weights(ids, **border_weights), [labels], tf.float32,
+                                    stateful=False)
+        return pixels, labels, tf.ensure_shape(weights, labels.shape)
+
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return examples.map(finish).prefetch(tf.data.AUTOTUNE).with_options(options)

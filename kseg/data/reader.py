@@ -1,0 +1,93 @@
+"""Reading a source example by example from many threads: decoded cache, skipped files, one expected size."""
+
+import logging
+import os
+import tempfile
+import threading
+
+import numpy as np
+
+from kseg import checks
+
+_LOG = logging.getLogger("kseg")
+AUTOMATIC_CACHE_BYTES = 1 << 30  # decoded sets up to this size are kept in memory unless told otherwise
+
+
+class Reader:
+    """Random access to a source's decoded pairs, kept in memory or on disk after the first read.
+
+    Args:
+        source: a source (`kseg.data.source`).
+        cache: None (memory if the decoded set is below 1 GiB), False, "memory", or a folder for files that later runs
+            use again; each file is written whole or not at all, so that a killed run leaves none broken.
+        on_error: "raise", or "skip" to leave unreadable pairs out, with a warning and their list in `skipped`.
+        expected_size: (height, width) or None; any other size is an error.
+    """
+
+    def __init__(self, source, cache=None, on_error="raise", expected_size=None):
+        self.source, self.expected_size = source, expected_size
+        self.on_error = checks.one_of("on_error", on_error, ("raise", "skip"))
+        self.skipped = {}
+        self._memory, self._folder = {}, None
+        self._lock = threading.Lock()
+        if cache not in (None, False, "memory"):
+            self._folder = os.path.join(os.fspath(cache), f"{source.name}-{source.split}-{source.channels}")
+            os.makedirs(self._folder, exist_ok=True)
+        elif cache is not False:
+            self._memory = {} if cache == "memory" or _decoded_bytes(source) <= AUTOMATIC_CACHE_BYTES else None
+        else:
+            self._memory = None
+
+    def read(self, index):
+        """Return (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, True), or empty arrays and False."""
+        index = int(index)
+        if self._folder is not None:
+            return self._from_disk(index)
+        if self._memory is not None and index in self._memory:
+            return self._memory[index]
+        example = self._checked(index)
+        if self._memory is not None:
+            self._memory[index] = example
+        return example
+
+    def _checked(self, index):
+        try:
+            pixels, labels = self.source.read(index)
+            if self.expected_size is not None and labels.shape != self.expected_size:
+                raise ValueError(checks.sentence(
+                    "image_size", f"must be given when images differ in size: {self.source.describe(index)!r} is "
+                    f"{labels.shape}, the first is {self.expected_size}", None,
+                    "Pass image_size=(height, width), or batch_size=1."))
+        except (ValueError, OSError) as failure:
+            if self.on_error == "raise":
+                raise
+            with self._lock:
+                self.skipped[index] = str(failure)
+            _LOG.warning("skipped %d of %d examples of %s so far; last: %s", len(self.skipped), len(self.source),
+                         self.source.name, failure)
+            return (np.zeros((1, 1, self.source.channels), np.uint8), np.zeros((1, 1), np.uint8), np.bool_(False))
+        return pixels, labels, np.bool_(True)
+
+    def _from_disk(self, index):
+        path = os.path.join(self._folder, f"{index:07d}.npy")
+        if os.path.exists(path):
+            both = np.load(path, mmap_mode="r")
+            return np.ascontiguousarray(both[..., :-1]), np.ascontiguousarray(both[..., -1]), np.bool_(True)
+        pixels, labels, good = self._checked(index)
+        if good:
+            handle, draft = tempfile.mkstemp(dir=self._folder, suffix=".part")
+            with os.fdopen(handle, "wb") as file:
+                np.save(file, np.concatenate([pixels, labels[..., None]], -1))
+            os.replace(draft, path)
+        return pixels, labels, good
+
+
+def _decoded_bytes(source):
+    """Return the estimated bytes of all decoded pairs, from the first readable one."""
+    for index in range(min(3, len(source))):
+        try:
+            pixels, labels = source.read(index)
+        except (ValueError, OSError):
+            continue
+        return (pixels.nbytes + labels.nbytes) * len(source)
+    return AUTOMATIC_CACHE_BYTES + 1
