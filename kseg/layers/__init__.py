@@ -7,12 +7,14 @@ _PUBLIC = {
     "AtrousConv2D": "kseg.layers.atrous",
     "AtrousDepthwiseConv2D": "kseg.layers.atrous",
     "AtrousPooling2D": "kseg.layers.atrous",
+    "AtrousSeparableConv2D": "kseg.layers.atrous",
     "BatchNormalization": "kseg.layers.batch_normalization",
     "ChainedResidualPooling": "kseg.layers.chained_residual_pooling",
     "ConvCRF": "kseg.layers.conv_crf",
     "MaxPoolingWithArgmax2D": "kseg.layers.argmax_pooling",
     "MaxUnpooling2D": "kseg.layers.argmax_pooling",
     "NormalizePixels": "kseg.layers.normalize_pixels",
+    "SpaceToDepth": "kseg.layers.atrous",
     "ResizeTo": "kseg.layers.resize_to",
 }
 __all__ = sorted(_PUBLIC)

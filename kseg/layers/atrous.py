@@ -146,3 +146,48 @@ def _fold(function, values):
     for value in values[1:]:
         result = function(result, value)
     return result
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class AtrousSeparableConv2D(keras.layers.SeparableConv2D):
+    """`keras.layers.SeparableConv2D` that keeps `dilation_rate` inside the depthwise convolution (TensorFlow backend).
+
+    Input: float `[B, H, W, C]`. Output: float `[B, H', W', filters]`.
+    """
+
+    def call(self, inputs):
+        supported = (_on_tensorflow() and max(self.dilation_rate) > 1 and max(self.strides) == 1
+                     and self.padding == "same" and self.depth_multiplier == 1
+                     and self.data_format == "channels_last" and all(side % 2 == 1 for side in self.kernel_size))
+        if not supported:
+            return super().call(inputs)
+        import tensorflow as tf
+
+        outputs = _dilated_depthwise(inputs, tf.convert_to_tensor(self.depthwise_kernel), tuple(self.dilation_rate))
+        outputs = tf.nn.conv2d(outputs, tf.convert_to_tensor(self.pointwise_kernel), strides=1, padding="VALID")
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
+        return self.activation(outputs) if self.activation is not None else outputs
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class SpaceToDepth(keras.layers.Layer):
+    """Stack the four pixels of every 2x2 cell as channels; an odd last row or column is filled with zeros.
+
+    The stem of CSPDarkNet ("focus"), whose library layer fails at odd sizes.
+    Input: float `[B, H, W, C]`. Output: float `[B, ceil(H / 2), ceil(W / 2), 4 C]`, in the order top left,
+    bottom left, top right, bottom right.
+    """
+
+    def call(self, inputs):
+        height, width = (ops.shape(inputs)[1] + 1) // 2, (ops.shape(inputs)[2] + 1) // 2
+        padded = ops.pad(inputs, [[0, 0], [0, 1], [0, 1], [0, 0]])
+        corners = [padded[:, top::2, left::2][:, :height, :width] for left in (0, 1) for top in (0, 1)]
+        return ops.concatenate(corners, axis=-1)  # [B, ceil(H/2), ceil(W/2), 4C]
+
+    def compute_output_shape(self, input_shape):
+        half = [None if side is None else (side + 1) // 2 for side in input_shape[1:3]]
+        return (input_shape[0], *half, 4 * input_shape[3])
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)

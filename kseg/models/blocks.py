@@ -1,0 +1,32 @@
+"""Parts that two or more papers share."""
+
+import keras
+
+from kseg.layers import AtrousConv2D, AtrousDepthwiseConv2D, BatchNormalization, ResizeTo
+
+
+def conv_bn_relu(inputs, filters, kernel_size=3, *, dilation_rate=1, epsilon=1e-5, name):
+    """Convolution without bias, batch normalisation, ReLU: `[B, H, W, C]` to `[B, H, W, filters]`."""
+    outputs = AtrousConv2D(filters, kernel_size, padding="same", dilation_rate=dilation_rate, use_bias=False,
+                           kernel_initializer="he_normal", name=f"{name}_conv")(inputs)
+    outputs = BatchNormalization(epsilon=epsilon, name=f"{name}_bn")(outputs)
+    return keras.layers.ReLU(name=f"{name}_relu")(outputs)
+
+
+def separable_conv_bn_relu(inputs, filters, kernel_size=3, *, dilation_rate=1, epsilon=1e-5, name):
+    """Depthwise convolution, BN, ReLU, pointwise convolution, BN, ReLU: the separable form of DeepLab v3+."""
+    outputs = AtrousDepthwiseConv2D(kernel_size, padding="same", dilation_rate=dilation_rate, use_bias=False,
+                                    depthwise_initializer="he_normal", name=f"{name}_depthwise")(inputs)
+    outputs = BatchNormalization(epsilon=epsilon, name=f"{name}_depthwise_bn")(outputs)
+    outputs = keras.layers.ReLU(name=f"{name}_depthwise_relu")(outputs)
+    return conv_bn_relu(outputs, filters, 1, epsilon=epsilon, name=f"{name}_pointwise")
+
+
+def classify(features, classes, like, *, kernel_size=1, name="logits", **arguments):
+    """Class scores at the size of `like`: `[B, h, w, C]` to float32 logits `[B, H, W, classes]`.
+
+    `arguments` go to the convolution (initialisers).
+    """
+    scores = keras.layers.Conv2D(classes, kernel_size, padding="same", dtype="float32", name=f"{name}_scores",
+                                 **arguments)(features)
+    return ResizeTo(dtype="float32", name=name)(scores, like)

@@ -1,0 +1,129 @@
+"""The model class every builder returns: a functional graph from pixels to logits, ready for `fit`."""
+
+import keras
+
+from kseg import checks
+from kseg.labels import LabelSet
+from kseg.losses import CrossEntropy
+from kseg.metrics import MeanIoU
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class Segmenter(keras.Model):
+    """A functional `keras.Model`, pixels `[B, H, W, in_channels]` to float32 logits `[B, H, W, classes]`.
+
+    With an auxiliary head the graph has two outputs in training; `model(x)`, `predict`, saving and export see the
+    logits alone. The auxiliary output is trained with the compiled loss times `aux_weight`, logged as `aux_loss`.
+
+    Args:
+        inputs: the pixels `KerasTensor`.
+        outputs: the logits, or the list [logits, auxiliary logits].
+        aux_weight: float, weight of the auxiliary loss (PSPNet section 3.3: 0.4).
+        label_set: `LabelSet` or None, the classes the model was trained on; saved with it.
+    """
+
+    def __init__(self, inputs, outputs, name=None, *, aux_weight=0.4, label_set=None, **kwargs):
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+        self.autocast = False  # pixels stay float32 until they are normalised, also under mixed precision
+        self.has_aux = isinstance(outputs, (list, tuple)) and len(outputs) > 1
+        self.aux_weight = aux_weight
+        self.label_set = label_set
+        self._aux_loss = keras.metrics.Mean(name="aux_loss") if self.has_aux else None
+
+    @property
+    def classes(self):
+        """Number of classes."""
+        return self._logits_spec.shape[-1]
+
+    @property
+    def in_channels(self):
+        """Number of input bands."""
+        return self.inputs[0].shape[-1]
+
+    @property
+    def encoder(self):
+        """The encoder, a `keras.Model` pixels -> features, or None where the paper's network has no separate one."""
+        return next((layer for layer in self.layers if layer.name == "encoder"), None)
+
+    @property
+    def _logits_spec(self):
+        return self.outputs[0]
+
+    def call(self, inputs, training=None, mask=None):
+        outputs = super().call(inputs, training=training, mask=mask)
+        return outputs[0] if self.has_aux and not training else outputs
+
+    def compute_output_spec(self, inputs, training=None, mask=None):
+        outputs = super().compute_output_spec(inputs, training=training, mask=mask)
+        return outputs[0] if self.has_aux and not training else outputs
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.classes)
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        """As `keras.Model.compile`; optimisers of `kseg.training` learn which weights belong to which part."""
+        super().compile(optimizer=optimizer, **kwargs)
+        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # mixed_float16 wraps the optimiser
+        if hasattr(inner, "bind_model"):
+            inner.bind_model(self)
+
+    @property
+    def metrics(self):
+        return super().metrics + ([self._aux_loss] if self.has_aux else [])
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if not isinstance(y_pred, (list, tuple)):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        logits, aux_logits = y_pred
+        loss = super().compute_loss(x, y, logits, sample_weight, training)
+        aux_loss = keras.ops.mean(keras.losses.get(self.loss)(y, aux_logits, sample_weight=sample_weight))
+        self._aux_loss.update_state(aux_loss)
+        return loss + self.aux_weight * aux_loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        training = isinstance(y_pred, (list, tuple))
+        results = super().compute_metrics(x, y, y_pred[0] if training else y_pred, sample_weight)
+        if not training:
+            results.pop("aux_loss", None)  # the auxiliary head does not run outside training
+        return results
+
+    def get_config(self):
+        config = super().get_config()
+        config["segmenter"] = {
+            "aux_weight": self.aux_weight,
+            "label_set": self.label_set.to_dict() if self.label_set else None,
+        }
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        own = config.pop("segmenter", {})
+        model = super().from_config(config, custom_objects=custom_objects)
+        model.aux_weight = own.get("aux_weight", 0.4)
+        model.label_set = LabelSet.from_dict(own["label_set"]) if own.get("label_set") else None
+        return model
+
+
+def finish(pixels, logits, aux_logits=None, *, compile, name, aux_weight=0.4, learning_rate=1e-3):
+    """Return the `Segmenter` from `pixels` to `logits`, compiled with the library's defaults if `compile`.
+
+    Defaults: AdamW (`learning_rate`, weight decay 1e-4), `kseg.losses.CrossEntropy`, `kseg.metrics.MeanIoU`.
+    """
+    outputs = logits if aux_logits is None else [logits, aux_logits]
+    model = Segmenter(pixels, outputs, name=name, aux_weight=aux_weight)
+    if compile:
+        model.compile(
+            optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=1e-4),
+            loss=CrossEntropy(),
+            metrics=[MeanIoU(model.classes)],
+        )
+    return model
+
+
+def pixels_input(in_channels, image_size, classes):
+    """Return the `pixels` input after checking the three arguments every builder shares."""
+    checks.positive_integer("classes", classes, "Count the classes without the ignore class.")
+    checks.positive_integer("in_channels", in_channels, "Use 3 for RGB images and 1 for grey ones.")
+    height, width = checks.image_size(image_size, allow_none=True)
+    return keras.Input((height, width, in_channels), dtype="float32", name="pixels")
