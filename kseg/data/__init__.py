@@ -6,6 +6,7 @@ _PUBLIC = {
     "Recipe": "kseg.data.augment",
     "augment": None,
     "decode": None,
+    "failure_sentence": "kseg.data.reader",
     "label_set": "kseg.data.sources",
     "load": "kseg.data.pipeline",
     "shapes": None,

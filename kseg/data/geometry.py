@@ -25,10 +25,9 @@ def fill_uncovered(pixels, labels):
 
 
 def _result(pixels, labels, outside, dtype):
-    """Return the result of a public step: filled, unless a recipe asks to go on with `UNCOVERED`."""
-    if outside != UNCOVERED:
-        pixels, labels = fill_uncovered(pixels, labels)
-    return to_dtype(pixels, dtype), labels
+    """Return a step's result; inside a recipe the labels stay `UNCOVERED`, so that it can fill again at its end."""
+    pixels, filled = fill_uncovered(pixels, labels)
+    return to_dtype(pixels, dtype), labels if outside == UNCOVERED else filled
 
 
 def mean_colour(channels):

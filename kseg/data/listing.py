@@ -48,7 +48,7 @@ def _paired(images, labels, data_dir):
 
 def _matches(data_dir, pattern):
     """Return {text of the wildcards without suffix: path} of the files below `data_dir` that match `pattern`."""
-    root = os.path.join(data_dir, *[part for part in _fixed_folders(pattern)])
+    root = os.path.join(data_dir, *_fixed_folders(pattern))
     expression = re.compile(_expression(pattern))
     found = {}
     for folder, folders, names in os.walk(root):  # links to folders are not followed, so loops end
@@ -114,8 +114,8 @@ def camvid_pairs(data_dir, split):
 
 def voc2012_pairs(data_dir, split):
     """Return PASCAL VOC 2012's pairs; "train" takes SBD's `trainaug.txt` with SegmentationClassAug when present."""
-    root = next((folder for folder in (os.path.join(data_dir, "VOCdevkit", "VOC2012"), os.path.join(data_dir, "VOC2012"))
-                 if os.path.isdir(folder)), data_dir)
+    below = (os.path.join(data_dir, "VOCdevkit", "VOC2012"), os.path.join(data_dir, "VOC2012"))
+    root = next((folder for folder in below if os.path.isdir(folder)), data_dir)
     lists = os.path.join(root, "ImageSets", "Segmentation")
     masks = "SegmentationClass"
     name = {"train": "train", "validation": "val", "test": "test"}[split]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import tempfile
 import threading
 
@@ -61,12 +62,17 @@ class Reader:
         except (ValueError, OSError) as failure:
             if self.on_error == "raise":
                 raise
-            with self._lock:
-                self.skipped[index] = str(failure)
-            _LOG.warning("skipped %d of %d examples of %s so far; last: %s", len(self.skipped), len(self.source),
-                         self.source.name, failure)
+            self._note(index, failure)
             return (np.zeros((1, 1, self.source.channels), np.uint8), np.zeros((1, 1), np.uint8), np.bool_(False))
         return pixels, labels, np.bool_(True)
+
+    def _note(self, index, failure):
+        with self._lock:
+            known = index in self.skipped
+            self.skipped[index] = str(failure)
+        if not known:
+            _LOG.warning("skipped %d of %d examples of %s so far; last: %s", len(self.skipped), len(self.source),
+                         self.source.name, failure)
 
     def _from_disk(self, index):
         path = os.path.join(self._folder, f"{index:07d}.npy")
@@ -91,3 +97,12 @@ def _decoded_bytes(source):
             continue
         return (pixels.nbytes + labels.nbytes) * len(source)
     return AUTOMATIC_CACHE_BYTES + 1
+
+
+def failure_sentence(failure):
+    """Return the error sentence inside an exception that a pass over a dataset raised, or None if it has none.
+
+    TensorFlow wraps what a reader raises in `InvalidArgumentError` with its own traceback; this is for messages.
+    """
+    match = re.search(r"(?:ValueError|FileNotFoundError): (`.*?)(?:\nTraceback|\n\n|$)", str(failure), re.DOTALL)
+    return match[1].strip() if match else None

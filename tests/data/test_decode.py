@@ -1,0 +1,170 @@
+"""Files to arrays: every kind of mask, and every kind of broken file."""
+
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kseg.data import decode, label_ids
+
+IDS = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+TABLE = label_ids.identity_table(3)
+
+
+def write(path, array):
+    Image.fromarray(array).save(path)
+    return str(path)
+
+
+def png_of_depth(array, depth, colour_type=0):
+    """A PNG written by hand, because Pillow writes no grey of 2 or 4 bits."""
+    rows = b"".join(b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - depth:].ravel()).tobytes()
+                    for row in array)
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", array.shape[1], array.shape[0], depth, colour_type, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_grey_masks_of_every_depth_keep_their_ids(tmp_path, depth):
+    ids = np.minimum(IDS, 2 ** depth - 1)
+    path = tmp_path / "mask.png"
+    path.write_bytes(png_of_depth(ids, depth))
+    np.testing.assert_array_equal(decode.read_labels(str(path), TABLE, 3), ids)
+
+
+def test_indexed_masks_give_indices_not_colours(tmp_path):
+    picture = Image.fromarray(IDS).convert("P")
+    picture.putdata(IDS.ravel().tolist())
+    picture.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0])
+    picture.save(tmp_path / "mask.png", bits=2)
+    np.testing.assert_array_equal(decode.read_labels(str(tmp_path / "mask.png"), TABLE, 3), IDS)
+
+
+def test_rgb_masks_are_read_by_the_palette_and_foreign_colours_raise(tmp_path):
+    palette = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0]], np.uint8)
+    path = write(tmp_path / "mask.png", palette[IDS])
+    np.testing.assert_array_equal(decode.read_labels(path, TABLE, 3, palette.tobytes()), IDS)
+    other = write(tmp_path / "other.png", palette[IDS] + np.uint8(1))
+    with pytest.raises(ValueError) as failure:
+        decode.read_labels(other, TABLE, 3, palette.tobytes())
+    assert str(failure.value) == (
+        f"`labels` must use the palette's colours only; {other!r} has others, got labels=[[1, 1, 1], [1, 129, 1], "
+        "[129, 1, 1]]. Correct the palette (name r g b lines of classes.txt), or save the mask without antialiasing.")
+    with pytest.raises(ValueError) as failure:
+        decode.read_labels(path, TABLE, 3)
+    assert str(failure.value) == (
+        "`labels` must store class ids, or colours together with a palette; this file stores RGB colours, got "
+        f"labels={path!r}. Pass `classes` as a LabelSet with the palette, or list `name r g b` in the folder's "
+        "classes.txt.")
+
+
+def test_grey_stored_as_rgb_and_opaque_alpha_are_read(tmp_path):
+    grey = write(tmp_path / "grey.png", np.repeat(IDS[..., None], 3, -1))
+    np.testing.assert_array_equal(decode.read_labels(grey, TABLE, 3), IDS)
+    opaque = write(tmp_path / "opaque.png", np.stack([IDS, np.full_like(IDS, 255)], -1))
+    np.testing.assert_array_equal(decode.read_labels(opaque, TABLE, 3), IDS)
+
+
+def test_transparent_masks_raise(tmp_path):
+    path = write(tmp_path / "mask.png", np.stack([IDS, IDS], -1))
+    with pytest.raises(ValueError) as failure:
+        decode.read_labels(path, TABLE, 3)
+    assert str(failure.value) == (
+        f"`labels` must have no transparent pixels, got labels={path!r}. Save the mask without its alpha channel: ids "
+        "under transparency are ambiguous.")
+
+
+def test_16_bit_masks_keep_small_ids_and_raise_on_large_ones(tmp_path):
+    path = write(tmp_path / "mask.png", IDS.astype(np.uint16))
+    np.testing.assert_array_equal(decode.read_labels(path, TABLE, 3), IDS)
+    path = write(tmp_path / "large.png", (IDS.astype(np.uint16) * 1000))
+    with pytest.raises(ValueError) as failure:
+        decode.read_labels(path, TABLE, 3)
+    assert str(failure.value) == (
+        f"`labels` must hold class ids 0..2 or 255 (ignore); {path!r} has other ids, got labels=[1000, 2000]. These "
+        "look like 16-bit instance or scaled ids: store class ids below 255 in 8 bits.")
+
+
+def test_jpeg_masks_raise(tmp_path):
+    path = write(tmp_path / "mask.jpg", np.zeros((8, 8), np.uint8))
+    with pytest.raises(ValueError) as failure:
+        decode.read_labels(path, TABLE, 3)
+    assert str(failure.value) == (f"`labels` must be stored without loss; JPEG blurs class ids, got labels={path!r}. "
+                                  "Write masks again from their source as PNG.")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_have_the_channels_asked_for(tmp_path, channels):
+    for name, array in (("grey.png", IDS), ("rgb.png", np.repeat(IDS[..., None], 3, -1)),
+                        ("alpha.png", np.repeat(IDS[..., None], 4, -1)), ("deep.png", IDS.astype(np.uint16))):
+        pixels = decode.read_pixels(write(tmp_path / name, array), channels)
+        assert pixels.dtype == np.uint8
+        np.testing.assert_array_equal(pixels, np.repeat(IDS[..., None], channels, -1))
+
+
+def test_16_bit_pixels_are_scaled(tmp_path):
+    path = write(tmp_path / "deep.png", np.array([[0, 65535, 257 * 100]], np.uint16))
+    np.testing.assert_array_equal(decode.read_pixels(path, 1)[..., 0], [[0, 255, 100]])
+
+
+def test_content_decides_the_format_and_names_may_hold_anything(tmp_path):
+    folder = tmp_path / "mit Leerzeichen · 街路"
+    folder.mkdir()
+    data = io.BytesIO()
+    Image.fromarray(IDS).save(data, "PNG")
+    (folder / "straße 1.jpg").write_bytes(data.getvalue())
+    np.testing.assert_array_equal(decode.read_pixels(str(folder / "straße 1.jpg"), 1)[..., 0], IDS)
+    np.testing.assert_array_equal(decode.read_labels(str(folder / "straße 1.jpg"), TABLE, 3), IDS)
+
+
+def test_truncated_jpeg_raises(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match="`image` must be a complete image file, got image='.*a.jpg'. The decoder says: "
+                                         "image file is truncated .*. Copy it again or remove the pair."):
+        decode.read_pixels(str(path))
+
+
+def test_empty_missing_and_foreign_files_raise(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError) as failure:
+        decode.read_pixels(str(path))
+    assert str(failure.value) == ("`image` must be an image file; this one has no bytes, got image="
+                                  f"{str(path)!r}. Copy it again or remove the pair.")
+    path.write_bytes(b"this is no picture")
+    with pytest.raises(ValueError) as failure:
+        decode.read_pixels(str(path))
+    assert str(failure.value) == (f"`image` must be a complete image file, got image={str(path)!r}. The decoder says: "
+                                  "cannot identify image file. Copy it again or remove the pair.")
+    with pytest.raises(FileNotFoundError) as failure:
+        decode.read_pixels(str(tmp_path / "none.jpg"))
+    assert str(failure.value) == (f"`image` must be the path of a file, got image={str(tmp_path / 'none.jpg')!r}. Check "
+                                  "the spelling of the path.")
+
+
+def test_png_bomb_raises_before_it_is_decoded(tmp_path):
+    data = png_of_depth(np.zeros((1, 8), np.uint8), 8)
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 0, 0, 0, 0)
+    bomb = data[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + data[33:]
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bomb)
+    for read in (decode.read_pixels, lambda name: decode.read_labels(name, TABLE, 3)):
+        with pytest.raises(ValueError, match="must be a complete image file, .* decompression bomb"):
+            read(str(path))
+
+
+def test_symbolic_link_that_loops_raises(tmp_path):
+    path = tmp_path / "loop.png"
+    os.symlink(path, path)
+    with pytest.raises(ValueError, match="`image` must be a complete image file, .*symbolic links"):
+        decode.read_pixels(str(path))
