@@ -1,0 +1,17 @@
+"""Training: the recipe behind `kseg train`, schedules, optimisers, freezing and callbacks."""
+
+from kseg._lazy import attach
+
+_PUBLIC = {
+    "AdamW": "kseg.training.optimizers",
+    "AdversarialTrainer": "kseg.training.adversarial",
+    "Poly": "kseg.training.schedules",
+    "SGD": "kseg.training.optimizers",
+    "TrainingRecipe": "kseg.training.recipe",
+    "TrainingResult": "kseg.training.train",
+    "freeze_batch_normalization": "kseg.training.freezing",
+    "freeze_encoder": "kseg.training.freezing",
+    "train": "kseg.training.train",
+}
+__all__ = sorted(_PUBLIC)
+__getattr__, __dir__ = attach(__name__, _PUBLIC)

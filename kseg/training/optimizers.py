@@ -1,0 +1,137 @@
+"""SGD and AdamW with a learning-rate multiplier for each part of a model.
+
+DeepLab and PSPNet train the classifier at ten times the rate of the encoder (DeepLab, PAMI 2018, arXiv:1606.00915,
+section 4.1; PSPNet's released solver). A part is a top-level layer; its rate scales the update and the decoupled
+weight decay.
+"""
+
+import keras
+from keras import ops
+
+from kseg import checks
+
+
+class _Parts:
+    """Rate and decay of every weight, in the optimiser's order; a plain object, which Keras does not track."""
+
+    def __init__(self):
+        self.rate_by_weight = None  # id of a weight -> factor, once a model is bound
+        self.spared_ids, self.spared_words = (), ()
+        self.weights = ()  # (id, name, rank) of each weight the optimiser was built for
+        self.rates, self.decays = (), ()
+
+    def assign(self, decay_biases):
+        """Fill `rates` and `decays` from what is known of the weights."""
+        rates = self.rate_by_weight or {}
+        self.rates = tuple(rates.get(identity, 1.0) for identity, _, _ in self.weights)
+        self.decays = tuple(
+            identity not in self.spared_ids and not any(word in name for word in self.spared_words)
+            and (decay_biases or rank > 1) for identity, name, rank in self.weights)
+
+
+class _PartRates:
+    """The shared half: which weight has which rate, and weight decay at that rate.
+
+    Keras applies the decay for all weights at one rate, before the updates; here each weight's decay is part of its
+    own update step, at its own rate, and Keras's is switched off by excluding every weight from it.
+    """
+
+    def _set_parts(self, multipliers, decay_biases):
+        self.multipliers = _checked_multipliers(multipliers)
+        self.decay_biases = bool(decay_biases)
+        self._parts = _Parts()
+
+    def bind_model(self, model):
+        """Learn which weights belong to which part of `model`; `Segmenter.compile` calls it.
+
+        Raises:
+            ValueError: if a key of `multipliers` is neither a top-level layer, nor "encoder" or "head".
+        """
+        if not self.multipliers:
+            return
+        names = [layer.name for layer in model.layers if layer.weights]
+        for part in self.multipliers:
+            checks.one_of("multipliers", part, ("head", *names), context=f" for model {model.name!r}")
+        others = self.multipliers.get("head", 1.0)
+        self._parts.rate_by_weight = {
+            id(weight): self.multipliers.get(layer.name, 1.0 if layer.name == "encoder" else others)
+            for layer in model.layers for weight in layer.trainable_weights}
+        self._parts.assign(self.decay_biases)
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """As in Keras: weights, or words in their names, that do not decay. Call it before training begins."""
+        self._parts.spared_ids = tuple(id(variable) for variable in var_list or ())
+        self._parts.spared_words = tuple(var_names or ())
+
+    def build(self, variables):
+        if self.built:
+            return
+        if self.multipliers and self._parts.rate_by_weight is None:
+            raise ValueError(checks.sentence(
+                "multipliers", "must be bound to a model before the first step", dict(self.multipliers),
+                "Call optimizer.bind_model(model) after model.compile(optimizer); kseg's models do it themselves."))
+        super().exclude_from_weight_decay(var_list=list(variables))
+        super().build(variables)
+        self._parts.weights = tuple((id(weight), weight.name, len(weight.shape)) for weight in variables)
+        self._parts.assign(self.decay_biases)
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        rate = ops.cast(learning_rate, variable.dtype)
+        if self._parts.rates[index] != 1.0:
+            rate = rate * ops.cast(self._parts.rates[index], variable.dtype)
+        if self.weight_decay and self._parts.decays[index]:
+            self.assign_sub(variable, variable * ops.cast(self.weight_decay, variable.dtype) * rate)
+        super().update_step(gradient, variable, rate)
+
+    def get_config(self):
+        return {**super().get_config(), "multipliers": dict(self.multipliers), "decay_biases": self.decay_biases}
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class SGD(_PartRates, keras.optimizers.SGD):
+    """`keras.optimizers.SGD` with learning-rate multipliers for the parts of a model.
+
+    Args:
+        learning_rate: float or schedule. Default 0.01.
+        momentum: float. Default 0.9.
+        nesterov: bool.
+        weight_decay: float or None, decoupled: `weight -= rate * weight_decay * weight`.
+        multipliers: dict of part -> factor on the learning rate, or None. A part is the name of a top-level layer;
+            "encoder" is one, "head" stands for every layer but the encoder that has no key of its own.
+            Example: {"encoder": 1.0, "head": 10.0} (DeepLab section 4.1).
+        decay_biases: bool; False spares one-dimensional weights (biases, batch normalisation) the decay.
+        arguments: as `keras.optimizers.SGD`: clipnorm, use_ema, ...
+    """
+
+    def __init__(self, learning_rate=0.01, momentum=0.9, nesterov=False, weight_decay=None, multipliers=None,
+                 decay_biases=True, **arguments):
+        super().__init__(learning_rate=learning_rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay,
+                         **arguments)
+        self._set_parts(multipliers, decay_biases)
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class AdamW(_PartRates, keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW` with learning-rate multipliers for the parts of a model.
+
+    Args:
+        learning_rate: float or schedule. Default 1e-3.
+        weight_decay: float, decoupled: `weight -= rate * weight_decay * weight`. Default 1e-4.
+        multipliers: dict of part -> factor on the learning rate, or None; see `SGD`.
+        decay_biases: bool; False spares one-dimensional weights (biases, batch normalisation) the decay.
+        arguments: as `keras.optimizers.AdamW`: beta_1, clipnorm, use_ema, ...
+    """
+
+    def __init__(self, learning_rate=1e-3, weight_decay=1e-4, multipliers=None, decay_biases=True, **arguments):
+        super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **arguments)
+        self._set_parts(multipliers, decay_biases)
+
+
+def _checked_multipliers(multipliers):
+    if multipliers is None:
+        return {}
+    if not isinstance(multipliers, dict):
+        raise TypeError(checks.sentence("multipliers", "must be a dict of part -> factor", multipliers,
+                                        "Write for example multipliers={'encoder': 1.0, 'head': 10.0}."))
+    return {str(part): checks.number_between("multipliers", factor, 0, 1e6) for part, factor in multipliers.items()}
