@@ -23,13 +23,7 @@ class MaxPoolingWithArgmax2D(keras.layers.Layer):
     """
 
     def call(self, inputs):
-        phases = _split(_pad_to_even(inputs))
-        maxima, places = phases[0], ops.zeros_like(phases[0], dtype="int32")
-        for place, phase in enumerate(phases[1:], start=1):
-            larger = phase > maxima
-            maxima = ops.where(larger, phase, maxima)
-            places = ops.where(larger, place, places)
-        return maxima, places
+        return _pool_on_tensorflow(inputs) if keras.backend.backend() == "tensorflow" else _pool(inputs)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
@@ -51,13 +45,9 @@ class MaxUnpooling2D(keras.layers.Layer):
     """
 
     def call(self, values, places, reference):
-        zeros = ops.zeros_like(values)
-        phases = [ops.where(ops.equal(places, place), values, zeros) for place in range(4)]
-        outputs = _interleave(phases)  # [B, 2h, 2w, C]
-        if None not in outputs.shape[1:3] and outputs.shape[1:3] == reference.shape[1:3]:
-            return outputs
-        size = ops.shape(reference)
-        return outputs[:, :size[1], :size[2]]  # [B, H, W, C]
+        if keras.backend.backend() == "tensorflow":
+            return _unpool_on_tensorflow(values, places, reference)
+        return _unpool(values, places, reference)
 
     def compute_output_shape(self, values_shape, places_shape, reference_shape):
         return (values_shape[0], *reference_shape[1:3], values_shape[3])
@@ -71,37 +61,88 @@ def _half(length):
     return None if length is None else -(-length // 2)
 
 
+def _pool(inputs):
+    phases = _phases(_pad_to_even(inputs))
+    maxima, places = phases[0], ops.zeros_like(phases[0], dtype="int32")
+    for place, phase in enumerate(phases[1:], start=1):
+        larger = phase > maxima  # strictly: of equal values the first stays
+        maxima = ops.where(larger, phase, maxima)
+        places = ops.where(larger, place, places)
+    return maxima, places
+
+
+def _unpool(values, places, reference):
+    """Put `values` at their `places` and cut the result to the height and width of `reference`."""
+    _, height, width, channels = ops.shape(values)
+    windows = (-1, 1, width, 1, channels)
+    pattern = ops.reshape(ops.arange(4, dtype="int32"), (1, 2, 1, 2, 1))  # the place of each pixel of a window
+    chosen = ops.equal(ops.reshape(places, windows), pattern)  # [B * h, 2, w, 2, C]
+    values = ops.reshape(values, windows)
+    outputs = ops.where(chosen, values, ops.zeros((), values.dtype))
+    outputs = ops.reshape(outputs, (-1, 2 * height, 2 * width, channels))  # [B, 2h, 2w, C]
+    return _cut(outputs, reference)
+
+
+def _take(inputs, places):
+    """Return what stands at `places` in the windows of `inputs` `[B, H, W, C]`: the adjoint of `_unpool`."""
+    phases = _phases(_pad_to_even(inputs))
+    taken = phases[0]
+    for place, phase in enumerate(phases[1:], start=1):
+        taken = ops.where(ops.equal(places, place), phase, taken)
+    return taken
+
+
+def _pool_on_tensorflow(inputs):
+    """`_pool` with its gradient written out: autodiff pays for every slice and selection again."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def pool(values):
+        maxima, places = _pool(values)
+        return (maxima, places), lambda upstream, _: _unpool(upstream, places, values)
+
+    return pool(inputs)
+
+
+def _unpool_on_tensorflow(values, places, reference):
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def unpool(maxima):
+        return _unpool(maxima, places, reference), lambda upstream: _take(upstream, places)
+
+    return unpool(values)
+
+
 def _pad_to_even(inputs):
     """Repeat the last row and column where the size is odd: the copy ties with the original, which comes first.
 
     A copy, unlike minus infinity, leaves the range that int8 quantisation sees alone.
     """
-    if all(length is not None and length % 2 == 0 for length in inputs.shape[1:3]):
-        return inputs
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    for axis in (1, 2):
+        length = inputs.shape[axis]
+        if length is not None and length % 2 == 0:
+            continue
+        last = inputs[:, -1:] if axis == 1 else inputs[:, :, -1:]
+        if length is None:  # none or one copy, known at run time
+            odd = ops.shape(inputs)[axis] % 2
+            last = last[:, :odd] if axis == 1 else last[:, :, :odd]
+        inputs = ops.concatenate([inputs, last], axis=axis)
+    return inputs
 
-        size = tf.shape(inputs)
-        return tf.pad(inputs, [[0, 0], [0, size[1] % 2], [0, size[2] % 2], [0, 0]], mode="SYMMETRIC")
-    size = ops.shape(inputs)
-    return ops.pad(inputs, [[0, 0], [0, size[1] % 2], [0, size[2] % 2], [0, 0]], mode="symmetric")
 
-
-def _split(inputs):
+def _phases(inputs):
     """Return the four phases `[B, H / 2, W / 2, C]` of even-sized `inputs`, in reading order."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    _, height, width, channels = ops.shape(inputs)
+    # Rows to an axis of their own and column pairs into the channels: contiguous slices, faster than strided ones.
+    pairs = ops.reshape(inputs, (-1, 2, width // 2, 2 * channels))  # [B * H / 2, 2, W / 2, 2 * C]
+    shape = (-1, height // 2, width // 2, channels)
+    return [ops.reshape(pairs[:, row, :, column * channels:(column + 1) * channels], shape)
+            for row in range(2) for column in range(2)]
 
-        return tf.split(tf.nn.space_to_depth(inputs, 2), 4, axis=-1)
-    return [inputs[:, row::2, column::2] for row in range(2) for column in range(2)]
 
-
-def _interleave(phases):
-    """Return `[B, 2h, 2w, C]` from its four phases: the inverse of `_split`."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.nn.depth_to_space(tf.concat(phases, axis=-1), 2)
-    batch, height, width, channels = ops.shape(phases[0])
-    rows = [ops.stack(phases[row:row + 2], axis=3) for row in (0, 2)]  # each [B, h, w, 2, C]
-    return ops.reshape(ops.stack(rows, axis=2), (batch, 2 * height, 2 * width, channels))
+def _cut(outputs, reference):
+    if None not in outputs.shape[1:3] and tuple(outputs.shape[1:3]) == tuple(reference.shape[1:3]):
+        return outputs
+    size = ops.shape(reference)
+    return outputs[:, :size[1], :size[2]]
