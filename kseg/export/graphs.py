@@ -1,0 +1,114 @@
+"""A Keras model as a TensorFlow function whose weights are constants."""
+
+import keras
+import tensorflow as tf
+
+from kseg import checks
+
+
+def check_model(model):
+    """Raise the error sentence unless `model` is a built `keras.Model` from one image to per-pixel scores."""
+    built = isinstance(model, keras.Model) and getattr(model, "inputs", None) and getattr(model, "outputs", None)
+    if not built or len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or len(model.outputs[0].shape) != 4:
+        shown = getattr(model, "name", None) or type(model).__name__
+        raise TypeError(checks.sentence(
+            "model", "must be a functional keras.Model from pixels [B, H, W, channels] to logits [B, H, W, classes]",
+            shown, "Build one with kseg.models or load one with kseg.load_model."))
+
+
+def exported_size(model, image_size):
+    """Return the (height, width) an export is made for; None for any size.
+
+    Raises:
+        ValueError: if the model is of another, fixed size.
+    """
+    height, width = checks.image_size(image_size, allow_none=True)
+    fixed = tuple(model.inputs[0].shape[1:3])
+    chosen = tuple(own if wanted is None else wanted for own, wanted in zip(fixed, (height, width)))
+    if any(own is not None and own != wanted for own, wanted in zip(fixed, chosen)):
+        raise ValueError(checks.sentence(
+            "image_size", f"must be {fixed}, the size this model was built for", (height, width),
+            "Build the model with image_size=(None, None) to export it at any size."))
+    return chosen
+
+
+def float32_twin(model):
+    """Return `model`, or its copy computing in float32 where a mixed-precision policy is set (same weights)."""
+    text = str(keras.saving.serialize_keras_object(model))
+    if "mixed_float16" not in text and "mixed_bfloat16" not in text:
+        return model
+    twin = keras.saving.deserialize_keras_object(_without_mixed(keras.saving.serialize_keras_object(model)))
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _without_mixed(value):
+    if isinstance(value, dict):
+        if value.get("class_name") in ("Functional", "Segmenter"):
+            value = {**value, "compile_config": None}
+        return {key: _without_mixed(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_mixed(entry) for entry in value)
+    return "float32" if value in ("mixed_float16", "mixed_bfloat16") else value
+
+
+def logits_of(model, pixels):
+    """Return `model`'s logits in inference mode; the first output where there are several."""
+    outputs = model(pixels, training=False)
+    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+
+
+def frozen_logits(model, batch_size, image_size):
+    """Return a function, float32 pixels `[batch_size, *image_size, channels]` to logits, with constants for weights.
+
+    Variables would cost a read each at every call on TensorFlow Serving, and keep TFLite's CPU kernels from packing
+    weights. Always traced with `training=False`.
+    """
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    shape = [batch_size, *image_size, model.inputs[0].shape[-1]]
+
+    def logits(pixels):
+        return tf.cast(logits_of(model, pixels), tf.float32)
+
+    traced = tf.function(logits, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32, "pixels"))
+    frozen = convert_variables_to_constants_v2(traced)
+    graph_def = _without_gradient_marks(frozen.graph.as_graph_def())
+    names = (frozen.inputs[0].name, frozen.outputs[0].name)
+    imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
+    pruned = imported.prune(*(imported.graph.get_tensor_by_name(name) for name in names))
+    classes = model.outputs[0].shape[-1]
+
+    def run(pixels):
+        return tf.ensure_shape(pruned(pixels), [batch_size, *image_size, classes])
+
+    run.graph_def = graph_def
+    return run
+
+
+def _without_gradient_marks(graph_def):
+    """Return `graph_def` less its `IdentityN` nodes.
+
+    They carry hand-written gradients, which a saved function cannot hold and inference does not need, and they stand
+    between convolution and batch normalisation where the two would be fused.
+    """
+    sources = {}
+    for node in graph_def.node:
+        if node.op == "IdentityN":
+            for index, name in enumerate(node.input):
+                sources[f"{node.name}:{index}" if index else node.name] = name
+
+    def source(name):
+        while name in sources:
+            name = sources[name]
+        return name
+
+    stripped = tf.compat.v1.GraphDef()
+    stripped.CopyFrom(graph_def)
+    del stripped.node[:]
+    for node in graph_def.node:
+        if node.op != "IdentityN":
+            kept = stripped.node.add()
+            kept.CopyFrom(node)
+            kept.input[:] = [source(name) for name in node.input]
+    return stripped

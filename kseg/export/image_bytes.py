@@ -1,0 +1,60 @@
+"""Encoded images in, encoded label maps out, inside the TensorFlow graph."""
+
+import tensorflow as tf
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
+
+
+def decode(content, channels):
+    """Return one encoded image (scalar string) as uint8 `[H, W, channels]`.
+
+    JPEG (grey, RGB and CMYK), PNG (grey, palette, RGB, with alpha dropped, 16 bits reduced to 8), BMP, and the first
+    frame of a GIF. EXIF orientation is not applied. Anything else, or a truncated file, raises InvalidArgumentError,
+    which TensorFlow Serving answers as status 400 with its text.
+    """
+    start = [tf.strings.substr(content, 0, tf.minimum(len(mark), tf.strings.length(content))) for mark in _SIGNATURES]
+    known = tf.reduce_any([piece == mark for piece, mark in zip(start, _SIGNATURES)])
+    message = ("`image_bytes` must be a JPEG, PNG, BMP or GIF file; send the bytes of the file itself, over REST as "
+               "{\"b64\": ...}. Bytes received:")
+    with tf.control_dependencies([tf.debugging.Assert(known, [message, tf.strings.length(content)])]):
+        content = tf.identity(content)
+    pixels = tf.io.decode_image(content, channels=channels, expand_animations=False)
+    return tf.ensure_shape(pixels, [None, None, channels])  # [H, W, channels]
+
+
+def inner_size(size, image_size, maximum_side):
+    """Return the int32 (height, width) at which an image of `size` is segmented.
+
+    A fixed side of `image_size` is taken as it is. Otherwise the image keeps its size up to `maximum_side` pixels on
+    its longer side, beyond which it is scaled down in proportion.
+    """
+    longest = tf.cast(tf.reduce_max(size), tf.float32)
+    factor = tf.minimum(1.0, maximum_side / longest)
+    scaled = tf.maximum(1, tf.cast(tf.round(tf.cast(size, tf.float32) * factor), tf.int32))
+    return tf.stack([scaled[axis] if side is None else side for axis, side in enumerate(image_size)])
+
+
+def segment(content, labels_of, channels, image_size, maximum_side):
+    """Return the label map of one encoded image at the image's own size, uint8 `[H, W]`.
+
+    Args:
+        content: scalar string.
+        labels_of: function, float32 pixels `[1, h, w, channels]` to uint8 labels `[1, h, w]`.
+        channels: int, 1 or 3.
+        image_size: (height, width), None where any size is taken.
+        maximum_side: int, see `inner_size`.
+    """
+    pixels = decode(content, channels)
+    size = tf.shape(pixels)[:2]
+    inner = inner_size(size, image_size, maximum_side)
+    same = tf.reduce_all(inner == size)
+    scaled = tf.cond(same, lambda: tf.cast(pixels, tf.float32),
+                     lambda: tf.image.resize(pixels, inner, antialias=True))
+    scaled = tf.ensure_shape(scaled, [*image_size, channels])
+    labels = labels_of(scaled[None])[0][..., None]  # [h, w, 1]
+    return tf.cond(same, lambda: labels, lambda: tf.image.resize(labels, size, method="nearest"))[..., 0]  # [H, W]
+
+
+def encode_png(values):
+    """Return uint8 `[H, W]` or `[H, W, 3]` as a PNG file, scalar string."""
+    return tf.io.encode_png(values if values.shape.rank == 3 else values[..., None], compression=1)

@@ -1,0 +1,139 @@
+"""Keras models as TFLite (LiteRT) files with built-in operators only."""
+
+import os
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from kseg import checks
+from kseg.export import graphs, metadata, operators, parity, quantization
+from kseg.export.runner import TFLiteModel
+from kseg.export.staging import refusals, staged
+from kseg.export.pictures import structured_images
+
+QUANTIZE = (None, "float16", "dynamic", "int8", "int8_float_io")
+
+
+def tflite(model, path, image_size, quantize=None, calibration=None, output="logits", *, calibration_images=100,
+           images=None, evaluate_on=None, minimum_agreement=None, maximum_miou_drop=0.01, label_set=None, threads=2,
+           layer_errors=True, overwrite=False):
+    """Write `model` as a TFLite file for images of one size, and compare the two.
+
+    The file takes `pixels` `[1, H, W, channels]`, 0-255: float32, or uint8 where `quantize="int8"`. Normalisation is
+    inside. Output: `logits` float32 (int8 with a scale where `quantize="int8"`) `[1, H, W, classes]`, or `labels`
+    uint8 `[1, H, W]`. Class names, palette and normalisation are in the file (`kseg.export.read_metadata`). A report
+    is saved as `<path>.parity.json`. A mixed-precision model is exported, and compared, in float32.
+
+    Args:
+        model: `keras.Model` of kseg, pixels to logits.
+        path: str or path of the file, ending in ".tflite"; missing folders are made.
+        image_size: (height, width) in pixels.
+        quantize: None (float32); "float16" (weights; half the size); "dynamic" (int8 weights, float activations);
+            "int8" (weights, activations, input and output); "int8_float_io" (as "int8" with float32 input and output).
+        calibration: for int8, images of the kind the model will see: a `tf.data.Dataset` of `(pixels, labels)` or
+            pixels, or an array `[N, H, W, channels]`, 0-255, of `image_size`.
+        output: "logits" or "labels".
+        calibration_images: int, at most so many images calibrate.
+        images: array `[N, H, W, channels]` 0-255 on which the two are compared; None: structured images, and for int8
+            the first calibration images, because ranges measured on one kind of image say little about another.
+        evaluate_on: `tf.data.Dataset` of `(pixels, labels)` on which mean IoU is compared, or None.
+        minimum_agreement: float 0-1, least share of pixels with the same label; None: 0.999 for float32, 0.995 for
+            float16, 0.95 for dynamic, 0.90 for int8.
+        maximum_miou_drop: float 0-1, how much mean IoU may fall on `evaluate_on`. Default one point.
+        label_set: `LabelSet` or None (the model's own).
+        threads: int, threads of the interpreter where time is measured.
+        layer_errors: bool, for int8, find the tensors that lose most (costs a second conversion).
+        overwrite: bool, whether an existing file may be replaced.
+    Returns:
+        `ParityReport`.
+    Raises:
+        ValueError: if the comparison fails, no file is left then; or for an illegal argument.
+        FileExistsError: if `path` exists.
+        OSError: if the disk refuses.
+    """
+    size = _checked(model, path, image_size, quantize, output, threads)
+    limits = parity.limits_for(quantize, minimum_agreement, maximum_miou_drop)
+    channels = model.inputs[0].shape[-1]
+    samples = quantization.calibration_array(quantize, calibration, size, channels, calibration_images)
+    description = metadata.describe(model, kind="tflite", label_set=label_set, image_size=size, output=output,
+                                    quantize=quantize)
+    compared = _compared_images(images, size, channels, samples)
+    twin = graphs.float32_twin(model)
+    with staged(path, overwrite) as temporary:
+        content = convert(twin, size, quantize, output, samples)
+        content = metadata.append_to_tflite(content, description)
+        report = _report(twin, content, path, quantize, compared, evaluate_on, threads, limits)
+        if samples is not None and layer_errors:
+            report.layer_errors = quantization.layer_errors(convert(twin, size, None, output), content, compared[0][:1])
+        report.check()
+        with refusals(path), open(temporary, "wb") as file:
+            file.write(content)
+            report.save(temporary + ".parity.json")
+    return report
+
+
+def _checked(model, path, image_size, quantize, output, threads):
+    graphs.check_model(model)
+    checks.one_of("quantize", quantize, QUANTIZE)
+    checks.one_of("output", output, ("logits", "labels"))
+    checks.positive_integer("threads", threads)
+    if not os.fspath(path).endswith(".tflite"):
+        raise ValueError(checks.sentence("path", 'must end in ".tflite"', os.fspath(path), "Add the ending."))
+    return graphs.exported_size(model, checks.image_size(image_size))
+
+
+def _compared_images(images, size, channels, samples):
+    if images is None:
+        chosen = structured_images(*size, channels) if samples is None else samples[:4]
+    else:
+        chosen = np.asarray(images)
+        if chosen.ndim != 4 or chosen.shape[1:] != (*size, channels) or not len(chosen):
+            raise ValueError(checks.sentence(
+                "images", f"must be an array [N, {size[0]}, {size[1]}, {channels}]", chosen.shape,
+                "Resize them to image_size."))
+    return [np.clip(np.round(chosen), 0, 255).astype(np.uint8)]
+
+
+def convert(model, image_size, quantize=None, output="logits", samples=None):
+    """Return `model` as the bytes of a TFLite file (arguments as `tflite`; `samples` float32 `[N, H, W, C]`)."""
+    logits = graphs.frozen_logits(model, 1, image_size)
+    spec = tf.TensorSpec([1, *image_size, model.inputs[0].shape[-1]], tf.float32, "pixels")
+
+    @tf.function(input_signature=[spec], autograph=False)
+    def serve(pixels):
+        values = logits(pixels)
+        if output == "labels":
+            return {"labels": tf.cast(tf.argmax(values, -1, output_type=tf.int32), tf.uint8)}
+        return {"logits": values}
+
+    module = tf.Module()
+    module.serve = serve
+    with tempfile.TemporaryDirectory() as folder:
+        with refusals(folder):
+            tf.saved_model.save(module, folder, signatures=serve)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        quantization.configure(converter, quantize, samples, output)
+        return converter.convert()
+
+
+def _report(model, content, path, quantize, compared, evaluate_on, threads, limits):
+    exported = TFLiteModel(content, threads)
+    counts = operators.tflite_operators(content)
+    report = parity.ParityReport(
+        path=os.fspath(path), kind="tflite", quantize=quantize, size_bytes=len(content), operators=counts,
+        gpu_unfriendly_operators=operators.gpu_unfriendly(counts), limits=limits,
+        **parity.compare(keras_function(model), exported, compared))
+    image = compared[0][:1]
+    report.latency[f"TFLite, {threads} threads"] = parity.time_runs(lambda: exported(image))
+    if evaluate_on is not None:
+        classes = int(model.outputs[0].shape[-1])
+        report.miou_original = parity.mean_iou(keras_function(model), evaluate_on, classes)
+        report.miou_exported = parity.mean_iou(exported, evaluate_on, classes)
+    return report
+
+
+def keras_function(model):
+    """Return `model` as a compiled function of uint8 or float pixels `[B, H, W, C]` to logits in inference mode."""
+    run = tf.function(lambda pixels: graphs.logits_of(model, pixels), autograph=False, reduce_retracing=True)
+    return lambda pixels: run(tf.constant(np.asarray(pixels), tf.float32)).numpy()

@@ -1,0 +1,110 @@
+"""Fewer bits: how the TFLite converter is told, what it calibrates on, and which layers pay for it."""
+
+import numpy as np
+import tensorflow as tf
+
+from kseg import checks
+
+
+def configure(converter, quantize, samples, output):
+    """Set up `converter` for `quantize`; `samples` are float32 `[N, H, W, C]` for the int8 kinds."""
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if quantize is None:
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize in ("int8", "int8_float_io"):
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: ([image[None]] for image in samples)
+    if quantize == "int8":
+        converter.inference_input_type = tf.uint8
+        if output == "logits":
+            converter.inference_output_type = tf.int8
+
+
+def calibration_array(quantize, calibration, image_size, channels, limit):
+    """Return the calibration images, float32 `[N, H, W, C]`, 0-255, or None where `quantize` needs none.
+
+    Two corner pixels of the first image are set to 0 and 255, so that the input's scale is exactly one grey level.
+
+    Raises:
+        ValueError: if there are none, or they are not of `image_size`.
+    """
+    if quantize not in ("int8", "int8_float_io"):
+        return None
+    checks.positive_integer("calibration_images", limit)
+    if calibration is None:
+        raise ValueError(checks.sentence(
+            "calibration", f"must be images of the kind the model will see, for quantize={quantize!r}", calibration,
+            "Pass the training set or a few dozen images of it."))
+    images = []
+    for batch in calibration if isinstance(calibration, tf.data.Dataset) else [calibration]:
+        pixels = np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch)
+        pixels = pixels[None] if pixels.ndim == 3 else pixels
+        if pixels.ndim != 4 or (len(pixels) and pixels.shape[1:] != (*image_size, channels)):
+            raise ValueError(checks.sentence(
+                "calibration", f"must hold pixels [N, {image_size[0]}, {image_size[1]}, {channels}]", pixels.shape,
+                "Load it with the image_size of the export."))
+        images.extend(pixels[:limit - len(images)])
+        if len(images) >= limit:
+            break
+    if not images:
+        raise ValueError(checks.sentence("calibration", "must hold at least one image", 0, "Check the split's name."))
+    samples = np.stack(images).astype(np.float32)  # [N, H, W, C]
+    samples[0, 0, 0], samples[0, -1, -1] = 0.0, 255.0
+    return samples
+
+
+def layer_errors(plain, quantized, image, count=10):
+    """Return the tensors that lose most by quantisation, worst first.
+
+    Both files run on `image`, keeping every intermediate tensor; tensors of the same name are compared.
+
+    Args:
+        plain: bytes, the float32 file.
+        quantized: bytes, the int8 file.
+        image: uint8 `[1, H, W, C]`.
+        count: int, length of the list.
+    Returns:
+        list of {"tensor", "operator", "error"}: error is the root mean square difference divided by the standard
+        deviation of the float tensor.
+    """
+    wanted, found = _tensors(plain, image), _tensors(quantized, image)
+    errors = []
+    for name, (operator, value) in wanted.items():
+        if name not in found or found[name][1].shape != value.shape or np.abs(value).max(initial=0) > 1e30:
+            continue  # fused away, or padded with the lowest float
+        value, other = value.astype(np.float64), found[name][1].astype(np.float64)
+        if value.std() > 0:
+            error = float(np.sqrt(np.mean((value - other) ** 2)) / value.std())
+            errors.append({"tensor": name, "operator": operator, "error": error})
+    return sorted(errors, key=lambda entry: -entry["error"])[:count]
+
+
+def _tensors(content, image):
+    """Run `content` on `image`; return tensor name -> (operator that made it, value as float32)."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(model_content=content, experimental_preserve_all_tensors=True,
+                              experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]
+    interpreter.set_tensor(entry["index"], image.astype(entry["dtype"]))
+    interpreter.invoke()
+    makers = _makers(content)
+    values = {}
+    for details in interpreter.get_tensor_details():
+        if details["index"] not in makers or details["dtype"] not in (np.float32, np.int8):
+            continue
+        value = interpreter.get_tensor(details["index"]).astype(np.float32)
+        scale, zero_point = details["quantization"]
+        values[details["name"]] = (makers[details["index"]], (value - zero_point) * scale if scale else value)
+    return values
+
+
+def _makers(content):
+    """Return tensor index -> name of the operator whose output it is."""
+    from kseg.export.operators import walk
+
+    return {int(operator.Outputs(0)): name for name, operator in walk(content)}
