@@ -11,11 +11,16 @@ _PUBLIC = {
     "BatchNormalization": "kseg.layers.batch_normalization",
     "ChainedResidualPooling": "kseg.layers.chained_residual_pooling",
     "ConvCRF": "kseg.layers.conv_crf",
+    "CropTo": "kseg.layers.margins",
+    "LocalResponseNormalization": "kseg.layers.local_response_normalization",
     "MaxPoolingWithArgmax2D": "kseg.layers.argmax_pooling",
     "MaxUnpooling2D": "kseg.layers.argmax_pooling",
     "NormalizePixels": "kseg.layers.normalize_pixels",
     "SpaceToDepth": "kseg.layers.atrous",
+    "PadPixels": "kseg.layers.margins",
+    "RequireValidSize": "kseg.layers.margins",
     "ResizeTo": "kseg.layers.resize_to",
+    "ScaleImages": "kseg.layers.multi_scale",
 }
 __all__ = sorted(_PUBLIC)
 __getattr__, __dir__ = attach(__name__, _PUBLIC)

@@ -3,8 +3,8 @@
 from kseg._lazy import attach
 
 _PUBLIC = {
-    "DeepLabV1": "kseg.models.deeplab",
-    "DeepLabV2": "kseg.models.deeplab",
+    "DeepLabV1": "kseg.models.deeplab_v1",
+    "DeepLabV2": "kseg.models.deeplab_v2",
     "DeepLabV3": "kseg.models.deeplab",
     "DeepLabV3Plus": "kseg.models.deeplab",
     "FCN16s": "kseg.models.fcn",

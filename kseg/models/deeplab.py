@@ -1,0 +1,166 @@
+"""DeepLab v3 and v3+: atrous convolutions at several rates, with the image's average beside them.
+
+References: Chen, Papandreou, Schroff, Adam, Rethinking Atrous Convolution for Semantic Image Segmentation,
+arXiv:1706.05587; Chen, Zhu, Papandreou, Schroff, Adam, Encoder-Decoder with Atrous Separable Convolution for Semantic
+Image Segmentation, ECCV 2018, arXiv:1802.02611.
+"""
+
+import warnings
+
+import keras
+
+from kseg import checks
+from kseg.encoders import build_encoder, canonical_name
+from kseg.layers import AdaptiveAveragePooling2D, ResizeTo
+from kseg.models.blocks import classify, conv_bn_relu, separable_conv_bn_relu
+from kseg.models.segmenter import finish, pixels_input
+
+
+def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3, image_size=(None, None), *,
+              output_stride=16, rates=(6, 12, 18), multi_grid=None, filters=256, extra_conv=False, dropout=0.1,
+              aux=False, aux_weight=0.4, compile=True, name="deeplab_v3"):
+    """Return DeepLab v3, pixels to logits.
+
+    Dilated encoder, atrous spatial pyramid pooling with the image's average, 1x1 projection, classifier, bilinear to
+    the size of the image. The loss is taken at full resolution (section 4.1: 77.21 against 76.01 on shrunk labels).
+    Weights fit every output stride, because the rates follow it: train at 16, predict at 8.
+
+    Args:
+        classes: int, number of classes.
+        encoder_name: str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone.
+        encoder_weights: None (random), "imagenet", or a `.weights.h5`, `.npz` or `.safetensors` file.
+        in_channels: int, input bands; pretrained weights are kept for any number.
+        image_size: (height, width) in pixels; None for any size.
+        output_stride: 8, 16 or 32, input pixels per c5 pixel (16 to train: section 4.1).
+        rates: tuple of int, rates of the pyramid's 3x3 convolutions at output stride 16; doubled at 8, halved at 32
+            (section 3.3). Empty for the 1x1 convolution and the image's average alone.
+        multi_grid: tuple of three int, factors on the rates of c5's units; None for the paper's (1, 2, 4) in a
+            ResNet50, 101 or 152 and none in other encoders (section 4.2). (1, 1, 1) switches it off.
+        filters: int, channels of each branch and of the projection (section 3.3).
+        extra_conv: bool, a further 3x3 convolution before the classifier, as torchvision and others have it.
+        dropout: float, rate after the projection (released code 0.1, torchvision 0.5).
+        aux: bool, adds an auxiliary head on c4, used in training only (torchvision).
+        aux_weight: float, weight of its loss.
+        compile: bool, compile with AdamW, cross-entropy and mean IoU.
+        name: str, the model's name.
+    Returns:
+        `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
+    Raises:
+        ValueError: for an unknown encoder, an output stride or a multi-grid it cannot give.
+    """
+    checks.number_between("dropout", dropout, 0, 1)
+    pixels = pixels_input(in_channels, image_size, classes)
+    if multi_grid is None and isinstance(encoder_name, str):
+        multi_grid = (1, 2, 4) if canonical_name(encoder_name) in ("resnet50", "resnet101", "resnet152") else None
+    encoder = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, multi_grid=multi_grid,
+                            image_size=image_size)
+    features = encoder(pixels)
+    rates = rates_at(output_stride, rates, features["c5"].shape[1:3])
+    context = aspp(features["c5"], filters, rates, dropout=dropout)  # [B, H/os, W/os, filters]
+    if extra_conv:
+        context = conv_bn_relu(context, filters, 3, name="head")
+    logits = classify(context, classes, like=pixels, kernel_initializer=_classifier_initializer())
+    aux_logits = _auxiliary_head(features["c4"], classes, pixels) if aux else None
+    return finish(pixels, logits, aux_logits, compile=compile, name=name, aux_weight=aux_weight)
+
+
+def DeepLabV3Plus(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3, image_size=(None, None), *,
+                  output_stride=16, rates=(6, 12, 18), multi_grid=None, filters=256, low_level_filters=48,
+                  decoder_filters=256, separable=None, dropout=0.1, compile=True, name="deeplab_v3_plus"):
+    """Return DeepLab v3+, pixels to logits.
+
+    The pyramid of DeepLab v3, enlarged to stride 4, beside a thin projection of low-level features; two 3x3
+    convolutions, classifier, bilinear to the size of the image. Low-level features are the encoder's "low_level" where
+    it names one (Xception-41/65/71: 256 channels before the ReLU; MobileNetV2: the expanded 144 channels), else c2
+    (ResNet: the output of its first stage, as ports have it).
+
+    Args:
+        classes: int, number of classes.
+        encoder_name: str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone.
+        encoder_weights: None (random), "imagenet", or a `.weights.h5`, `.npz` or `.safetensors` file.
+        in_channels: int, input bands; pretrained weights are kept for any number.
+        image_size: (height, width) in pixels; None for any size.
+        output_stride: 8, 16 or 32, input pixels per c5 pixel (16 to train: section 4).
+        rates: tuple of int, rates of the pyramid's 3x3 convolutions at output stride 16; doubled at 8, halved at 32.
+        multi_grid: tuple of three int or None, factors on the rates of c5's units (ResNet50, 101, 152).
+        filters: int, channels of the pyramid.
+        low_level_filters: int, channels of the low-level projection (section 4.1, table 1: 48).
+        decoder_filters: int, channels of the two 3x3 convolutions (section 4.1, table 2).
+        separable: bool, whether pyramid and decoder convolve depthwise, BN, ReLU, pointwise; None for True where the
+            encoder does so itself (Xception, MobileNet, EfficientNet) and False for the others (section 4.3).
+        dropout: float, rate after the pyramid's projection (released code).
+        compile: bool, compile with AdamW, cross-entropy and mean IoU.
+        name: str, the model's name.
+    Returns:
+        `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
+    Raises:
+        ValueError: for an unknown encoder, an output stride or a multi-grid it cannot give.
+    """
+    checks.number_between("dropout", dropout, 0, 1)
+    pixels = pixels_input(in_channels, image_size, classes)
+    encoder = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, multi_grid=multi_grid,
+                            image_size=image_size)
+    separable = _convolves_depthwise(encoder) if separable is None else separable
+    features = encoder(pixels)
+    rates = rates_at(output_stride, rates, features["c5"].shape[1:3])
+    context = aspp(features["c5"], filters, rates, separable=separable, dropout=dropout)
+    detail = features.get("low_level", features["c2"])  # [B, H/4, W/4, C]
+    detail = conv_bn_relu(detail, low_level_filters, 1, name="low_level")
+    context = ResizeTo(name="context_up")(context, detail)
+    outputs = keras.layers.Concatenate(name="fuse")([context, detail])  # [B, H/4, W/4, filters + low_level_filters]
+    convolution = separable_conv_bn_relu if separable else conv_bn_relu
+    for index in (1, 2):
+        outputs = convolution(outputs, decoder_filters, 3, name=f"decoder{index}")
+    logits = classify(outputs, classes, like=pixels, kernel_initializer=_classifier_initializer())
+    return finish(pixels, logits, compile=compile, name=name)
+
+
+def aspp(features, filters, rates, *, separable=False, dropout=0.0):
+    """Atrous spatial pyramid pooling: `[B, h, w, C]` to `[B, h, w, filters]` (DeepLab v3 section 3.3, figure 5).
+
+    A 1x1 convolution, one 3x3 convolution a rate and the image's average, each with BN and ReLU, then a 1x1
+    projection. Layers are named by position, not by rate, so that weights fit every output stride.
+    """
+    branches = [conv_bn_relu(features, filters, 1, name="aspp_point")]
+    convolution = separable_conv_bn_relu if separable else conv_bn_relu
+    for index, rate in enumerate(rates, 1):
+        branches.append(convolution(features, filters, 3, dilation_rate=rate, name=f"aspp_atrous{index}"))
+    average = AdaptiveAveragePooling2D(1, name="aspp_image_pool")(features)  # [B, 1, 1, C]
+    average = conv_bn_relu(average, filters, 1, name="aspp_image")
+    branches.append(ResizeTo(name="aspp_image_up")(average, features))
+    outputs = keras.layers.Concatenate(name="aspp")(branches)  # [B, h, w, (2 + len(rates)) * filters]
+    outputs = conv_bn_relu(outputs, filters, 1, name="aspp_project")
+    return keras.layers.Dropout(dropout, name="aspp_dropout")(outputs)
+
+
+def rates_at(output_stride, rates, size, *, reference_stride=16, argument="rates"):
+    """Return `rates`, given at `reference_stride`, for `output_stride`; warn if they leave the feature map.
+
+    Where the `size` (height, width) of the feature map is known, a rate of at least its shorter side leaves the outer
+    taps of a 3x3 kernel on padding alone: the kernel falls back to a line or a point (DeepLab v3 figure 4).
+    """
+    for rate in rates:
+        checks.positive_integer(argument, rate, f"Give whole feature pixels at output stride {reference_stride}.")
+    scaled = tuple(max(1, round(rate * reference_stride / output_stride)) for rate in rates)
+    outside = () if None in size else tuple(rate for rate in scaled if rate >= min(size))
+    if outside:
+        warnings.warn(checks.sentence(
+            argument, f"must stay smaller than the feature map of {size[0]}x{size[1]} at output stride {output_stride} "
+            f"(too large: {', '.join(str(rate) for rate in outside)})", scaled if len(scaled) > 1 else scaled[0],
+            "Taps beyond it read padding alone: use larger images or smaller rates."), stacklevel=3)
+    return scaled
+
+
+def _convolves_depthwise(encoder):
+    return any(isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D))
+               for layer in encoder.layers)
+
+
+def _classifier_initializer():
+    return keras.initializers.TruncatedNormal(stddev=0.01)
+
+
+def _auxiliary_head(features, classes, pixels):
+    hidden = conv_bn_relu(features, features.shape[-1] // 4, 3, name="aux")
+    hidden = keras.layers.Dropout(0.1, name="aux_dropout")(hidden)
+    return classify(hidden, classes, like=pixels, name="aux_logits")
