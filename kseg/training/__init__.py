@@ -8,10 +8,11 @@ _PUBLIC = {
     "Poly": "kseg.training.schedules",
     "SGD": "kseg.training.optimizers",
     "TrainingRecipe": "kseg.training.recipe",
-    "TrainingResult": "kseg.training.train",
+    "TrainingResult": "kseg.training.run",
     "freeze_batch_normalization": "kseg.training.freezing",
     "freeze_encoder": "kseg.training.freezing",
-    "train": "kseg.training.train",
+    "resume": "kseg.training.run",
+    "train": "kseg.training.run",
 }
 __all__ = sorted(_PUBLIC)
 __getattr__, __dir__ = attach(__name__, _PUBLIC)

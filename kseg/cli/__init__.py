@@ -1,0 +1,71 @@
+"""The `kseg` command: each subcommand calls one public function. `--help` and mistyped options load no TensorFlow."""
+
+import argparse
+import importlib
+import os
+import sys
+
+import kseg
+
+COMMANDS = {
+    "train": "train a model, or resume a run",
+    "models": "list builders and encoders",
+}
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Args:
+        arguments: list of str, or None for those of the process.
+    Returns:
+        int, the exit status: 0, 1 for an error, 2 for a command line that cannot be read, 130 when interrupted.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except (ValueError, TypeError, OSError, ImportError, NotImplementedError) as error:
+        if options.traceback:
+            raise
+        return _complain(str(error), 1)
+    except Exception as error:
+        text = _sentence_within(error)
+        if options.traceback or text is None:
+            raise
+        return _complain(text, 1)
+
+
+def parser():
+    """Return the `argparse.ArgumentParser` of all subcommands."""
+    command_line = argparse.ArgumentParser(prog="kseg", description="Semantic segmentation with Keras and TensorFlow.")
+    command_line.add_argument("--version", action="version", version=f"kseg {kseg.__version__}")
+    subcommands = command_line.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        subcommand = subcommands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".",
+                                            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        subcommand.add_argument("--traceback", action="store_true", help="show where an error came from")
+        module = importlib.import_module(f"kseg.cli.{name.replace('-', '_')}")
+        module.add_arguments(subcommand)
+        subcommand.set_defaults(run=module.run)
+    return command_line
+
+
+def _complain(text, status):
+    sys.stderr.write(f"kseg: {text}\n")
+    return status
+
+
+def _sentence_within(error):
+    """Return kseg's sentence inside an error that TensorFlow raised from a data function, or None."""
+    if "tensorflow" not in type(error).__module__:
+        return None
+    for line in str(error).splitlines():
+        kind, separator, text = line.partition(": ")
+        if separator and kind.endswith(("ValueError", "FileNotFoundError", "TypeError")) and text.startswith("`"):
+            return text
+    return None
+
+

@@ -1,0 +1,7 @@
+"""`python -m kseg.cli`."""
+
+import sys
+
+from kseg.cli import main
+
+sys.exit(main())

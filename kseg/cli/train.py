@@ -1,0 +1,122 @@
+"""`kseg train`: options to a `TrainingRecipe`, then `kseg.training.train`."""
+
+import dataclasses
+import json
+
+from kseg import checks
+from kseg.cli import options
+from kseg.cli.tables import iou_table
+from kseg.training.recipe import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingRecipe
+
+_DEFAULT = TrainingRecipe()
+_PAIRS = ("model_options", "data_options", "multipliers")
+
+
+def add_arguments(parser):
+    """Add the options of `kseg train`; their defaults are those of `TrainingRecipe`."""
+    parser.add_argument("--output", metavar="FOLDER", help="new folder for the run")
+    parser.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder; takes no other option")
+    parser.add_argument("--recipe", metavar="FILE", help="a run.json, or its recipe, to repeat; other options override it")
+    parser.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1, help="0 silent, 1 a bar, 2 a line an epoch")
+    _add_model(parser.add_argument_group("model"))
+    data = parser.add_argument_group("data")
+    options.add_data(data, required=False)
+    options.add_image_size(data, list(_DEFAULT.image_size))
+    for name, kind, text in (
+            ("batch_size", int, "images a step"), ("augment", options.literal, "true, false or the name of a recipe"),
+            ("class_aware", float, "share of crops centred on an evenly drawn class"),
+            ("patches", int, "how often an epoch takes each image"), ("seed", int, "of weights, order and augmentation")):
+        _add(data, name, kind, text)
+    _add_optimisation(parser.add_argument_group("optimisation"))
+    _add_loss(parser.add_argument_group("loss"))
+
+
+def _add_model(group):
+    _add(group, "model", str, "builder, see `kseg models`")
+    _add(group, "encoder_name", str, "encoder, see `kseg models`; left out: the builder's")
+    _add(group, "encoder_weights", str, "imagenet, or a .weights.h5, .npz or .safetensors file")
+    group.add_argument("--output-stride", type=int, help="input pixels per pixel of the deepest features")
+    group.add_argument("--in-channels", type=int, help="bands of the images")
+    group.add_argument("--aux", action="store_true", help="train with the auxiliary head")
+    group.add_argument("--option", dest="model_options", action="append", type=options.name_value, default=[],
+                       metavar=options.NAME_VALUE, help="another argument of the builder; may be repeated")
+    _flag(group, "freeze_encoder", "hold the encoder's weights and statistics")
+    _flag(group, "freeze_batch_normalization", "hold statistics and affine weights of batch normalisation")
+    _add(group, "mixed_precision", str, "compute in half precision", choices=PRECISIONS[1:])
+
+
+def _add_optimisation(group):
+    for name, kind, text in (
+            ("epochs", int, "passes over the training images"), ("steps", int, "length in steps instead of epochs"),
+            ("learning_rate", float, "at its highest"), ("momentum", float, "of sgd"),
+            ("weight_decay", float, "decoupled"), ("clipnorm", float, "greatest norm of all gradients together"),
+            ("power", float, "of the poly schedule"), ("warmup_steps", int, "steps of linear warm-up"),
+            ("ema", float, "momentum of a moving average of the weights"),
+            ("early_stopping", int, "epochs without a better validation mIoU until training ends")):
+        _add(group, name, kind, text)
+    _add(group, "optimizer", str, "which one", choices=OPTIMIZERS)
+    _add(group, "schedule", str, "of the learning rate", choices=SCHEDULES)
+    group.add_argument("--no-bias-decay", dest="decay_biases", action="store_const", const=False, default=True,
+                       help="no weight decay on biases and batch normalisation")
+    group.add_argument("--multiplier", dest="multipliers", action="append", type=options.factor, default=[],
+                       metavar="PART=FACTOR", help="learning-rate factor of encoder, head or a layer; may be repeated")
+
+
+def _add_loss(group):
+    group.add_argument("--loss", nargs="+", default=None, metavar="NAME[=WEIGHT]",
+                       help=f"terms of the sum: {', '.join(LOSSES)}")
+    _add(group, "class_weights", options.literal, "median_frequency, or a JSON list with one number a class")
+    _add(group, "label_smoothing", float, "of the cross-entropy")
+    _add(group, "ohem_fraction", float, "share of the hardest pixels that count")
+    _add(group, "ohem_threshold", float, "pixels count whose class has a probability below this")
+
+
+def _add(group, name, kind, text, **arguments):
+    group.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(_DEFAULT, name), help=text, **arguments)
+
+
+def _flag(group, name, text):
+    group.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=text)
+
+
+def recipe(arguments):
+    """Return the `TrainingRecipe` of parsed arguments: those of `--recipe`, overridden by what was typed."""
+    typed = vars(arguments)
+    values = {}
+    for field in dataclasses.fields(TrainingRecipe):
+        value = dict(typed[field.name]) if field.name in _PAIRS else typed[field.name]
+        if field.name == "loss":
+            value = dict(_term(term) for term in value) if value else _DEFAULT.loss
+        values[field.name] = value
+    values["multipliers"] = values["multipliers"] or None
+    for name in ("output_stride", "in_channels", "aux"):
+        if typed[name]:
+            values["model_options"][name] = typed[name]
+    if arguments.recipe is None:
+        return TrainingRecipe.from_dict(values)
+    with open(arguments.recipe, encoding="utf-8") as file:
+        stored = json.load(file)
+    default, typed_values = _DEFAULT.to_dict(), TrainingRecipe.from_dict(values).to_dict()
+    changed = {name: value for name, value in typed_values.items() if value != default[name]}
+    return TrainingRecipe.from_dict({**stored.get("recipe", stored), **changed})
+
+
+def _term(text):
+    name, separator, weight = text.partition("=")
+    return name, float(weight) if separator else 1.0
+
+
+def run(arguments):
+    """Train or resume, then print the table of per-class IoU."""
+    if arguments.resume is None and arguments.output is None:
+        raise ValueError(checks.sentence("output", "must name a new folder for the run", None,
+                                         "Write for example --output runs/first."))
+    chosen = None if arguments.resume is not None else recipe(arguments)
+    from kseg.training import resume, train  # loads TensorFlow
+
+    if chosen is None:
+        result = resume(arguments.resume, verbose=arguments.verbose)
+    else:
+        result = train(chosen, arguments.output, verbose=arguments.verbose)
+    iou_table(result.per_class_iou, result.mean_iou,
+              f"validation, epoch {result.best_epoch}, model {result.output_dir}/best.keras")
