@@ -1,0 +1,118 @@
+"""What users hand to `predict` as an image, turned into pixels `[H, W, channels]` that are read by windows."""
+
+import io
+import os
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from kseg import checks
+from kseg.data import decode
+
+_LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as many
+
+
+def open_image(image, channels, name="images"):
+    """Return one image as an array `[H, W, channels]` that may lie on disk (`numpy.memmap`).
+
+    Args:
+        image: the path of an image file (a grey one becomes RGB for 3 channels and the reverse for 1) or of a `.npy`
+            file, which is mapped, not read; a PIL image; or numbers 0–255 `[H, W, channels]`, uint8 or float (for
+            one channel also `[H, W]`).
+        channels: int, the bands the model takes.
+        name: str, what errors call the argument.
+    Raises:
+        ValueError: if the shape is that of a label map, or the count of bands differs.
+        TypeError: if it is none of these.
+        FileNotFoundError: if no file stands at the path.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        image = _from_file(os.fspath(image), channels, name)
+    elif isinstance(image, Image.Image):
+        image = _from_picture(image, channels)
+    pixels = image if isinstance(image, np.ndarray) else np.asarray(image)
+    if pixels.dtype.kind not in "uif":
+        raise TypeError(checks.sentence(
+            name, "must be a path, a PIL image or an array of numbers from 0 to 255", type(image).__name__,
+            "Decode the image first."))
+    if channels == 1 and pixels.ndim == 2:
+        pixels = pixels[..., None]  # [H, W, 1]
+    _check_bands(pixels, channels, name)
+    if pixels.dtype.kind == "f" and 0 < pixels.size < _LARGE and 0 < pixels.max() <= 1:
+        warnings.warn(checks.sentence(
+            name, "are pixels from 0 to 255, and these look divided by 255 already", float(pixels.max()),
+            "Multiply them by 255: the model normalises by itself."), stacklevel=3)
+    return pixels
+
+
+def mirrored_window(image, top, left, height, width):
+    """Return `image[top:top + height, left:left + width]`, float32; beyond the border the image is mirrored.
+
+    Only the rows and columns needed are read, so `image` may be a map of a file. Offsets may be negative.
+    """
+    rows = _mirrored(top, height, image.shape[0])
+    columns = _mirrored(left, width, image.shape[1])
+    first_row, first_column = rows.min(), columns.min()
+    block = np.asarray(image[first_row:rows.max() + 1, first_column:columns.max() + 1], np.float32)
+    if block.shape[:2] == (height, width) and rows[0] == first_row and columns[0] == first_column:
+        return block
+    return block[rows - first_row][:, columns - first_column]  # [height, width, C]
+
+
+def _mirrored(start, length, size):
+    """Return the indices `start … start + length - 1` folded into `[0, size)`; the border pixel is not repeated."""
+    if size == 1:
+        return np.zeros(length, int)
+    position = np.arange(start, start + length) % (2 * size - 2)
+    return np.minimum(position, 2 * size - 2 - position)
+
+
+def _from_file(path, channels, name):
+    if "://" not in path:
+        checks.existing_file(name, path)
+    if path.lower().endswith(".npy"):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    if "://" in path or channels in (1, 3) and not _is_large(path):
+        return decode.read_pixels(path, channels)
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the caller asked for this file, however large
+    try:
+        with Image.open(path) as picture:
+            return _from_picture(picture, channels)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _is_large(path):
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(path) as picture:
+            return picture.width * picture.height > _LARGE
+    except (OSError, ValueError, SyntaxError):
+        return False  # the decoder will say what is wrong with the file
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _from_picture(picture, channels):
+    if channels not in (1, 3):
+        return np.asarray(picture)
+    if picture.mode.startswith(("I", "F")):
+        buffer = io.BytesIO()
+        picture.save(buffer, "TIFF")
+        return decode.read_pixels(buffer.getvalue(), channels)
+    wanted = "RGB" if channels == 3 else "L"
+    pixels = np.asarray(picture if picture.mode == wanted else picture.convert(wanted))
+    return pixels if channels == 3 else pixels[..., None]
+
+
+def _check_bands(pixels, channels, name):
+    legal = f"must be pixels [H, W, {channels}] or a batch [B, H, W, {channels}]"
+    if pixels.ndim == 3 and pixels.shape[-1] == channels and min(pixels.shape) > 0:
+        return
+    if pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] == 1 and channels != 1):
+        raise ValueError(checks.sentence(
+            name, legal, pixels.shape, "This is the shape of a label map: pass the image it belongs to. A grey image "
+            f"goes to a model of {channels} channels as its file, or repeated {channels} times."))
+    raise ValueError(checks.sentence(
+        name, legal, pixels.shape, f"The model takes {channels} bands: choose these, or build it with `in_channels`."))

@@ -1,0 +1,41 @@
+"""Reading a saved model back, with every class of this package registered."""
+
+import importlib
+import os
+import pkgutil
+
+import keras
+
+from kseg import checks
+
+_ROOMS = ("layers", "losses", "metrics", "training")  # where registered classes live, beside the Segmenter
+
+
+def load_model(path, compile=True):
+    """Return the model saved at `path` by `model.save`, without `custom_objects`.
+
+    Args:
+        path: str or path, a `.keras` file.
+        compile: bool, whether its optimiser, loss and metrics come back too.
+    Returns:
+        `keras.Model`, pixels → logits.
+    Raises:
+        FileNotFoundError: if no file stands at `path`.
+        ValueError: if it is no `.keras` file.
+    """
+    path = checks.existing_file("path", os.fspath(path), "Give the .keras file that model.save wrote.")
+    if not path.endswith(".keras"):
+        raise ValueError(checks.sentence(
+            "path", "must end in .keras", path,
+            "SavedModel folders and .tflite files run with kseg.predict but do not load as a Keras model."))
+    _register_classes()
+    return keras.saving.load_model(path, compile=compile)
+
+
+def _register_classes():
+    """Import every module that defines a class Keras must find by name; importing registers it."""
+    importlib.import_module("kseg.models.segmenter")
+    for room in _ROOMS:
+        package = importlib.import_module(f"kseg.{room}")
+        for module in pkgutil.iter_modules(package.__path__, f"kseg.{room}."):
+            importlib.import_module(module.name)

@@ -1,0 +1,95 @@
+"""The overlap-tile strategy: networks of valid convolutions, whose output is smaller than their input.
+
+Reference: Ronneberger et al., U-Net, MICCAI 2015, arXiv:1505.04597, §2 and Figure 2.
+"""
+
+import numpy as np
+
+from kseg import checks
+from kseg.inference import predict as prediction
+from kseg.inference.images import mirrored_window, open_image
+from kseg.inference.runners import runner as make_runner
+
+
+def predict_tiled(model, image, output="labels", *, window=(572, 572), margin=None, batch_size=1, progress=False,
+                  out=None):
+    """Segment an image of any size by tiles that each see `margin` pixels more on every side than they answer for.
+
+    Beyond the border the image is mirrored. Tiles start at multiples of 32 pixels where they are larger than that
+    (else of 16), so that pooling falls on the same pixels in each, and the result equals that of one run over the
+    whole mirrored image. Memory is bounded by the tile, beyond the result.
+
+    Args:
+        model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
+        image: a path, a PIL image, or numbers from 0 to 255 `[H, W, channels]`, also a `numpy.memmap`.
+        output: "labels", "probabilities" or "logits".
+        window: int or `(height, width)` in pixels, the network's input. Default 572, the paper's; `kseg.models.UNet`
+            with valid convolutions takes 16 k + 12.
+        margin: int, pixels, or None: half of what the network's output is smaller than its input. A network that
+            keeps the size takes any; half of its receptive field makes the result exact.
+        batch_size: int, tiles run at once.
+        progress: bool, whether a bar is drawn in the terminal.
+        out: array to write into instead of a new one, or None.
+    Returns:
+        As `kseg.predict`: uint8 `[H, W]`, or float32 `[H, W, classes]`.
+    Raises:
+        ValueError: if the window is not larger than two margins, or a network that keeps the size is given none.
+    """
+    run = make_runner(model)
+    window = (window, window) if isinstance(window, int) else checks.image_size(window, "window")
+    output = checks.one_of("output", output, prediction.OUTPUTS)
+    checks.positive_integer("batch_size", batch_size)
+    pixels = open_image(image, run.in_channels, "image")
+    margin = _margin(run, window, margin)
+    inner = tuple(side - 2 * margin for side in window)
+    strides = [next((side // step * step for step in (32, 16) if side >= step), side) for side in inner]
+    height, width = pixels.shape[:2]
+    places = [(top, left) for top in _starts(height, inner[0], strides[0])
+              for left in _starts(width, inner[1], strides[1])]
+    if out is None:
+        kind = np.float32 if output != "labels" else np.uint8 if run.classes <= 255 else np.int32
+        out = np.zeros((height, width) if output == "labels" else (height, width, run.classes), kind)
+    with prediction.bar(progress, len(places)) as advance:
+        for begin in range(0, len(places), batch_size):
+            chosen = places[begin:begin + batch_size]
+            tiles = np.stack([mirrored_window(pixels, top - margin, left - margin, *window) for top, left in chosen])
+            for (top, left), logits in zip(chosen, _inner(run(tiles), inner)):
+                logits = logits[:height - top, :width - left]
+                out[top:top + len(logits), left:left + logits.shape[1]] = _finished(logits, output)
+            if advance:
+                advance(len(chosen))
+    return out
+
+
+def _starts(length, inner, stride):
+    """Return where the answers of tiles begin, so that tiles of `inner` pixels cover `length`."""
+    return range(0, max(length - inner + stride, 1), stride)
+
+
+def _margin(run, window, margin):
+    """Return the margin, measured by one run on a black window where none is given."""
+    if margin is not None:
+        margin = checks.positive_integer("margin", margin, minimum=0)
+    else:
+        answer = run(np.zeros((1, *window, run.in_channels), np.float32)).shape[1:3]
+        margin = (window[0] - answer[0]) // 2
+        if margin < 1 or window[1] - answer[1] != 2 * margin or (window[0] - answer[0]) % 2:
+            raise ValueError(checks.sentence(
+                "margin", f"must be given for a network that answers {answer} for a window of {window}", None,
+                "Pass the pixels of context a tile needs on each side, or use kseg.predict with window and overlap."))
+    if min(window) <= 2 * margin:
+        raise ValueError(checks.sentence(
+            "window", f"must be larger than two margins of {margin} pixels", window, "Take a larger window."))
+    return margin
+
+
+def _inner(logits, inner):
+    """Return the middle of the logits, `[B, *inner, classes]`."""
+    top, left = ((have - want) // 2 for have, want in zip(logits.shape[1:3], inner))
+    return logits[:, top:top + inner[0], left:left + inner[1]]
+
+
+def _finished(logits, output):
+    if output == "labels":
+        return prediction.label_map(logits)
+    return prediction.softmax(logits) if output == "probabilities" else logits

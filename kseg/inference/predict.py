@@ -1,0 +1,235 @@
+"""Prediction: pixels of any size to class ids, by whole image or sliding window, over scales and flips."""
+
+import numbers
+import os
+
+import keras
+import numpy as np
+from rich.progress import Progress
+
+from kseg import checks
+from kseg.inference.images import open_image
+from kseg.inference.runners import runner as make_runner
+from kseg.inference.tiles import blended_tiles, count_tiles
+from kseg.layers import ResizeTo
+from kseg.metrics.scores import most_likely_class
+
+OUTPUTS = ("labels", "probabilities", "logits")
+
+
+def predict(model, images, output="labels", *, batch_size=4, window=None, overlap=0.5, blend="hann", scales=(1.0,),
+            flip=False, progress=False, out=None):
+    """Segment images of any size; the result has their height and width.
+
+    Over several scales or with `flip` the softmax probabilities are averaged; "logits" are then their logarithms.
+    Without them the tiles of a window blend their logits. Each window is scaled and flipped by itself, so memory does
+    not grow with the image beyond the result. A TFLite file of fixed size gets the image resized to it, or, with
+    `window`, tiles of its size. A network whose logits are smaller than its input takes `predict_tiled`.
+
+    Args:
+        model: a `keras.Model` pixels → logits, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
+        images: a path, a PIL image, or uint8 or float numbers from 0 to 255, `[H, W, channels]` or
+            `[B, H, W, channels]`, also a `numpy.memmap` or the path of a `.npy` file; or a list of such, of any sizes.
+        output: "labels", "probabilities" or "logits".
+        batch_size: int, images of a batch or windows of an image run at once.
+        window: int or `(height, width)` in pixels, or None for the whole image at once.
+        overlap: float in [0, 1), the share of a window that its neighbour covers too. Default 0.5.
+        blend: "hann" (a window counts less towards its rim) or "uniform".
+        scales: sequence of floats above 0, sizes of the image to average over.
+        flip: bool, whether to average over the mirrored image too.
+        progress: bool, whether a bar is drawn in the terminal.
+        out: array to write into instead of a new one (a `numpy.memmap` for results beyond the memory), or None.
+    Returns:
+        "labels": uint8 `[H, W]` (int32 beyond 255 classes); "probabilities" and "logits": float32 `[H, W, classes]`.
+        With a leading B for a batch; a list for a list.
+    Raises:
+        ValueError: if an argument is out of range, a label map stands for pixels, or the count of bands differs.
+        TypeError: if `images` or `model` is of another kind.
+        FileNotFoundError: if nothing stands at a path.
+    """
+    options = _Options(make_runner(model), output, batch_size, window, overlap, blend, scales, flip)
+    if isinstance(images, (list, tuple)):
+        if out is not None:
+            raise ValueError(checks.sentence("out", "must be None for a list of images", type(out).__name__,
+                                             "Predict the images one by one, each into its own array."))
+        with bar(progress, len(images)) as advance:
+            return [_predict(options, image, None, None, advance) for image in images]
+    with bar(progress, None) as advance:
+        return _predict(options, images, out, advance, None)
+
+
+def label_map(logits):
+    """Return the ids of the largest logits along the last axis: the one owner of the argmax in deployment.
+
+    Args:
+        logits: float `[..., classes]`, NumPy or a tensor.
+    Returns:
+        `[...]`: NumPy uint8 (int32 beyond 255 classes) for NumPy, an int32 tensor for tensors.
+    """
+    if isinstance(logits, np.ndarray):
+        return np.argmax(logits, axis=-1).astype(np.uint8 if logits.shape[-1] <= 255 else np.int32)
+    return most_likely_class(logits)
+
+
+def softmax(logits):
+    """Return the softmax over the last axis, NumPy float32."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def resize(images, size):
+    """Return `images` `[B, h, w, C]` resized bilinearly to `size` (half-pixel centres), NumPy float32."""
+    if tuple(images.shape[1:3]) == tuple(size):
+        return images
+    reference = np.zeros((1, *size, 1), np.float32)
+    return np.asarray(keras.ops.convert_to_numpy(ResizeTo(dtype="float32")(images, reference)))
+
+
+class _Options:
+    """The checked arguments of `predict`."""
+
+    def __init__(self, run, output, batch_size, window, overlap, blend, scales, flip):
+        self.run, self.flip = run, bool(flip)
+        self.output = checks.one_of("output", output, OUTPUTS)
+        self.batch_size = checks.positive_integer("batch_size", batch_size)
+        self.blend = checks.one_of("blend", blend, ("hann", "uniform"))
+        self.overlap = checks.number_between("overlap", overlap, 0, 0.99)
+        window = (window, window) if isinstance(window, numbers.Integral) else window
+        self.window = None if window is None else checks.image_size(window, "window")
+        if self.window and run.image_size and self.window != run.image_size:
+            raise ValueError(checks.sentence(
+                "window", f"must be {run.image_size}, the one size this model takes", self.window,
+                f"Pass window={run.image_size}."))
+        self.scales = _checked_scales(scales)
+        self.averages = self.flip or self.scales != (1.0,)
+
+
+def _checked_scales(scales):
+    scales = tuple(scales) if isinstance(scales, (list, tuple, np.ndarray)) else (scales,)
+    if not scales or not all(isinstance(one, numbers.Real) and 0 < one <= 16 for one in scales):
+        raise ValueError(checks.sentence("scales", "must be numbers above 0 and up to 16", scales,
+                                         "Write for example scales=(0.75, 1.0, 1.25)."))
+    return tuple(float(one) for one in scales)
+
+
+def _predict(options, images, out, advance_tiles, advance_images):
+    if getattr(images, "ndim", None) == 4:
+        whole = np.stack if options.window else np.concatenate
+        step = 1 if options.window else options.batch_size
+        if len(images) == 0:
+            raise ValueError(checks.sentence("images", "must hold at least one image", images.shape, "Pass one."))
+        parts = []
+        for begin in range(0, len(images), step):
+            batch = [open_image(one, options.run.in_channels) for one in images[begin:begin + step]]
+            target = None if out is None else out[begin:begin + step]
+            parts.append(_tiled(options, batch[0], target if target is None else target[0], advance_tiles)
+                         if options.window else _whole(options, np.stack(batch), target))
+        result = out if out is not None else whole(parts)
+    else:
+        image = open_image(images, options.run.in_channels)
+        if options.window:
+            result = _tiled(options, image, out, advance_tiles)
+        else:
+            result = _whole(options, np.asarray(image)[None], None if out is None else out[None])[0]
+            result = result if out is None else out
+    if advance_images:
+        advance_images(1)
+    return result
+
+
+def _whole(options, pixels, out):
+    """Return the result for a batch of whole images, `[B, H, W(, classes)]`."""
+    size = pixels.shape[1:3]
+    pixels = resize(np.asarray(pixels, np.float32), options.run.image_size or size)
+    scores = resize(_class_scores(options, pixels), size)
+    result = _finished(options, scores)
+    if out is not None:
+        out[...] = result
+    return result
+
+
+def _tiled(options, image, out, advance):
+    """Return the result for one image by sliding window, `[H, W(, classes)]`, written strip by strip."""
+    classes = options.run.classes
+    if out is None:
+        shape = image.shape[:2] if options.output == "labels" else (*image.shape[:2], classes)
+        labels = np.uint8 if classes <= 255 else np.int32
+        out = np.zeros(shape, labels if options.output == "labels" else np.float32)
+
+    def write(top, left, scores):
+        out[top:top + scores.shape[0], left:left + scores.shape[1]] = _finished(options, scores)
+
+    if advance:
+        advance(0, total=count_tiles(image.shape, options.window, options.overlap))
+    blended_tiles(image, lambda tiles: _class_scores(options, tiles), classes, options.window, options.overlap,
+                  options.blend, options.batch_size, write, advance)
+    return out
+
+
+def _class_scores(options, pixels):
+    """Return logits, or averaged probabilities over scales and flips, `[B, h, w, classes]` for `[B, h, w, C]`."""
+    if not options.averages:
+        return _logits(options, pixels)
+    total, count, size = 0.0, 0, pixels.shape[1:3]
+    for scale in options.scales:
+        scaled_size = tuple(int(round(scale * side)) for side in size)
+        if min(scaled_size) < 1:
+            raise ValueError(checks.sentence(
+                "scales", f"must leave at least one pixel of {size[0]}×{size[1]}", scale, "Leave this scale out."))
+        scaled = resize(pixels, scaled_size)
+        for turn in (1, -1) if options.flip else (1,):
+            probabilities = softmax(_logits(options, scaled[:, :, ::turn])[:, :, ::turn])
+            total, count = total + resize(probabilities, size), count + 1
+    return total / np.float32(count)
+
+
+def _logits(options, pixels):
+    """Return the logits at the size of `pixels`; a model of one fixed size slides over another."""
+    fixed = options.run.image_size
+    if fixed and tuple(pixels.shape[1:3]) != tuple(fixed):
+        return np.stack([_slide(options.run, one, fixed) for one in pixels])
+    logits = options.run(np.ascontiguousarray(pixels))
+    if logits.shape[1:3] != pixels.shape[1:3]:
+        raise ValueError(checks.sentence(
+            "model", f"must give logits of the pixels' size {pixels.shape[1:3]}", logits.shape[1:3],
+            "Use kseg.inference.predict_tiled for a network of valid convolutions."))
+    return logits
+
+
+def _slide(run, image, window):
+    logits = np.empty((*image.shape[:2], run.classes), np.float32)
+
+    def write(top, left, scores):
+        logits[top:top + scores.shape[0], left:left + scores.shape[1]] = scores
+
+    blended_tiles(image, run, run.classes, window, 0.25, "hann", 1, write)
+    return logits
+
+
+def _finished(options, scores):
+    """Return blended scores as the output asked for."""
+    if options.output == "labels":
+        return label_map(scores)
+    if options.averages:
+        return scores if options.output == "probabilities" else np.log(np.maximum(scores, 1e-30))
+    return softmax(scores) if options.output == "probabilities" else scores
+
+
+class bar:
+    """A progress bar, or None: `with _bar(shown, total) as advance`, then `advance(steps)`."""
+
+    def __init__(self, shown, total):
+        self.progress = Progress(transient=True) if shown else None
+        self.total = total
+
+    def __enter__(self):
+        if self.progress is None:
+            return None
+        self.progress.start()
+        task = self.progress.add_task("predict", total=self.total)
+        return lambda steps, total=None: self.progress.update(
+            task, advance=steps, **({} if total is None else {"total": total}))
+
+    def __exit__(self, *failure):
+        if self.progress is not None:
+            self.progress.stop()

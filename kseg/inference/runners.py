@@ -1,0 +1,198 @@
+"""One face for a Keras model, a SavedModel folder and a TFLite file: a call from pixels to logits."""
+
+import json
+import os
+import weakref
+import zipfile
+
+import keras
+import numpy as np
+
+from kseg import checks
+from kseg.labels import LabelSet
+
+_TRACED = weakref.WeakKeyDictionary()  # Keras model → its traced function, so that every image size shares one trace
+
+
+class Runner:
+    """A model ready to run: `runner(pixels)` → NumPy float32 logits `[B, h, w, classes]`.
+
+    Attributes:
+        classes: int.
+        in_channels: int, bands of the pixels.
+        label_set: `LabelSet` or None.
+        image_size: `(height, width)` in pixels if the model takes no other, else None.
+    """
+
+    def __init__(self, call, classes, in_channels, label_set=None, image_size=None, one_by_one=False,
+                 kept=None):
+        self._call, self._kept = call, kept
+        self.classes, self.in_channels, self.label_set = classes, in_channels, label_set
+        self.image_size, self._one_by_one = image_size, one_by_one
+
+    def __call__(self, pixels):
+        """Return the logits of `pixels` (0–255, `[B, H, W, in_channels]`), NumPy float32."""
+        pixels = np.asarray(pixels, np.float32)
+        if self._one_by_one and len(pixels) != 1:
+            return np.concatenate([self(pixels[index:index + 1]) for index in range(len(pixels))])
+        return np.asarray(self._call(pixels), np.float32)
+
+
+def runner(model):
+    """Return a `Runner` for a model.
+
+    Args:
+        model: a `keras.Model` from pixels to logits, the path of a `.keras` file, of a SavedModel folder or of a
+            `.tflite` file, or a Runner, which is returned.
+    Raises:
+        TypeError: if it is none of these.
+        FileNotFoundError: if nothing stands at the path.
+        ValueError: if the file's signature is not from pixels to logits.
+    """
+    if isinstance(model, Runner):
+        return model
+    if isinstance(model, keras.Model):
+        return _keras_runner(model)
+    if not isinstance(model, (str, os.PathLike)):
+        raise TypeError(checks.sentence(
+            "model", "must be a keras.Model, or the path of a .keras file, a SavedModel folder or a .tflite file",
+            type(model).__name__, "Build one with kseg.models or load one with kseg.load_model."))
+    path = os.fspath(model)
+    if os.path.isdir(path):
+        return _saved_model_runner(path)
+    checks.existing_file("model", path, "Give a .keras file, a SavedModel folder or a .tflite file.")
+    if path.lower().endswith(".tflite"):
+        return _tflite_runner(path)
+    return _keras_runner(_loaded(path))
+
+
+def _loaded(path):
+    import kseg
+
+    return kseg.load_model(path)
+
+
+def _keras_runner(model):
+    shape = model.inputs[0].shape if len(model.inputs or ()) == 1 else ()
+    outputs = model.outputs[0].shape if model.outputs else ()
+    if len(shape) != 4 or len(outputs) != 4 or outputs[-1] is None:
+        raise TypeError(checks.sentence(
+            "model", "must have one input, pixels [B, H, W, channels], and give logits [B, H, W, classes]",
+            model.name, "Build one with kseg.models."))
+    size = tuple(shape[1:3]) if None not in shape[1:3] else None
+    return Runner(_traced(model), outputs[-1], shape[-1], getattr(model, "label_set", None), size, kept=model)
+
+
+def _traced(model):
+    """Return a function pixels → logits in inference mode; under TensorFlow a graph for any size, traced once."""
+    if keras.backend.backend() != "tensorflow":
+        return lambda pixels: keras.ops.convert_to_numpy(_first(model(pixels, training=False)))
+    if model not in _TRACED:
+        import tensorflow as tf
+
+        seen = weakref.ref(model)  # the cache must not keep the model alive
+        signature = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
+        graph = tf.function(lambda pixels: _first(seen()(pixels, training=False)), input_signature=[signature],
+                            autograph=False)
+        _TRACED[model] = lambda pixels: graph(pixels).numpy()
+    return _TRACED[model]
+
+
+def _first(outputs):
+    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+
+
+def _saved_model_runner(path):
+    import tensorflow as tf
+
+    if not os.path.isfile(os.path.join(path, "saved_model.pb")):
+        raise FileNotFoundError(checks.sentence(
+            "model", "must be a SavedModel folder, with saved_model.pb inside", path,
+            "Give the version folder itself, for example serving/street/1."))
+    loaded = tf.saved_model.load(path)
+    for name in ("logits", "serving_default", *loaded.signatures):
+        signature = loaded.signatures.get(name) if hasattr(loaded.signatures, "get") else None
+        call = signature and _signature_call(signature)
+        if call:
+            break
+    else:
+        raise ValueError(checks.sentence(
+            "model", "must have a signature from pixels [B, H, W, channels] to logits", sorted(loaded.signatures),
+            "Export it with kseg.export.saved_model."))
+    spec = next(iter(signature.structured_input_signature[1].values()))
+    label_set, _ = _description(path)
+    size = tuple(spec.shape[1:3]) if None not in spec.shape[1:3] else None
+    classes = next(iter(signature.structured_outputs.values())).shape[-1]
+    return Runner(call, classes or len(label_set), spec.shape[-1], label_set, size, one_by_one=spec.shape[0] == 1,
+                  kept=loaded)  # the signatures do not keep the variables alive
+
+
+def _signature_call(signature):
+    """Return a function pixels → logits from a signature, or None if it is of another kind."""
+    import tensorflow as tf
+
+    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+    if len(inputs) != 1 or not any(output.shape.rank == 4 and output.dtype.is_floating for output in outputs.values()):
+        return None
+    (name, spec), = inputs.items()
+    if spec.shape.rank != 4 or spec.shape[-1] is None:
+        return None
+    key = "logits" if "logits" in outputs else next(
+        key for key, output in outputs.items() if output.shape.rank == 4 and output.dtype.is_floating)
+    low = spec.dtype.is_integer
+    return lambda pixels: signature(**{name: tf.cast(tf.round(pixels) if low else pixels, spec.dtype)})[key].numpy()
+
+
+def _tflite_runner(path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_path=path, num_threads=os.cpu_count())
+    except ValueError as failure:
+        raise ValueError(checks.sentence(
+            "model", "must be a TFLite file", path, f"The interpreter says: {failure}.")) from failure
+    given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    label_set, classes = _description(path)
+    maps_of_ids = len(made["shape"]) == 3
+    classes = classes if maps_of_ids else int(made["shape"][-1])
+    if len(given["shape"]) != 4 or not classes:
+        raise ValueError(checks.sentence(
+            "model", "must be a TFLite file from pixels [B, H, W, channels] to logits", path,
+            "Export it with kseg.export.tflite."))
+    interpreter.allocate_tensors()
+
+    def call(pixels):
+        interpreter.set_tensor(given["index"], _quantized(pixels, given))
+        interpreter.invoke()
+        output = interpreter.get_tensor(made["index"])
+        return np.eye(classes, dtype=np.float32)[output] if maps_of_ids else _dequantized(output, made)
+
+    return Runner(call, classes, int(given["shape"][-1]), label_set, tuple(map(int, given["shape"][1:3])), True)
+
+
+def _quantized(pixels, details):
+    dtype = details["dtype"]
+    if np.issubdtype(dtype, np.floating):
+        return pixels.astype(dtype)
+    scale, zero = details["quantization"]
+    steps = np.round(pixels / scale + zero) if scale else np.round(pixels)
+    return np.clip(steps, np.iinfo(dtype).min, np.iinfo(dtype).max).astype(dtype)
+
+
+def _dequantized(output, details):
+    scale, zero = details["quantization"]
+    return (output.astype(np.float32) - zero) * scale if scale else output.astype(np.float32)
+
+
+def _description(path):
+    """Return `(label_set, classes)` from the kseg.json beside a SavedModel or packed into a TFLite file, or Nones."""
+    try:
+        if os.path.isdir(path):
+            with open(os.path.join(path, "assets.extra", "kseg.json"), encoding="utf-8") as file:
+                values = json.load(file)
+        else:
+            with zipfile.ZipFile(path) as files:
+                values = json.loads(files.read("kseg.json"))
+        return LabelSet.from_dict(values["label_set"]), int(values["classes"])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return None, None

@@ -1,0 +1,122 @@
+"""Sliding windows: where tiles lie, how they are blended, and strips of memory that do not grow with the image.
+
+Tiles are blended as a running weighted mean, `mean += (tile - mean) * w / (w + weight so far)`: a constant stays the
+same number, bit by bit, whatever the overlap. The weights are products of one vector for the rows and one for the
+columns, so the weight so far follows from vectors too.
+"""
+
+import numpy as np
+
+from kseg.inference.images import mirrored_window
+
+STRIP_BYTES = 128 * 2 ** 20  # the largest strip of class scores; wider images are done in bands of columns
+
+
+def tile_starts(length, window, overlap):
+    """Return where tiles of `window` pixels begin to cover `length` pixels; the last one ends at the border.
+
+    Args:
+        length: int, pixels.
+        window: int, pixels.
+        overlap: float in [0, 1), the share of a window that the next one covers too.
+    """
+    if length <= window:
+        return [0]
+    stride = max(1, round(window * (1 - overlap)))
+    return [*range(0, length - window, stride), length - window]
+
+
+def window_weights(window, blend):
+    """Return the weights along one side of a tile, float64 `[window]`, all above 0: "hann" or "uniform"."""
+    if blend == "uniform":
+        return np.ones(window)
+    return np.sin(np.pi * (np.arange(window) + 0.5) / window) ** 2
+
+
+class _Axis:
+    """The tiles along one side: starts, weights, and the weight each pixel has received before each tile."""
+
+    def __init__(self, length, window, overlap, blend):
+        self.starts = tile_starts(length, window, overlap)
+        self.weights = window_weights(window, blend)
+        self.total = np.zeros(max(length, window))
+        self.before = []
+        for start in self.starts:
+            part = self.total[start:start + window]
+            self.before.append(part.copy())
+            part += self.weights
+
+
+def blended_tiles(image, classify, classes, window, overlap, blend, batch_size, write, advance=None):
+    """Run `classify` on overlapping tiles of `image` and hand the blended scores to `write`, strip by strip.
+
+    Args:
+        image: array `[H, W, C]`, read by windows; mirrored where it is smaller than a window.
+        classify: function, float32 `[B, h, w, C]` → float32 `[B, h, w, classes]`.
+        classes: int.
+        window: `(height, width)` of a tile in pixels.
+        overlap: float in [0, 1).
+        blend: "hann" or "uniform".
+        batch_size: int, tiles run at once.
+        write: function `(top, left, scores)`; scores are float32 `[rows, columns, classes]`, inside the image, valid
+            during the call.
+        advance: function, called with the number of tiles done, or None.
+    """
+    height, width = image.shape[:2]
+    rows = _Axis(height, window[0], overlap, blend)
+    columns = _Axis(width, window[1], overlap, blend)
+    band = max(window[1], STRIP_BYTES // (4 * window[0] * classes))
+    for first in range(0, width, band):
+        last = min(width, first + band)
+        reached = [index for index, left in enumerate(columns.starts) if left < last and left + window[1] > first]
+        strip = _Strip(window[0], first, last, classes, height, write)
+        for row, top in enumerate(rows.starts):
+            strip.move_to(top)
+            for begin in range(0, len(reached), batch_size):
+                chosen = reached[begin:begin + batch_size]
+                tiles = np.stack([mirrored_window(image, top, columns.starts[one], *window) for one in chosen])
+                for one, tile in zip(chosen, np.asarray(classify(tiles))):
+                    strip.add(tile, _share(rows, row, columns, one, window), columns.starts[one])
+                if advance:
+                    advance(len(chosen))
+        strip.move_to(height)
+
+
+def _share(rows, row, columns, column, window):
+    """Return the share of a tile in the mean of the tiles so far, float32 `[h, w]`; 1 where it is the first."""
+    total = columns.total[columns.starts[column]:columns.starts[column] + window[1]]
+    so_far = rows.before[row][:, None] * total + rows.weights[:, None] * columns.before[column]
+    weight = rows.weights[:, None] * columns.weights
+    return (weight / (weight + so_far)).astype(np.float32)
+
+
+def count_tiles(shape, window, overlap):
+    """Return how many tiles cover an image of `shape`; bands of a very wide one repeat a few."""
+    return len(tile_starts(shape[0], window[0], overlap)) * len(tile_starts(shape[1], window[1], overlap))
+
+
+class _Strip:
+    """Running means of the rows in work, for the image's columns `first … last - 1`."""
+
+    def __init__(self, rows, first, last, classes, height, write):
+        self.mean = np.zeros((rows, last - first, classes), np.float32)
+        self.first, self.last, self.height, self.write = first, last, height, write
+        self.top = 0
+
+    def add(self, tile, share, left):
+        """Blend a tile whose first column is `left`, `share` of it against what is there."""
+        begin, end = max(left, self.first), min(left + tile.shape[1], self.last)
+        inside = slice(begin - left, end - left)
+        mean = self.mean[:, begin - self.first:end - self.first]
+        mean += (tile[:, inside] - mean) * share[:, inside, None]
+
+    def move_to(self, top):
+        """Write the rows above `top`, which no later tile touches, and make room for as many below."""
+        done = top - self.top
+        if done <= 0:
+            return
+        inside = min(top, self.height) - self.top
+        self.write(self.top, self.first, self.mean[:inside])
+        self.mean[:-done] = self.mean[done:]
+        self.mean[max(0, len(self.mean) - done):] = 0
+        self.top = top

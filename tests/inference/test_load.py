@@ -1,0 +1,42 @@
+"""kseg.load_model finds every class of the package without custom_objects, in a fresh process."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import kseg
+from kseg.layers import NormalizePixels, ResizeTo
+
+
+def small_model():
+    pixels = keras.Input((None, None, 3), name="pixels")
+    features = keras.layers.Conv2D(4, 3, strides=2, padding="same")(NormalizePixels([0.5] * 3, [0.2] * 3)(pixels))
+    model = keras.Model(pixels, ResizeTo(dtype="float32")(features, pixels))
+    model.compile("sgd", kseg.losses.Dice() + kseg.losses.CrossEntropy(), metrics=[kseg.metrics.MeanIoU(4)])
+    return model
+
+
+def test_loads_in_a_fresh_process(tmp_path):
+    model = small_model()
+    image = (np.arange(7 * 9 * 3).reshape(7, 9, 3) % 256).astype("uint8")
+    model.save(tmp_path / "m.keras")
+    np.save(tmp_path / "image.npy", image)
+    code = ("import sys, numpy, kseg; folder = sys.argv[1]; model = kseg.load_model(folder + '/m.keras');"
+            "numpy.save(folder + '/logits.npy', kseg.predict(model, folder + '/image.npy', 'logits'));"
+            "print(type(model.loss).__name__)")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "WeightedSum"
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), kseg.predict(model, image, "logits"), atol=1e-6)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        kseg.load_model("nowhere.keras")
+    assert str(caught.value) == ("`path` must be the path of a file, got path='nowhere.keras'. "
+                                 "Give the .keras file that model.save wrote.")
+    (tmp_path / "m.tflite").write_bytes(b"")
+    with pytest.raises(ValueError, match="`path` must end in .keras, got path="):
+        kseg.load_model(tmp_path / "m.tflite")

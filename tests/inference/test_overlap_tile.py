@@ -1,0 +1,77 @@
+"""predict_tiled against one run over the whole mirrored image, with a network of valid convolutions and pooling."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.inference import predict_tiled
+
+
+@pytest.fixture(scope="module")
+def valid_network():
+    """Two 3×3 valid convolutions, pooling by 4, one more, up by 4: input 4k, output 20 pixels less."""
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((None, None, 3))
+    fine = keras.layers.Conv2D(6, 3, activation="relu")(pixels / 255.0)
+    fine = keras.layers.Conv2D(6, 3, activation="relu")(fine)
+    coarse = keras.layers.MaxPooling2D(4)(fine)
+    coarse = keras.layers.Conv2D(6, 3, activation="relu")(coarse)
+    coarse = keras.layers.UpSampling2D(4)(coarse)
+    fine = keras.layers.Cropping2D(4)(fine)
+    joined = keras.layers.Concatenate()([fine, coarse])
+    joined = keras.layers.Conv2D(6, 3, activation="relu")(joined)
+    return keras.Model(pixels, keras.layers.Conv2D(3, 3)(joined))
+
+
+def photo(height, width):
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([(rows * 3 + columns) % 256, (rows * columns // 9) % 256, 200 * ((rows - 20) ** 2 < columns)], -1)
+    return image.astype("float32")
+
+
+def whole(network, image, margin):
+    return network(np.pad(image, ((margin, margin), (margin, margin), (0, 0)), "reflect")[None]).numpy()[0]
+
+
+@pytest.mark.parametrize("size, window", [((64, 96), (56, 56)), ((104, 84), (72, 104)), ((40, 40), (200, 200))])
+def test_equals_the_untiled_prediction(valid_network, size, window):
+    image = photo(*size)
+    logits = predict_tiled(valid_network, image, "logits", window=window, batch_size=2)
+    assert logits.shape == (*size, 3)
+    np.testing.assert_allclose(logits, whole(valid_network, image, 8), atol=1e-5)
+
+
+def test_any_size(valid_network):
+    for size in [(1, 1), (13, 57), (33, 31)]:
+        labels = predict_tiled(valid_network, photo(*size), window=48)
+        assert labels.shape == size and labels.dtype == np.uint8
+
+
+def test_probabilities_and_target(valid_network):
+    image = photo(64, 64)
+    probabilities = predict_tiled(valid_network, image, "probabilities", window=56)
+    np.testing.assert_allclose(probabilities, tf.nn.softmax(whole(valid_network, image, 8)), atol=1e-5)
+    target = np.zeros((64, 64), np.uint8)
+    assert predict_tiled(valid_network, image, window=56, out=target, progress=True) is target
+    np.testing.assert_array_equal(target, probabilities.argmax(-1))
+
+
+def test_a_network_that_keeps_the_size_takes_a_margin():
+    keras.utils.set_random_seed(2)
+    pixels = keras.Input((None, None, 3))
+    same = keras.Model(pixels, keras.layers.Conv2D(2, 7, padding="same")(pixels / 255.0))
+    image = photo(50, 60)
+    logits = predict_tiled(same, image, "logits", window=32, margin=3)
+    padded = np.pad(image, ((3, 3), (3, 3), (0, 0)), "reflect")
+    expected = same(padded[None]).numpy()[0, 3:-3, 3:-3]
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    with pytest.raises(ValueError) as caught:
+        predict_tiled(same, image, window=32)
+    assert str(caught.value) == (
+        "`margin` must be given for a network that answers (32, 32) for a window of (32, 32), got margin=None. Pass the "
+        "pixels of context a tile needs on each side, or use kseg.predict with window and overlap.")
+    with pytest.raises(ValueError) as caught:
+        predict_tiled(same, image, window=32, margin=16)
+    assert str(caught.value) == ("`window` must be larger than two margins of 16 pixels, got window=(32, 32). "
+                                 "Take a larger window.")
