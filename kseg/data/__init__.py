@@ -5,6 +5,8 @@ from kseg._lazy import attach
 _PUBLIC = {
     "Recipe": "kseg.data.augment",
     "augment": None,
+    "border_weights": "kseg.data.borders",
+    "class_weights": "kseg.data.weights",
     "decode": None,
     "failure_sentence": "kseg.data.reader",
     "label_set": "kseg.data.sources",

@@ -138,7 +138,8 @@ def _sample(pixels, labels, size, factors, translation, outside):
 def _nearest(length, scale, translation, native):
     places = (tf.range(tf.cast(length, tf.float32)) + 0.5 - translation) / scale
     inside = tf.logical_and(places >= 0.0, places < native)
-    return tf.cast(tf.clip_by_value(tf.floor(places), 0.0, native - 1.0), tf.int32), inside
+    nearest = tf.floor(places + 1e-4)  # exact ties between two pixels go to the latter, whatever the rounding
+    return tf.cast(tf.clip_by_value(nearest, 0.0, native - 1.0), tf.int32), inside
 
 
 def flip(pixels, labels, seed, probability=0.5, axis=1):

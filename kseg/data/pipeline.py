@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kseg import checks
 from kseg.data import augment as augmentation
-from kseg.data import sources
+from kseg.data import borders, sources
 from kseg.data.geometry import resize
 from kseg.data.reader import Reader
 
@@ -36,7 +36,7 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
         seed: int or None (another one each run), of order and augmentation.
         shuffle: bool or None (True for "train").
         cache: None (decoded images in memory if they take less than 1 GiB), False, "memory", or a folder's path.
-        drop_remainder: bool or None: an incomplete last batch is dropped if examples are shuffled.
+        drop_remainder: bool or None: an incomplete last batch is dropped if examples are shuffled and fill at least one.
         on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown).
         classes, channels, label_map, image_pattern, label_pattern: as `kseg.data.source`.
         epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a
@@ -76,8 +76,9 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
     examples = _ordered(indices, seed, epoch, shuffle)
     examples = _read(examples, reader, len(indices), patches)
     examples = _shaped(examples, plan, size, seed)
-    return _batched(examples, plan, seed, batch_size, shuffle if drop_remainder is None else drop_remainder,
-                    border_weights)
+    if drop_remainder is None:
+        drop_remainder = shuffle and batch_size is not None and len(indices) >= batch_size
+    return _batched(examples, plan, seed, batch_size, drop_remainder, border_weights)
 
 
 def _shard(indices, shard, equal):
@@ -161,9 +162,8 @@ def _batched(examples, plan, seed, batch_size, drop_remainder, border_weights):
             pixels, labels = augmentation.augment_batch(pixels, labels, key, plan)
         if border_weights is None:
             return pixels, labels
-        from kseg.data import borders
-        weights = tf.numpy_function(lambda ids: borders.border_weights(ids, **border_weights), [labels], tf.float32,
-                                    stateful=False)
+        weights = tf.numpy_function(lambda ids: borders.border_weights(ids, **border_weights), [labels],
+                                    tf.float32, stateful=False)
         return pixels, labels, tf.ensure_shape(weights, labels.shape)
 
     options = tf.data.Options()

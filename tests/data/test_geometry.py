@@ -74,7 +74,10 @@ def test_resize_equals_tensorflows_half_pixel_resizes(size):
     pixels, labels = scene(1)
     out, ids = geometry.resize(tf.constant(pixels, tf.float32), tf.constant(labels), size)
     np.testing.assert_allclose(out, tf.image.resize(pixels, size, antialias=True), atol=1e-3)
-    np.testing.assert_array_equal(ids, tf.image.resize(labels[..., None], size, "nearest")[..., 0])
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for new, old in zip(size, labels.shape))
+    np.testing.assert_array_equal(ids, labels[rows][:, columns])  # exact in integers, ties between pixels included
+    if size != (97, 129):  # there TensorFlow rounds a tie down
+        np.testing.assert_array_equal(ids, tf.image.resize(labels[..., None], size, "nearest")[..., 0])
 
 
 def test_float_pixels_stay_float_and_grey_stays_grey():
@@ -84,7 +87,7 @@ def test_float_pixels_stay_float_and_grey_stays_grey():
         assert out.dtype == tf.float32, name
         grey, ids = step(tf.constant(pixels[..., :1]), tf.constant(labels), [1, 2])
         assert grey.shape[-1] == 1 and grey.dtype == tf.uint8, name
-        assert (grey.numpy()[ids.numpy() == 255] == 118).all(), name
+        assert (grey.numpy()[ids.numpy() == 255] == 117).all(), name
 
 
 def test_scale_below_one_pads_and_above_one_crops():

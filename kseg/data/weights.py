@@ -1,0 +1,89 @@
+"""Class weights from one pass over the labels, for every loss that takes `class_weights`."""
+
+import numpy as np
+
+from kseg import checks
+from kseg.data import sources
+from kseg.labels import IGNORE_CLASS
+
+METHODS = ("median_frequency", "inverse_log", "effective_number")
+
+
+def class_counts(labels, classes):
+    """Return how often each class occurs.
+
+    Args:
+        labels: iterable of integer label maps `[H, W]` (255 = ignore).
+        classes: int.
+    Returns:
+        pixels: int64 `[classes]`, pixels of each class.
+        present: int64 `[classes]`, valid pixels of the images that contain the class.
+        images: int64 `[classes]`, number of images that contain the class.
+    """
+    pixels, present, images = (np.zeros(classes, np.int64) for _ in range(3))
+    for label_map in labels:
+        counts = np.bincount(np.asarray(label_map).ravel(), minlength=256)
+        if counts[classes:IGNORE_CLASS].any() or len(counts) > 256:
+            raise ValueError(checks.sentence(
+                "labels", f"must hold class ids 0..{classes - 1} or {IGNORE_CLASS}", int(np.max(label_map)),
+                "Raise `classes`, or run kseg.data.check on the dataset."))
+        counts = counts[:classes]
+        pixels += counts
+        present += (counts > 0) * counts.sum()
+        images += counts > 0
+    return pixels, present, images
+
+
+def weights_from_counts(pixels, present, method="median_frequency", *, offset=1.02, beta=None):
+    """Return class weights, float32 `[classes]`, from the result of `class_counts`.
+
+    - "median_frequency": median(f) / f_c, f_c = pixels of c / pixels of the images that contain c.
+      Reference: Eigen & Fergus, ICCV 2015, arXiv:1411.4734, §4.3; used by SegNet, arXiv:1511.00561, §3.2.
+    - "inverse_log": 1 / ln(offset + p_c), p_c = pixels of c / all pixels. Reference: Paszke et al., ENet,
+      arXiv:1606.02147, §5.1 (offset 1.02).
+    - "effective_number": (1 - beta) / (1 - beta^n_c), scaled to mean 1 over the classes that occur, n_c = pixels of c.
+      Reference: Cui et al., arXiv:1901.05555, Eq. 2. Default beta = 1 - 1 / (all pixels): between no weighting and
+      inverse frequency.
+
+    Classes that do not occur get weight 0.
+    """
+    checks.one_of("method", method, METHODS)
+    pixels, present = np.asarray(pixels, np.float64), np.asarray(present, np.float64)
+    occurs = pixels > 0
+    weights = np.zeros(len(pixels))
+    if not occurs.any():
+        raise ValueError(checks.sentence("labels", "must hold at least one pixel of a class", 0,
+                                         "Every pixel is ignored: check the label files with kseg.data.check."))
+    if method == "median_frequency":
+        frequency = pixels[occurs] / present[occurs]
+        weights[occurs] = np.median(frequency) / frequency
+    elif method == "inverse_log":
+        weights[occurs] = 1 / np.log(offset + pixels[occurs] / pixels.sum())
+    else:
+        log_beta = np.log1p(-1 / pixels.sum()) if beta is None else np.log(checks.number_between("beta", beta, 0, 1))
+        effective = np.expm1(pixels[occurs] * log_beta) / np.expm1(log_beta)
+        weights[occurs] = 1 / effective
+        weights[occurs] /= weights[occurs].mean()
+    return weights.astype(np.float32)
+
+
+def class_weights(name, split="train", *, method="median_frequency", offset=1.02, beta=None, **options):
+    """Return class weights of a dataset from a pass over its label files.
+
+    Args:
+        name: as `kseg.data.load`, or a source, or an iterable of label maps together with `classes` in `options`.
+        split: "train", "validation" or "test".
+        method: one of `METHODS`, see `weights_from_counts`.
+        offset, beta: see `weights_from_counts`.
+        options: further arguments of `kseg.data.source` (`data_dir`, `classes`, …).
+    Returns:
+        float32 `[classes]`; 0 for a class that does not occur.
+    """
+    checks.one_of("method", method, METHODS)
+    if not isinstance(name, str) and not hasattr(name, "read_labels"):
+        pixels, present, _ = class_counts(name, options["classes"])
+        return weights_from_counts(pixels, present, method, offset=offset, beta=beta)
+    chosen = sources.source(name, split, **options) if isinstance(name, str) else name
+    labels = (chosen.read_labels(index) for index in range(len(chosen)))
+    pixels, present, _ = class_counts(labels, len(chosen.label_set))
+    return weights_from_counts(pixels, present, method, offset=offset, beta=beta)

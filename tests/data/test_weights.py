@@ -1,0 +1,69 @@
+"""Class weights against their definitions."""
+
+import numpy as np
+import pytest
+
+import kseg
+from kseg.data import weights
+
+LABELS = [np.array([[0, 0, 0, 1]]), np.array([[0, 0, 255, 255]]), np.array([[2, 0, 1, 1]])]
+
+
+def test_counts():
+    pixels, present, images = weights.class_counts(LABELS, 4)
+    assert pixels.tolist() == [6, 3, 1, 0]
+    assert present.tolist() == [10, 8, 4, 0]
+    assert images.tolist() == [3, 2, 1, 0]
+
+
+def test_median_frequency_by_hand():
+    frequency = np.array([6 / 10, 3 / 8, 1 / 4])
+    expected = [*(np.median(frequency) / frequency), 0]
+    np.testing.assert_allclose(kseg.data.class_weights(LABELS, classes=4), expected, rtol=1e-6)
+
+
+def test_inverse_log_and_effective_number_by_hand():
+    share = np.array([0.6, 0.3, 0.1])
+    np.testing.assert_allclose(kseg.data.class_weights(LABELS, classes=3, method="inverse_log"),
+                               1 / np.log(1.02 + share), rtol=1e-6)
+    effective = (1 - 0.9 ** np.array([6, 3, 1])) / (1 - 0.9)
+    expected = 1 / effective / (1 / effective).mean()
+    np.testing.assert_allclose(kseg.data.class_weights(LABELS, classes=3, method="effective_number", beta=0.9),
+                               expected, rtol=1e-6)
+
+
+def test_effective_number_of_millions_stays_finite():
+    counts = np.array([10 ** 9, 10 ** 6, 10])
+    result = weights.weights_from_counts(counts, counts, "effective_number")
+    assert np.isfinite(result).all() and (np.diff(result) > 0).all()
+
+
+def test_a_source_and_its_name_agree(folder):
+    by_name = kseg.data.class_weights("folder", data_dir=folder)
+    by_source = kseg.data.class_weights(kseg.data.source("folder", data_dir=folder))
+    np.testing.assert_array_equal(by_name, by_source)
+    assert by_name.shape == (3,) and (by_name > 0).all()
+
+
+def test_published_camvid_order():
+    """SegNet's published weights come from its own counts; the rarest class must weigh most."""
+    published = [0.2595, 0.1826, 4.5640, 0.1417, 0.9051, 0.3826, 9.6446, 1.8418, 0.6823, 6.2478, 7.3614]
+    frequency = np.median(published) / np.array(published)
+    present = np.full(11, 10 ** 8)
+    result = weights.weights_from_counts((frequency / 10 * present).astype(np.int64), present)
+    np.testing.assert_allclose(result, np.array(published) / np.median(published), rtol=1e-3)
+
+
+def test_errors():
+    with pytest.raises(ValueError) as failure:
+        kseg.data.class_weights(LABELS, classes=3, method="median")
+    assert str(failure.value) == ("`method` must be one of ('median_frequency', 'inverse_log', 'effective_number'), got "
+                                  "method='median'. Did you mean 'median_frequency'?")
+    with pytest.raises(ValueError) as failure:
+        kseg.data.class_weights(LABELS, classes=2)
+    assert str(failure.value) == ("`labels` must hold class ids 0..1 or 255, got labels=2. Raise `classes`, or run "
+                                  "kseg.data.check on the dataset.")
+    with pytest.raises(ValueError) as failure:
+        kseg.data.class_weights([np.full((2, 2), 255)], classes=2)
+    assert str(failure.value) == ("`labels` must hold at least one pixel of a class, got labels=0. Every pixel is "
+                                  "ignored: check the label files with kseg.data.check.")
