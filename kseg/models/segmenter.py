@@ -67,6 +67,12 @@ class Segmenter(keras.Model):
         if hasattr(inner, "bind_model"):
             inner.bind_model(self)
 
+    def compile_from_config(self, config):
+        """Compile as the saved model was compiled; Keras leaves this to classes with a `compile` of their own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
     @property
     def metrics(self):
         return super().metrics + ([self._aux_loss] if self.has_aux else [])

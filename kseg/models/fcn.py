@@ -1,0 +1,183 @@
+"""FCN-32s, FCN-16s and FCN-8s: a classifier turned into convolutions, with finer skips summed in.
+
+Reference: Long, Shelhamer, Darrell, Fully Convolutional Networks for Semantic Segmentation, CVPR 2015,
+arXiv:1411.4038; Shelhamer, Long, Darrell, PAMI 2017, arXiv:1605.06211.
+"""
+
+import keras
+import numpy as np
+
+from kseg import checks
+from kseg.encoders import build_encoder, canonical_name
+from kseg.layers import CropTo, PadPixels
+from kseg.models.segmenter import finish, pixels_input
+from kseg.models.stages import require_stages
+
+# Rows and columns cut before the scores of a skip and before the logits when conv1_1 pads 100 (released prototxts).
+SKIP_OFFSETS = {"c4": 5, "c3": 9}
+LOGITS_OFFSETS = {32: 19, 16: 27, 8: 31}
+# Factors on the skips that let FCN-8s train at once instead of in stages (PAMI section 4.4, released at-once net).
+AT_ONCE_SCALES = {"c4": 0.01, "c3": 0.0001}
+
+
+def FCN32s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
+           geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", compile=True, name="fcn32s"):
+    """Return FCN-32s, pixels to logits: scores of c5, upsampled 32 times.
+
+    Args:
+        classes: int, number of classes.
+        encoder_name: str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone. "vgg16" is the paper's.
+        encoder_weights: None (random), "imagenet" (for a VGG, its dense fc6 and fc7 too), or a file for the encoder.
+        in_channels: int, input bands.
+        image_size: (height, width) in pixels; None for any size.
+        geometry: "same" pads inside, so that c5 covers the image exactly; "paper" pads conv1_1 by 100 pixels, fc6 by
+            none, and crops at fixed offsets (VGG only).
+        fc_filters: int, channels of the 7x7 fc6 and the 1x1 fc7 (4096); 0 scores c5 directly; None for 4096 with a
+            VGG and 0 with another encoder.
+        dropout: float, rate after fc6 and fc7 (0.5).
+        upsampling: "frozen" bilinear kernels (PAMI), "intermediate" learns all but the last (CVPR), "learned".
+        compile: bool, compile with AdamW (rate 1e-4), cross-entropy and mean IoU.
+        name: str, the model's name.
+    Returns:
+        `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`. The score layers
+        start at zero.
+    Raises:
+        ValueError: for an unknown encoder, one without the stages, or the paper's geometry on another than a VGG.
+    """
+    return _fcn(32, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
+                upsampling, False, compile, name)
+
+
+def FCN16s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
+           geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", compile=True, name="fcn16s"):
+    """Return FCN-16s: scores of c5, upsampled twice, plus scores of c4 (pool4), upsampled 16 times.
+
+    Arguments, result and errors as `FCN32s`.
+    """
+    return _fcn(16, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
+                upsampling, False, compile, name)
+
+
+def FCN8s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
+          geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", at_once=False, compile=True,
+          name="fcn8s"):
+    """Return FCN-8s: as FCN-16s, with scores of c3 (pool3) added at stride 8.
+
+    Args:
+        at_once: bool, scales c4 by 0.01 and c3 by 0.0001 before their scores, so that all three can be trained at
+            once from the encoder's weights (PAMI section 4.4); otherwise train in stages
+            (`kseg.training.train_fcn_in_stages`).
+        Others, result and errors: as `FCN32s`.
+    """
+    return _fcn(8, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
+                upsampling, at_once, compile, name)
+
+
+def _fcn(stride, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
+         upsampling, at_once, compile, name):
+    checks.one_of("geometry", geometry, ("same", "paper"))
+    checks.one_of("upsampling", upsampling, ("frozen", "intermediate", "learned"))
+    checks.number_between("dropout", dropout, 0, 1)
+    vgg = isinstance(encoder_name, str) and canonical_name(encoder_name).startswith("vgg")
+    if geometry == "paper" and not vgg:
+        raise ValueError(checks.sentence("geometry", "must be 'same' for another encoder than a VGG", geometry,
+                                         "The paper's crops are those of VGG's poolings."))
+    fc_filters = (4096 if vgg else 0) if fc_filters is None else fc_filters
+    checks.positive_integer("fc_filters", fc_filters, "Pass 0 to leave fc6 and fc7 out.", minimum=0)
+
+    pixels = pixels_input(in_channels, image_size, classes)
+    encoder = build_encoder(encoder_name, 32, encoder_weights, in_channels, image_size=image_size)
+    features = encoder(_pad100(pixels, encoder) if geometry == "paper" else pixels)
+    stages = {32: ("c5",), 16: ("c5", "c4"), 8: ("c5", "c4", "c3")}[stride]
+    deepest, *skips = require_stages(features, stages, encoder_name, f"FCN-{stride}s")
+    if fc_filters:
+        deepest = _fully_convolutional(deepest, fc_filters, dropout, geometry)  # [B, H/32, W/32, 4096]
+    frozen = upsampling == "frozen"
+    scores = _score(deepest, classes, "c5")
+    for stage, skip in zip(stages[1:], skips, strict=True):
+        skip = skip * AT_ONCE_SCALES[stage] if at_once else skip
+        scores = _fuse(scores, _score(skip, classes, stage), stage, geometry, frozen)  # [B, H/16 or H/8, ..., classes]
+    logits = _upsample(scores, stride, "same" if geometry == "same" else "valid", upsampling != "learned",
+                       f"upsample_{stride}")
+    offset = LOGITS_OFFSETS[stride] if geometry == "paper" else 0
+    logits = CropTo(offset, dtype="float32", name="logits")(logits, pixels)
+    model = finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
+    if encoder_weights == "imagenet" and vgg and fc_filters == 4096:
+        copy_dense_layers(_dense_imagenet(canonical_name(encoder_name)), model)
+    return model
+
+
+def _pad100(pixels, encoder):
+    """Pad so that conv1_1, which pads 1 itself, sees 100 zeros around the normalised image."""
+    return PadPixels(99, encoder.get_layer("normalize").mean, name="pad100")(pixels)
+
+
+def _fully_convolutional(features, filters, dropout, geometry):
+    padding = "same" if geometry == "same" else "valid"
+    hidden = keras.layers.Conv2D(filters, 7, padding=padding, activation="relu", kernel_initializer="he_normal",
+                                 name="fc6")(features)
+    hidden = keras.layers.Dropout(dropout, name="fc6_dropout")(hidden)
+    hidden = keras.layers.Conv2D(filters, 1, activation="relu", kernel_initializer="he_normal", name="fc7")(hidden)
+    return keras.layers.Dropout(dropout, name="fc7_dropout")(hidden)
+
+
+def _score(features, classes, stage):
+    return keras.layers.Conv2D(classes, 1, kernel_initializer="zeros", dtype="float32", name=f"score_{stage}")(features)
+
+
+def _fuse(scores, skip, stage, geometry, frozen):
+    """Sum the scores, upsampled twice, with the scores of a skip; whichever is larger is cropped."""
+    raised = _upsample(scores, 2, "same" if geometry == "same" else "valid", frozen, f"upsample_to_{stage}")
+    if geometry == "paper":
+        skip = CropTo(SKIP_OFFSETS[stage], dtype="float32", name=f"crop_{stage}")(skip, raised)
+    else:
+        raised = CropTo(dtype="float32", name=f"crop_{stage}")(raised, skip)
+    return keras.layers.Add(dtype="float32", name=f"fuse_{stage}")([raised, skip])
+
+
+def _upsample(scores, factor, padding, frozen, name):
+    """Upsample `factor` times by a transposed convolution of kernel `2 * factor` that starts as bilinear."""
+    layer = keras.layers.Conv2DTranspose(scores.shape[-1], 2 * factor, strides=factor, padding=padding, use_bias=False,
+                                         kernel_initializer=Bilinear(), dtype="float32", name=name)
+    layer.trainable = not frozen
+    return layer(scores)
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class Bilinear(keras.initializers.Initializer):
+    """Kernel of a transposed convolution that upsamples each channel bilinearly and mixes none."""
+
+    def __call__(self, shape, dtype=None):
+        size, columns, outputs, inputs = shape
+        factor = (size + 1) // 2
+        center = factor - 1 if size % 2 == 1 else factor - 0.5
+        weights = 1 - np.abs(np.arange(size) - center) / factor
+        kernel = np.zeros((size, columns, outputs, inputs))
+        channels = np.arange(min(outputs, inputs))
+        kernel[:, :, channels, channels] = (weights[:, None] * weights[None, :])[:, :, None]
+        return keras.ops.convert_to_tensor(kernel, dtype or "float32")
+
+
+def copy_dense_layers(dense, model):
+    """Copy the dense fc1 and fc2 of a VGG classifier to the convolutions fc6 (7x7) and fc7 (1x1) of an FCN.
+
+    Args:
+        dense: `keras.applications.VGG16(include_top=True)` or VGG19.
+        model: an FCN with `fc_filters=4096`.
+    Returns:
+        `model`.
+    """
+    for source, target in (("fc1", "fc6"), ("fc2", "fc7")):
+        kernel, bias = dense.get_layer(source).get_weights()  # [7 * 7 * 512, 4096]
+        layer = model.get_layer(target)
+        layer.set_weights([kernel.reshape(layer.kernel.shape), bias])  # [7, 7, 512, 4096]
+    return model
+
+
+def _dense_imagenet(name):
+    try:
+        return getattr(keras.applications, name.upper())(include_top=True, weights="imagenet")
+    except Exception as error:  # Keras wraps a failed download in a bare Exception
+        raise ConnectionError(checks.sentence(
+            "encoder_weights", f"must be downloadable when it is 'imagenet' (fc6 and fc7 of {name!r})", "imagenet",
+            "Connect to the internet once (the file is cached), or use encoder_weights=None.")) from error

@@ -1,0 +1,121 @@
+"""RefineNet: four cascaded blocks refine an encoder's features from coarse to fine.
+
+Reference: Lin, Milan, Shen, Reid, RefineNet: Multi-Path Refinement Networks for High-Resolution Semantic Segmentation,
+CVPR 2017, arXiv:1611.06612; released code (guosheng/refinenet).
+"""
+
+import keras
+
+from kseg import checks
+from kseg.encoders import build_encoder
+from kseg.layers import ChainedResidualPooling, ResizeTo
+from kseg.models.blocks import classify
+from kseg.models.segmenter import finish, pixels_input
+from kseg.models.stages import require_stages
+
+
+def RefineNet(classes, encoder_name="resnet101", encoder_weights=None, in_channels=3, image_size=(None, None), *,
+              filters=256, convention="code", pooling_stages=None, output_units=None, last_output_units=None,
+              pool_first=True, dropout=0.5, freeze_batch_norm=False, compile=True, name="refinenet"):
+    """Return the 4-cascaded RefineNet, pixels to logits.
+
+    Each block adapts its inputs with two residual units, fuses them at the finest size, pools in a residual chain, and
+    convolves with output units. No batch normalisation outside the encoder.
+
+    Args:
+        classes: int, number of classes.
+        encoder_name: str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone. It is not dilated.
+        encoder_weights: None (random), "imagenet", or a file.
+        in_channels: int, input bands.
+        image_size: (height, width) in pixels; None for any size.
+        filters: int, channels of the blocks; the first one, on c5, has twice as many (256: section 3.2).
+        convention: "code" (4 poolings, 3 output units in each block) or "paper" (2, and 1 with 2 more in the last).
+        pooling_stages: int or None, replaces the convention's poolings in a chain.
+        output_units: int or None, replaces the convention's output units of a block.
+        last_output_units: int or None, replaces the convention's output units of the last block.
+        pool_first: bool, chains pool before they convolve; False is the released code's improved version.
+        dropout: float, rate on c4 and c5 (taps of more than 512 channels) and before the classifier (released: 0.5).
+        freeze_batch_norm: bool, batch normalisation of the encoder stands still, as in the paper; for pretrained
+            encoders.
+        compile: bool, compile with AdamW (rate 1e-4), cross-entropy and mean IoU.
+        name: str, the model's name.
+    Returns:
+        `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
+    Raises:
+        ValueError: for an unknown encoder or one without the stages c2…c5.
+    """
+    checks.one_of("convention", convention, ("code", "paper"))
+    checks.number_between("dropout", dropout, 0, 1)
+    checks.positive_integer("filters", filters)
+    chosen = {"code": (4, 3, 3), "paper": (2, 1, 3)}[convention]
+    given = (pooling_stages, output_units, last_output_units)
+    names = ("pooling_stages", "output_units", "last_output_units")
+    poolings, units, last_units = (
+        default if value is None else checks.positive_integer(argument, value)
+        for argument, default, value in zip(names, chosen, given, strict=True))
+    pixels = pixels_input(in_channels, image_size, classes)
+    encoder = build_encoder(encoder_name, 32, encoder_weights, in_channels, image_size=image_size)
+    if freeze_batch_norm:
+        _freeze_batch_norm(encoder)
+    taps = require_stages(encoder(pixels), ("c5", "c4", "c3", "c2"), encoder_name, "RefineNet")
+    refined = None
+    for number, tap in zip((4, 3, 2, 1), taps, strict=True):
+        if tap.shape[-1] > 512:
+            tap = keras.layers.Dropout(dropout, name=f"refine{number}_dropout")(tap)
+        width = 2 * filters if number == 4 else filters
+        paths = [(tap, width)] if refined is None else [(tap, filters), (refined, filters)]
+        refined = _refine(paths, f"refine{number}", poolings, last_units if number == 1 else units, pool_first)
+    refined = keras.layers.Dropout(dropout, name="head_dropout")(refined)  # [B, H/4, W/4, filters]
+    logits = classify(refined, classes, like=pixels, kernel_size=3, kernel_initializer=_normal())
+    return finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
+
+
+def _refine(paths, name, poolings, output_units, pool_first):
+    """One block (figure 3b): the finest map first in `paths`, each with the width it is adapted to."""
+    adapted = []
+    for index, (features, width) in enumerate(paths, start=1):
+        if index == 1:  # a tap of the encoder; the former block's output already has a width of its own
+            features = _conv(features, width, f"{name}_adapt")
+        for unit in (1, 2):
+            if index == 1:
+                features = residual_unit(features, f"{name}_path{index}_unit{unit}")
+        adapted.append(features)
+    if len(adapted) > 1:
+        width = min(features.shape[-1] for features in adapted)
+        fused = [_conv(features, width, f"{name}_fuse{index}") for index, features in enumerate(adapted, start=1)]
+        raised = [fused[0], *(ResizeTo(name=f"{name}_up{index}")(features, fused[0])
+                              for index, features in enumerate(fused[1:], start=2))]
+        features = keras.layers.Add(name=f"{name}_sum")(raised)
+    else:
+        features = adapted[0]
+    features = ChainedResidualPooling(features.shape[-1], poolings, pool_first, _normal(),
+                                      name=f"{name}_pooling")(features)
+    for unit in range(1, output_units + 1):
+        features = residual_unit(features, f"{name}_output_unit{unit}")
+    return features
+
+
+def residual_unit(inputs, name):
+    """Return x + conv(ReLU(conv(ReLU(x)))): 3x3, the first with a bias (section 3.2, without BN)."""
+    outputs = keras.layers.ReLU(name=f"{name}_relu1")(inputs)
+    outputs = _conv(outputs, inputs.shape[-1], f"{name}_conv1", use_bias=True)
+    outputs = keras.layers.ReLU(name=f"{name}_relu2")(outputs)
+    outputs = _conv(outputs, inputs.shape[-1], f"{name}_conv2")
+    return keras.layers.Add(name=f"{name}_add")([inputs, outputs])
+
+
+def _conv(inputs, filters, name, use_bias=False):
+    return keras.layers.Conv2D(filters, 3, padding="same", use_bias=use_bias, kernel_initializer=_normal(),
+                               name=name)(inputs)
+
+
+def _normal():
+    return keras.initializers.RandomNormal(stddev=0.01)  # released code, every convolution of the decoder
+
+
+def _freeze_batch_norm(encoder):
+    for layer in encoder.layers:
+        if isinstance(layer, keras.Model):
+            _freeze_batch_norm(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False

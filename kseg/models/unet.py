@@ -1,0 +1,114 @@
+"""U-Net: the network of 2015, and its decoder on any encoder.
+
+Reference: Ronneberger, Fischer, Brox, U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015,
+arXiv:1505.04597.
+"""
+
+import keras
+
+from kseg import checks
+from kseg.encoders import build_encoder
+from kseg.layers import CropTo, NormalizePixels, RequireValidSize, ResizeTo
+from kseg.models.blocks import classify, conv_bn_relu
+from kseg.models.segmenter import finish, pixels_input
+from kseg.models.stages import require_stages
+
+
+def UNet(classes, encoder_name=None, encoder_weights=None, in_channels=3, image_size=(None, None), *, padding="same",
+         filters=64, dropout=0.5, released=False, decoder_filters=(256, 128, 64, 32, 16), compile=True, name="unet"):
+    """Return U-Net, pixels to logits: the network of 2015, or the decoder on another encoder.
+
+    Args:
+        classes: int, number of classes.
+        encoder_name: None for the network of 2015 (four poolings, no BN, He initialisation); else an encoder of
+            `kseg.encoders.names()` or a keras_cv / KerasHub backbone, whose decoder has BN.
+        encoder_weights: None (random), "imagenet", or a file; only with an encoder.
+        in_channels: int, input bands.
+        image_size: (height, width) in pixels; None for any size.
+        padding: "same", or "valid" as in the paper: the logits are 184 pixels smaller than the image, and its sides
+            are 16 k + 12 from 188 on. Only without an encoder; `kseg.inference.predict_tiled` mirrors the border.
+        filters: int, channels of the first level, doubled at each of four poolings (64: figure 1). Only without an
+            encoder.
+        dropout: float, rate at the end of the contracting path, after the levels of 512 and of 1024 channels
+            (section 3.1 and released net: 0.5). Only without an encoder.
+        released: bool, the last up-convolution keeps 128 channels as in the released Caffe net, not figure 1's 64.
+        decoder_filters: tuple of five int, channels of the decoder's stages, deepest first. Only with an encoder.
+        compile: bool, compile with AdamW, cross-entropy and mean IoU.
+        name: str, the model's name.
+    Returns:
+        `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
+    Raises:
+        ValueError: for an unknown encoder, one without the stages c2…c5, or sizes illegal for valid convolutions.
+    """
+    checks.one_of("padding", padding, ("same", "valid"))
+    checks.number_between("dropout", dropout, 0, 1)
+    pixels = pixels_input(in_channels, image_size, classes)
+    if encoder_name is None:
+        checks.one_of("encoder_weights", encoder_weights, (None,), context=" without an encoder",
+                      advice="The network of 2015 has no pretrained weights; name an encoder to use some.")
+        features = _paper_network(pixels, padding, checks.positive_integer("filters", filters), dropout, released)
+        logits = keras.layers.Conv2D(classes, 1, kernel_initializer="he_normal", dtype="float32",
+                                     name="logits")(features)
+        return finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
+    checks.one_of("padding", padding, ("same",), context=f" with encoder {encoder_name!r}",
+                  advice="Valid convolutions belong to the network of 2015: pass encoder_name=None.")
+    if len(decoder_filters) != 5:
+        raise ValueError(checks.sentence("decoder_filters", "must hold five channel counts, deepest first",
+                                         decoder_filters, "The default is (256, 128, 64, 32, 16)."))
+    features = build_encoder(encoder_name, 32, encoder_weights, in_channels, image_size=image_size)(pixels)
+    logits = classify(_decoder(features, pixels, decoder_filters, encoder_name), classes, like=pixels, kernel_size=3)
+    return finish(pixels, logits, compile=compile, name=name)
+
+
+def _paper_network(pixels, padding, filters, dropout, released):
+    """Return the last features `[B, H, W, filters]` (figure 1); H and W 184 less than the pixels' if "valid"."""
+    features = RequireValidSize(name="require_size")(pixels) if padding == "valid" else pixels
+    features = NormalizePixels((127.5,), (63.75,), name="normalize")(features)
+    skips = []
+    for level in range(5):
+        features = _two_convolutions(features, filters * 2 ** level, padding, f"down{level + 1}")
+        if level >= 3:
+            features = keras.layers.Dropout(dropout, name=f"down{level + 1}_dropout")(features)
+        if level < 4:
+            skips.append(features)
+            features = keras.layers.MaxPooling2D(2, padding=padding, name=f"down{level + 1}_pool")(features)
+    for level in range(3, -1, -1):
+        width = filters * 2 ** level
+        raised = keras.layers.Conv2DTranspose(2 * width if released and level == 0 else width, 2, strides=2,
+                                              activation="relu", kernel_initializer="he_normal",
+                                              name=f"up{level + 1}")(features)  # [B, 2h, 2w, width]
+        skip = skips[level]
+        if padding == "valid":
+            skip = CropTo("center", name=f"up{level + 1}_crop")(skip, raised)
+        else:  # an odd map was pooled rounding up: the raised map is one pixel too large
+            raised = CropTo(name=f"up{level + 1}_crop")(raised, skip)
+        features = keras.layers.Concatenate(name=f"up{level + 1}_concat")([skip, raised])
+        features = _two_convolutions(features, width, padding, f"up{level + 1}")
+    return features
+
+
+def _two_convolutions(features, filters, padding, name):
+    for index in (1, 2):
+        features = keras.layers.Conv2D(filters, 3, padding=padding, activation="relu", kernel_initializer="he_normal",
+                                       name=f"{name}_conv{index}")(features)
+    return features
+
+
+def _decoder(features, pixels, filters, encoder_name):
+    """Raise c5 to each finer stage in turn, join it, and convolve twice; at last to the size of the pixels.
+
+    Encoders that start at stride 4 have no c1: that stage is raised to twice the size and joins nothing.
+    """
+    current, *skips = require_stages(features, ("c5", "c4", "c3", "c2"), encoder_name, "U-Net")
+    skips = [*skips, features.get("c1")]
+    for stage, (skip, width) in enumerate(zip(skips, filters[:4], strict=True), start=1):
+        if skip is None:
+            current = keras.layers.UpSampling2D(2, name=f"decoder{stage}_up")(current)  # nearest neighbour
+        else:
+            current = ResizeTo(name=f"decoder{stage}_up")(current, skip)
+            current = keras.layers.Concatenate(name=f"decoder{stage}_concat")([current, skip])
+        current = conv_bn_relu(current, width, name=f"decoder{stage}_1")
+        current = conv_bn_relu(current, width, name=f"decoder{stage}_2")  # [B, H / 2^(5 - stage), ..., width]
+    current = ResizeTo(name="decoder5_up")(current, pixels)
+    current = conv_bn_relu(current, filters[4], name="decoder5_1")
+    return conv_bn_relu(current, filters[4], name="decoder5_2")  # [B, H, W, filters[4]]
