@@ -1,8 +1,9 @@
 """The fully connected CRF as post-processing, without a compiler.
 
 Mean field over all pairs of pixels, with an appearance kernel on (x, y, red, green, blue) and a smoothness kernel on
-(x, y): `Q ← softmax(log P + w1 · K1 Q + w2 · K2 Q)`, where K1 is filtered in full range, on the permutohedral lattice
-(exactly on small images), and K2 is an exact separable Gaussian. As in the reference libraries a pixel's message includes its own value.
+(x, y): `Q ← softmax(log P + w1 · K1 Q + w2 · K2 Q)`, where both kernels are filtered in full range, on permutohedral
+lattices; exactly on small images, and where the smoothness kernel is narrow. As in the reference libraries a pixel's
+message includes its own value.
 Reference: Krähenbühl, Koltun, Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials, NIPS 2011,
 arXiv:1210.5644, Algorithm 1; Chen et al., DeepLab, arXiv:1412.7062 section 3.2 and arXiv:1606.00915 section 4.
 """
@@ -10,15 +11,14 @@ arXiv:1210.5644, Algorithm 1; Chen et al., DeepLab, arXiv:1412.7062 section 3.2 
 import dataclasses
 
 import numpy as np
-import scipy.sparse
-import scipy.spatial.distance
 
 from kseg import checks
-from kseg.inference.permutohedral import PermutohedralLattice
+from kseg.inference.pairwise_messages import message_function
 
 NORMALIZATIONS = ("symmetric", "after")
 _SMALLEST_PROBABILITY = 1e-5  # as pydensecrf clips its softmax
-_TINY = 1e-20
+_SAFE_EXPONENT = 80.0  # below log of float32's largest number
+_ROWS_AT_ONCE = 4096  # pixels, few enough to stay in the cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class DenseCRF:
     """Sharpens a model's probabilities to the edges of the image.
 
     Time is linear in pixels and classes. Memory beyond the two inputs is bounded: at most about `2300 + 20 · classes`
-    bytes per pixel (colour noise, where no two pixels share a lattice cell); on photographs about `400 + 16 · classes`,
+    bytes per pixel (colour noise, where no two pixels share a lattice cell); on photographs about `400 + 20 · classes`,
     0.1 GB for 21 classes at 375×500.
 
     Args:
@@ -108,18 +108,14 @@ class DenseCRF:
         """
         image, probabilities = _checked(image, probabilities)
         height, width, classes = probabilities.shape
-        exact = height * width <= self.exact_pixels
-        messages = [_appearance(image, self.parameters, self.normalization, exact),
-                    _smoothness(height, width, self.parameters, self.normalization)]
+        message = message_function(image, self.parameters, self.normalization, height * width <= self.exact_pixels)
+        largest = float(message(np.ones((height * width, 1), np.float32)).max())
         unary = probabilities.reshape(-1, classes).astype(np.float32)  # [H·W, C]
         np.maximum(unary, _SMALLEST_PROBABILITY, out=unary)
         np.log(unary, out=unary)
-        current = _softmax(unary.copy())
+        current = _update(np.zeros_like(unary), unary, 0)
         for _ in range(self.iterations):
-            logits = messages[0](current)
-            logits += messages[1](current)
-            logits += unary
-            current = _softmax(logits)
+            current = _update(message(current), unary, largest)
         return current.reshape(height, width, classes)
 
 
@@ -150,69 +146,14 @@ def _checked(image, probabilities):
     return image, probabilities
 
 
-def _appearance(image, parameters, normalization, exact):
-    """Return the function `[H·W, C]` → w1 times the normalised appearance filter of it."""
-    height, width = image.shape[:2]
-    features = np.empty((height, width, 5), np.float32)
-    features[..., 0] = np.arange(width) / parameters.appearance_position_sigma
-    features[..., 1] = np.arange(height)[:, None] / parameters.appearance_position_sigma
-    features[..., 2:] = image / np.float32(parameters.appearance_color_sigma)
-    features = features.reshape(-1, 5)  # [H·W, 5]
-    if exact:
-        distance = scipy.spatial.distance.cdist(features, features, "sqeuclidean")
-        kernel = _normalized(np.exp(-0.5 * distance), normalization) * np.float32(parameters.appearance_weight)
-        return lambda values: kernel @ values
-    lattice = PermutohedralLattice(features)
-    total = lattice.filter(np.ones((height * width, 1), np.float32))[:, 0] + _TINY
-    if normalization == "symmetric":
-        root = 1 / np.sqrt(total)
-        lattice.scale(before=root, after=parameters.appearance_weight * root)
-    else:
-        lattice.scale(after=parameters.appearance_weight / total)
-    return lattice.filter
-
-
-def _smoothness(height, width, parameters, normalization):
-    """Return the function `[H·W, C]` → w2 times the normalised Gaussian filter of it."""
-    rows = _normalized(_gaussian_band(height, parameters.smoothness_sigma), normalization)
-    columns = _normalized(_gaussian_band(width, parameters.smoothness_sigma), normalization)
-    rows.data *= np.float32(parameters.smoothness_weight)
-    block = max(1, 8192 // width)  # image rows filtered at once, few enough to stay in the cache
-    along_width = scipy.sparse.kron(scipy.sparse.identity(block, np.float32), columns).tocsr()
-
-    def message(values):
-        channels = values.shape[1]
-        result = rows @ values.reshape(height, width * channels)
-        result = result.reshape(height * width, channels)
-        for start in range(0, height * width, block * width):
-            part = result[start:start + block * width]
-            part[:] = along_width[:len(part), :len(part)] @ part if len(part) < block * width else along_width @ part
-        return result
-
-    return message
-
-
-def _gaussian_band(size, sigma):
-    """Return exp(-(i - j)² / 2σ²) as float32 CSR `[size, size]`, out to 5σ, where it is 4e-6."""
-    reach = min(int(np.ceil(5 * sigma)), size - 1)
-    offsets = np.arange(-reach, reach + 1)
-    weights = np.exp(-0.5 * (offsets / sigma) ** 2).astype(np.float32)
-    diagonals = [np.full(size - abs(offset), weight, np.float32) for offset, weight in zip(offsets, weights)]
-    return scipy.sparse.diags(diagonals, offsets, shape=(size, size), dtype=np.float32).tocsr()
-
-
-def _normalized(kernel, normalization):
-    """Return the kernel, dense or CSR, normalised, in float32."""
-    total = np.asarray(kernel.sum(axis=1)).ravel()
-    before, after = (1 / np.sqrt(total),) * 2 if normalization == "symmetric" else (np.ones_like(total), 1 / total)
-    if scipy.sparse.issparse(kernel):
-        return (scipy.sparse.diags(after) @ kernel @ scipy.sparse.diags(before)).tocsr().astype(np.float32)
-    return (after[:, None] * kernel * before).astype(np.float32)
-
-
-def _softmax(logits):
-    """Return softmax over the last axis, computed in place."""
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    logits /= (logits @ np.ones(logits.shape[1], np.float32))[:, None]
+def _update(logits, unary, largest):
+    """Turn the messages into softmax(messages + unary) in place; no message exceeds `largest`, no unary exceeds 0."""
+    ones = np.ones(logits.shape[1], np.float32)
+    for start in range(0, len(logits), _ROWS_AT_ONCE):
+        part = logits[start:start + _ROWS_AT_ONCE]
+        part += unary[start:start + _ROWS_AT_ONCE]
+        if largest > _SAFE_EXPONENT:
+            part -= part.max(axis=1, keepdims=True)
+        np.exp(part, out=part)
+        part /= (part @ ones)[:, None]
     return logits

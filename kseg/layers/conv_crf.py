@@ -87,7 +87,7 @@ class ConvCRF(keras.layers.Layer):
         return refined
 
     def _pooled(self, values):
-        """Return the means of `blur` x `blur` cells, `[B, ceil(H / blur), ceil(W / blur), C]`, over real pixels only."""
+        """Return the means of `blur` x `blur` cells, `[B, ceil(H / blur), ceil(W / blur), C]`, real pixels only."""
         if self.blur == 1:
             return values
         extra = [[0, 0], [0, self.blur - 1], [0, self.blur - 1], [0, 0]]

@@ -1,6 +1,7 @@
 """DenseCRF against mean field summed over all pairs of pixels."""
 
 import dataclasses
+import functools
 import re
 import tracemalloc
 
@@ -9,7 +10,7 @@ import pytest
 
 from kseg.inference import dense_crf
 from kseg.inference.dense_crf import CRFParameters, DenseCRF
-from kseg.inference.permutohedral import PermutohedralLattice
+from kseg.inference.permutohedral import gaussian_chain
 
 
 def scene(height=24, width=32, noise=4.0, seed=0):
@@ -88,19 +89,47 @@ def test_lattice_filters_as_the_gaussian_does(dimensions):
     points = generator.uniform(0, 3, (1500, dimensions)).astype(np.float32)
     values = np.stack([points[:, 0] > 1.5, points.sum(axis=1) / dimensions], axis=1).astype(np.float32)
     kernel = np.exp(-0.5 * ((points[:, None] - points) ** 2).sum(-1))
-    lattice = PermutohedralLattice(points)
-    total = lattice.filter(np.ones((1500, 1), np.float32))
-    error = np.abs(lattice.filter(values) / total - kernel @ values / kernel.sum(axis=1, keepdims=True))
+    chain = gaussian_chain(points)
+
+    def filtered(result):
+        for matrix in chain:
+            result = matrix @ result
+        return result
+
+    expected = kernel @ values / kernel.sum(axis=1, keepdims=True)
+    error = np.abs(filtered(values) / filtered(np.ones((1500, 1), np.float32)) - expected)
     assert error.mean() < 0.03
-    assert lattice.vertices <= 1500 * (dimensions + 1)
+    assert len(chain) == dimensions + 3
+    assert chain[0].shape[0] <= 1500 * (dimensions + 1)
+    slicing = chain[-1].toarray()
+    np.testing.assert_allclose(slicing.sum(axis=1), 1, atol=1e-5)  # barycentric weights
+    assert slicing.min() > -1e-5
 
 
-def test_lattice_filters_many_channels_in_parts():
-    generator = np.random.default_rng(0)
-    lattice = PermutohedralLattice(generator.normal(size=(200, 3)))
-    values = generator.normal(size=(200, 70)).astype(np.float32)
-    expected = np.concatenate([lattice.filter(values[:, [channel]]) for channel in range(70)], axis=1)
-    np.testing.assert_allclose(lattice.filter(values), expected, atol=1e-5)
+def test_lattice_numbers_vertices_too_wide_to_pack():
+    """Keys that leave no room for the point's index take the other way to the same lattice."""
+    points = np.random.default_rng(0).normal(0, 1, (50, 5)).astype(np.float32)
+    far = np.concatenate([points, points[:1] + 8000])
+    alone, padded = (functools.reduce(lambda values, matrix: matrix @ values, gaussian_chain(features),
+                                      np.eye(len(features))[:, :3]) for features in (points, far))
+    np.testing.assert_allclose(padded[:50], alone, atol=1e-4)
+    np.testing.assert_allclose(padded[50], 0, atol=1e-4)
+
+
+def test_many_classes_are_filtered_in_parts():
+    image, _, _ = scene(50, 50)
+    logits = np.random.default_rng(0).normal(size=(50, 50, 70))
+    together = DenseCRF("pydensecrf", iterations=1, exact_pixels=0)(image, softmax(logits))
+    order = np.random.default_rng(1).permutation(70)
+    permuted = DenseCRF("pydensecrf", iterations=1, exact_pixels=0)(image, softmax(logits[..., order]))
+    np.testing.assert_allclose(permuted, together[..., order], atol=1e-4)
+
+
+def test_large_weights_do_not_overflow():
+    image, probabilities, _ = scene()
+    for exact_pixels in (0, 2048):
+        refined = DenseCRF(CRFParameters(500, 60, 20, 300, 3), exact_pixels=exact_pixels)(image, probabilities)
+        assert np.abs(refined.sum(axis=-1) - 1).max() < 1e-5
 
 
 def test_sharpens_to_the_image():
@@ -154,8 +183,8 @@ def _raises(message):
 
 def test_errors_of_the_call():
     image, probabilities, _ = scene()
-    with _raises("`image` must be a uint8 RGB array of shape (height, width, 3), got image='float32 array (24, 32, 3)'. "
-                 "Pass the pixels as decoded, 0-255, not normalised."):
+    with _raises("`image` must be a uint8 RGB array of shape (height, width, 3), got image='float32 array (24, 32, 3)'."
+                 " Pass the pixels as decoded, 0-255, not normalised."):
         DenseCRF()(image.astype(np.float32), probabilities)
     with _raises("`probabilities` must be a float array of shape (height, width, classes), got "
                  "probabilities='float32 array (1, 24, 32, 4)'. Pass one image's softmax output."):
@@ -189,5 +218,5 @@ def test_errors_of_the_constructor():
         CRFParameters(4, 67, 0, 3, 1)
     with pytest.raises(TypeError, match="^`parameters` must be a name or a CRFParameters, got parameters=\\(4, 67\\)"):
         DenseCRF((4, 67))
-    with pytest.raises(ValueError, match="^`features` must span few enough standard deviations for 63-bit"):
-        PermutohedralLattice(np.array([[0.0] * 5, [1e6] * 5]))
+    with pytest.raises(ValueError, match="^`features` must span few enough lattice cells for 63-bit"):
+        gaussian_chain(np.array([[0.0] * 5, [1e6] * 5]))

@@ -146,7 +146,8 @@ def test_trains_and_comes_back_from_disk(tmp_path):
     assert all(np.abs(now.value.numpy() - then).max() > 0 for now, then in zip(model.trainable_variables, before))
     model.save(tmp_path / "crf.keras")
     again = keras.models.load_model(tmp_path / "crf.keras")
-    np.testing.assert_array_equal(again.predict([logits, pixels], verbose=0), model.predict([logits, pixels], verbose=0))
+    expected = model.predict([logits, pixels], verbose=0)
+    np.testing.assert_array_equal(again.predict([logits, pixels], verbose=0), expected)
     config = model.layers[-1].get_config()
     assert ConvCRF.from_config(config).get_config() == config
 
