@@ -1,12 +1,16 @@
 """Metrics of segmentation: scores of one confusion matrix over the dataset, boundaries, calibration."""
 
+from kseg.metrics.boundary import boundary_counts, boundary_f1, boundary_iou, boundary_region, image_boundary_f1
+from kseg.metrics.calibration import Calibration, entropy_map, expected_calibration_error
 from kseg.metrics.confusion import (class_accuracy_from_confusion, confusion_matrix, dice_from_confusion,
                                     iou_from_confusion, mean_of_present, scores_from_confusion)
 from kseg.metrics.scores import (ConfusionMetric, FrequencyWeightedIoU, MeanClassAccuracy, MeanDice, MeanIoU,
                                  PerClassIoU, PixelAccuracy, SegmentationScores)
 
 __all__ = [
-    "ConfusionMetric", "FrequencyWeightedIoU", "MeanClassAccuracy", "MeanDice", "MeanIoU", "PerClassIoU",
-    "PixelAccuracy", "SegmentationScores", "class_accuracy_from_confusion", "confusion_matrix", "dice_from_confusion",
-    "iou_from_confusion", "mean_of_present", "scores_from_confusion",
+    "Calibration", "ConfusionMetric", "FrequencyWeightedIoU", "MeanClassAccuracy", "MeanDice", "MeanIoU",
+    "PerClassIoU", "PixelAccuracy", "SegmentationScores", "boundary_counts", "boundary_f1", "boundary_iou",
+    "boundary_region", "class_accuracy_from_confusion", "confusion_matrix", "dice_from_confusion", "entropy_map",
+    "expected_calibration_error", "image_boundary_f1", "iou_from_confusion", "mean_of_present",
+    "scores_from_confusion",
 ]

@@ -1,0 +1,58 @@
+"""Expected calibration error and entropy against loops and numbers worked by hand."""
+
+import numpy as np
+import pytest
+
+from kseg import metrics
+
+
+def scene(classes=4, seed=0):
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:13, :17]
+    labels = ((rows + columns) // 5 % classes).astype(np.int32)
+    powers = np.exp(2 * np.eye(classes)[labels] + random.normal(size=(13, 17, classes)))
+    labels[0] = 255
+    return labels, (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def test_calibration_error_equals_loops():
+    labels, probabilities = scene()
+    bins = [[] for _ in range(15)]
+    for place in np.ndindex(labels.shape):
+        if labels[place] != 255:
+            confidence = float(probabilities[place].max())
+            index = next(index for index in range(15) if index / 15 < confidence <= (index + 1) / 15)
+            bins[index].append((confidence, probabilities[place].argmax() == labels[place]))
+    total = sum(map(len, bins))
+    expected = sum(abs(sum(right for _, right in one) - sum(c for c, _ in one)) for one in bins if one) / total
+    assert metrics.expected_calibration_error(labels, probabilities) == pytest.approx(expected)
+    in_parts = metrics.Calibration()
+    in_parts.update(labels[:5], probabilities[:5])
+    in_parts.update(labels[5:], probabilities[5:])
+    assert in_parts.error() == pytest.approx(expected)
+    confidence, accuracy = in_parts.curve()
+    filled = [index for index, one in enumerate(bins) if one]
+    np.testing.assert_allclose(accuracy[filled], [np.mean([right for _, right in bins[i]]) for i in filled])
+    assert np.isnan(np.delete(confidence, filled)).all()
+
+
+def test_certain_and_right_is_calibrated_certain_and_wrong_is_not():
+    labels = np.zeros((2, 2), int)
+    assert metrics.expected_calibration_error(labels, np.eye(2)[labels]) == 0
+    assert metrics.expected_calibration_error(labels, np.eye(2)[1 - labels]) == 1
+    assert np.isnan(metrics.expected_calibration_error(labels + 255, np.eye(2)[labels]))
+
+
+def test_entropy_is_zero_when_certain_and_one_when_uniform():
+    certain, uniform = np.eye(4)[[[2]]], np.full((1, 1, 4), 0.25)
+    assert metrics.entropy_map(certain)[0, 0] == 0
+    assert metrics.entropy_map(uniform)[0, 0] == pytest.approx(1, abs=1e-6)
+    half = metrics.entropy_map(np.array([[[0.5, 0.5, 0, 0]]]))
+    assert half.shape == (1, 1) and half[0, 0] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError) as caught:
+        metrics.expected_calibration_error(np.zeros((4, 5), int), np.zeros((4, 4, 2)))
+    assert str(caught.value) == ("`probabilities` must have shape (4, 5) and one axis of classes, got "
+                                 "probabilities=(4, 4, 2). Resize the logits to the labels.")
