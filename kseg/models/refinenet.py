@@ -63,32 +63,23 @@ def RefineNet(classes, encoder_name="resnet101", encoder_weights=None, in_channe
         if tap.shape[-1] > 512:
             tap = keras.layers.Dropout(dropout, name=f"refine{number}_dropout")(tap)
         width = 2 * filters if number == 4 else filters
-        paths = [(tap, width)] if refined is None else [(tap, filters), (refined, filters)]
-        refined = _refine(paths, f"refine{number}", poolings, last_units if number == 1 else units, pool_first)
+        refined = _refine(tap, refined, width, f"refine{number}", poolings, last_units if number == 1 else units,
+                          pool_first)
     refined = keras.layers.Dropout(dropout, name="head_dropout")(refined)  # [B, H/4, W/4, filters]
     logits = classify(refined, classes, like=pixels, kernel_size=3, kernel_initializer=_normal())
     return finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
 
 
-def _refine(paths, name, poolings, output_units, pool_first):
-    """One block (figure 3b): the finest map first in `paths`, each with the width it is adapted to."""
-    adapted = []
-    for index, (features, width) in enumerate(paths, start=1):
-        if index == 1:  # a tap of the encoder; the former block's output already has a width of its own
-            features = _conv(features, width, f"{name}_adapt")
-        for unit in (1, 2):
-            if index == 1:
-                features = residual_unit(features, f"{name}_path{index}_unit{unit}")
-        adapted.append(features)
-    if len(adapted) > 1:
-        width = min(features.shape[-1] for features in adapted)
-        fused = [_conv(features, width, f"{name}_fuse{index}") for index, features in enumerate(adapted, start=1)]
-        raised = [fused[0], *(ResizeTo(name=f"{name}_up{index}")(features, fused[0])
-                              for index, features in enumerate(fused[1:], start=2))]
-        features = keras.layers.Add(name=f"{name}_sum")(raised)
-    else:
-        features = adapted[0]
-    features = ChainedResidualPooling(features.shape[-1], poolings, pool_first, _normal(),
+def _refine(tap, coarser, width, name, poolings, output_units, pool_first):
+    """One block (figure 3b) on an encoder's `tap` `[B, h, w, C]` and the former block's output or None."""
+    features = _conv(tap, width, f"{name}_adapt")
+    for unit in (1, 2):
+        features = residual_unit(features, f"{name}_unit{unit}")
+    if coarser is not None:
+        width = min(width, coarser.shape[-1])
+        raised = ResizeTo(name=f"{name}_up")(_conv(coarser, width, f"{name}_fuse_coarser"), features)
+        features = keras.layers.Add(name=f"{name}_sum")([_conv(features, width, f"{name}_fuse"), raised])
+    features = ChainedResidualPooling(width, poolings, pool_first, _normal(),
                                       name=f"{name}_pooling")(features)
     for unit in range(1, output_units + 1):
         features = residual_unit(features, f"{name}_output_unit{unit}")
