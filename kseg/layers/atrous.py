@@ -79,20 +79,18 @@ def _dilated_depthwise(inputs, kernel, rate):
 
 
 def _dilated_depthwise_kernel_gradient(values, upstream, kernel_shape, rate):
-    """Return d loss / d kernel: for each tap, the sum over positions of shifted input times upstream gradient."""
+    """Return d loss / d kernel, `[k, k, C, 1]`.
+
+    Only here, in training, are the pixels regrouped by their position modulo `rate`: summing shifted products tap by
+    tap inside one graph was 1-3x slower than TensorFlow's filter gradient on the regrouped maps.
+    """
     import tensorflow as tf
 
-    rows, columns = kernel_shape[0], kernel_shape[1]
-    above, left = rows // 2 * rate[0], columns // 2 * rate[1]
-    padded = tf.pad(values, [[0, 0], [above, above], [left, left], [0, 0]])
     size = tf.shape(values)
-    height, width = size[1], size[2]
-    taps = [
-        tf.reduce_sum(padded[:, i * rate[0]:i * rate[0] + height, j * rate[1]:j * rate[1] + width] * upstream,
-                      axis=[0, 1, 2])
-        for i in range(rows) for j in range(columns)
-    ]
-    return tf.reshape(tf.stack(taps), kernel_shape)  # [k, k, C, 1]
+    fill = [[0, -size[1] % rate[0]], [0, -size[2] % rate[1]]]
+    grouped = [tf.space_to_batch(tensor, list(rate), fill) for tensor in (values, upstream)]
+    return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+        input=grouped[0], filter_sizes=kernel_shape, out_backprop=grouped[1], strides=[1, 1, 1, 1], padding="SAME")
 
 
 @keras.saving.register_keras_serializable(package="kseg")

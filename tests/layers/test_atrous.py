@@ -1,0 +1,88 @@
+"""Dilated layers equal Keras's in value and gradient, at odd sizes and on every rate."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.layers import AtrousConv2D, AtrousDepthwiseConv2D, AtrousPooling2D, AtrousSeparableConv2D, SpaceToDepth
+from tests.conftest import structured_image
+
+PAIRS = [
+    (AtrousConv2D, keras.layers.Conv2D, {"filters": 5, "kernel_size": 3}),
+    (AtrousConv2D, keras.layers.Conv2D, {"filters": 6, "kernel_size": 3, "groups": 3, "activation": "relu"}),
+    (AtrousDepthwiseConv2D, keras.layers.DepthwiseConv2D, {"kernel_size": 3}),
+    (AtrousDepthwiseConv2D, keras.layers.DepthwiseConv2D, {"kernel_size": 5, "use_bias": False}),
+    (AtrousSeparableConv2D, keras.layers.SeparableConv2D, {"filters": 4, "kernel_size": 3}),
+]
+
+
+def image(height=29, width=22, channels=6):
+    return structured_image(height, width, channels)[None].astype("float32") / 255 - 0.3
+
+
+def gradients(layer, inputs, graph):
+    def run(values):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            outputs = layer(values)
+            loss = tf.reduce_sum(outputs * tf.sin(tf.reshape(tf.range(tf.size(outputs), dtype=tf.float32),
+                                                             tf.shape(outputs))))
+        return outputs, tape.gradient(loss, [values, *layer.trainable_weights])
+    return (tf.function(run) if graph else run)(tf.constant(inputs))
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("rate", [1, 2, 5])
+@pytest.mark.parametrize("ours, theirs, arguments", PAIRS)
+def test_value_and_gradient_equal_keras(ours, theirs, arguments, rate, graph):
+    arguments = {**arguments, "padding": "same", "dilation_rate": rate}
+    expected_layer, layer = theirs(**arguments), ours(**arguments)
+    inputs = image()
+    expected_layer.build(inputs.shape), layer.build(inputs.shape)
+    layer.set_weights(expected_layer.get_weights())
+    expected, expected_gradients = gradients(expected_layer, inputs, graph)
+    actual, actual_gradients = gradients(layer, inputs, graph)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    for ours_gradient, theirs_gradient in zip(actual_gradients, expected_gradients):
+        np.testing.assert_allclose(ours_gradient, theirs_gradient, atol=2e-4 * np.abs(theirs_gradient).max() + 1e-6)
+
+
+@pytest.mark.parametrize("layer", [AtrousConv2D(4, 3, padding="same", dilation_rate=3),
+                                   AtrousDepthwiseConv2D(3, padding="same", dilation_rate=3),
+                                   AtrousSeparableConv2D(4, 3, padding="same", dilation_rate=2)])
+def test_dilation_stays_inside_the_operation(layer):
+    layer.build((None, None, None, 6))
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec((1, 32, 32, 6))).graph
+    assert not [operation.type for operation in graph.get_operations() if "Batch" in operation.type]
+
+
+@pytest.mark.parametrize("size", [(16, 20), (17, 21)], ids=["even", "odd"])
+@pytest.mark.parametrize("mode, pool", [("max", 2), ("max", 3), ("average", 2)])
+def test_dense_pooling_subsampled_equals_strided_pooling(mode, pool, size):
+    inputs = image(*size)
+    name = "MaxPooling2D" if mode == "max" else "AveragePooling2D"
+    strided = np.asarray(getattr(keras.layers, name)(pool, 2, padding="same")(inputs))
+    dense = np.asarray(AtrousPooling2D(pool, 1, mode)(inputs))
+    # An odd window at an even size starts at the first pixel, so its centre is the second.
+    phases = [0 if pool % 2 == 0 or side % 2 else 1 for side in size]
+    np.testing.assert_allclose(dense[:, phases[0]::2, phases[1]::2], strided, atol=1e-6)
+
+
+def test_dilated_pooling_reads_every_second_pixel():
+    inputs = image(9, 11)
+    dense = np.asarray(AtrousPooling2D(2, 2, "max")(inputs))
+    for top in (0, 1):
+        for left in (0, 1):
+            part = inputs[:, top::2, left::2]
+            expected = np.asarray(AtrousPooling2D(2, 1, "max")(part))
+            np.testing.assert_array_equal(dense[:, top::2, left::2], expected)
+
+
+def test_space_to_depth_fills_odd_sizes():
+    inputs = image(5, 7, 2)
+    outputs = np.asarray(SpaceToDepth()(inputs))
+    assert outputs.shape == (1, 3, 4, 8)
+    padded = np.pad(inputs, [(0, 0), (0, 1), (0, 1), (0, 0)])
+    for corner, (top, left) in enumerate([(0, 0), (1, 0), (0, 1), (1, 1)]):
+        np.testing.assert_array_equal(outputs[..., 2 * corner:2 * corner + 2], padded[:, top::2, left::2])
