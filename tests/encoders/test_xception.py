@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.encoders.xception import xception
+from kseg.encoders.xception import VARIANTS, xception
 
 COUNTS = {  # trainable, moving statistics: arithmetic over the block table of the released network
     "xception41": (24_920_560, 115_312),
@@ -70,29 +70,12 @@ def assert_rates(name, output_stride, rates):
             assert depthwise.dilation_rate == (rate, rate), (output_stride, module, index)
 
 
-def test_xception41_at_8():
-    assert_counts("xception41")
-    assert_rates("xception41", 8, (1, 2, 2, 4))
-    assert_rates("xception41", 32, (1, 1, 1, 1))
-    assert_consistent("xception41", 8, [(64, 96), (65, 51)])
-
-
-@pytest.mark.slow
-def test_xception41_at_16():
-    assert_rates("xception41", 16, (1, 1, 1, 2))
-    assert_consistent("xception41", 16, [(64, 96), (65, 51)])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["xception65", "xception71"])
-def test_larger_variants(name):
-    assert_counts(name)
-    assert_rates(name, 8, (1, 2, 2, 4))
-    assert_consistent(name, 8, [(66, 97)])
-
-
-def test_strides_channels_and_low_level():
-    features = features_model("xception41", 8)(picture(65, 96))
+def test_one_middle_module_at_8(monkeypatch):
+    monkeypatch.setitem(VARIANTS, "short", (((128, 2), (256, 2), (728, 2)), 1))
+    assert_rates("short", 8, (1, 2, 2, 4))
+    assert_rates("short", 32, (1, 1, 1, 1))
+    assert_consistent("short", 8, [(64, 96), (65, 51)])
+    features = features_model("short", 8)(picture(65, 96))
     assert {stage: tuple(value.shape[1:]) for stage, value in features.items()} == {
         "c1": (33, 48, 64), "c2": (17, 24, 128), "low_level": (17, 24, 256), "c3": (9, 12, 256), "c4": (9, 12, 728),
         "c5": (9, 12, 2048)}
@@ -100,9 +83,19 @@ def test_strides_channels_and_low_level():
 
 
 @pytest.mark.slow
-def test_xception71_takes_the_low_level_before_stride_8():
-    features = features_model("xception71", 8)(picture(65, 96))
-    assert tuple(features["low_level"].shape[1:]) == (17, 24, 256)
+def test_one_middle_module_at_16(monkeypatch):
+    monkeypatch.setitem(VARIANTS, "short", (((128, 2), (256, 2), (728, 2)), 1))
+    assert_rates("short", 16, (1, 1, 1, 2))
+    assert_consistent("short", 16, [(64, 96), (65, 51)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COUNTS)
+def test_variants(name):
+    assert_counts(name)
+    assert_rates(name, 8, (1, 2, 2, 4))
+    assert_consistent(name, 8, [(66, 97)])
+    assert features_model(name, 8)(picture(33, 33))["low_level"].shape == (1, 9, 9, 256)
 
 
 @pytest.mark.parametrize("name, output_stride, message", [
