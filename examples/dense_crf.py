@@ -8,6 +8,7 @@ image, labels of the logits, labels after the first parameter set, and the truth
 """
 
 import argparse
+import dataclasses
 import sys
 import time
 
@@ -26,7 +27,9 @@ def parse():
     parser.add_argument("--data-dir")
     parser.add_argument("--split", default="validation")
     parser.add_argument("--image-size", type=int, nargs=2, default=(360, 480), metavar=("HEIGHT", "WIDTH"))
-    parser.add_argument("--parameters", nargs="+", default=sorted(PARAMETERS), choices=sorted(PARAMETERS))
+    parser.add_argument("--parameters", nargs="+", default=list(PARAMETERS), choices=sorted(PARAMETERS))
+    parser.add_argument("--position-scale", type=float, default=1.0, help="multiplies the widths in pixels, which were "
+                        "chosen for images of about 375x500")
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--limit", type=int, help="use only so many examples")
     parser.add_argument("--picture", help="PNG to write")
@@ -40,7 +43,8 @@ def main():
     label_set = kseg.data.label_set(arguments.data, arguments.data_dir)
     examples = kseg.data.load(arguments.data, arguments.split, data_dir=arguments.data_dir, batch_size=None,
                               image_size=tuple(arguments.image_size), shuffle=False)
-    refiners = {name: DenseCRF(name, iterations=arguments.iterations) for name in arguments.parameters}
+    refiners = {name: DenseCRF(scaled(PARAMETERS[name], arguments.position_scale), arguments.iterations)
+                for name in arguments.parameters}
     matrices = {name: np.zeros((len(label_set),) * 2, np.int64) for name in ("none", *refiners)}
     seconds = dict.fromkeys(matrices, 0.0)
     rows, count = [], 0
@@ -62,6 +66,11 @@ def main():
     report(matrices, seconds, count, label_set)
     if arguments.picture:
         Image.fromarray(np.concatenate(rows)).save(arguments.picture)
+
+
+def scaled(parameters, factor):
+    return dataclasses.replace(parameters, smoothness_sigma=parameters.smoothness_sigma * factor,
+                               appearance_position_sigma=parameters.appearance_position_sigma * factor)
 
 
 def report(matrices, seconds, count, label_set):
