@@ -83,7 +83,8 @@ def report(matrices, seconds, count, label_set):
         extremes = "" if name == "none" else ", ".join(
             f"{label_set.names[index]} {change[index]:+.3f}" for index in (change.argmax(), change.argmin()))
         accuracy = np.diag(matrix).sum() / matrix.sum()
-        lines.append(f"| {name} | {mean_of_present(iou):.4f} | {accuracy:.4f} | {seconds[name] / count:.2f} | {extremes} |")
+        lines.append(f"| {name} | {mean_of_present(iou):.4f} | {accuracy:.4f} | {seconds[name] / count:.2f} | "
+                     f"{extremes} |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
