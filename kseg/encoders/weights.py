@@ -187,7 +187,7 @@ def _lite_layer(layer, blocks):
     match = re.match(r"_blocks\.(\d+)\.(\w+)$", layer)
     if not match or int(match.group(1)) >= len(blocks):
         return None
-    parts = {"_expand_conv": "expand_conv", "_bn0": "expand_bn", "_depthwise_conv": "dwconv", "_bn1": "dwconv_bn",
+    parts = {"_expand_conv": "expand_conv", "_bn0": "expand_bn", "_depthwise_conv": "dwconv", "_bn1": "bn",
              "_project_conv": "project_conv", "_bn2": "project_bn"}
     part = parts.get(match.group(2))
     return f"{blocks[int(match.group(1))]}_{part}" if part else None
