@@ -95,9 +95,6 @@ def _run(recipe, output_dir, verbose):
     epoch = _Epoch()
     training, validation = assemble.training_data(recipe, epoch), assemble.validation_data(recipe)
     steps_per_epoch = len(training)
-    if not steps_per_epoch:
-        raise ValueError(checks.sentence("batch_size", "must not exceed the number of training images",
-                                         recipe.batch_size, "Make the batch smaller, or `patches` larger."))
     epochs, steps = assemble.epochs_and_steps(recipe, steps_per_epoch)
     model, score = assemble.compiled_model(recipe, labels, steps)
     os.makedirs(output_dir, exist_ok=True)
