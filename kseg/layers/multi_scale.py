@@ -9,7 +9,7 @@ from kseg.layers.resize_to import ResizeTo
 
 
 @keras.saving.register_keras_serializable(package="kseg")
-class ScaleImages(keras.layers.Layer):
+class ScaleImages(ResizeTo):
     """Resize images bilinearly to `scale` times their size, rounded to whole pixels; any size, known or not.
 
     Reference: Chen et al., DeepLab, PAMI 2018, arXiv:1606.00915, section 4.1.2 (multi-scale inputs).
@@ -24,12 +24,11 @@ class ScaleImages(keras.layers.Layer):
     def __init__(self, scale, **kwargs):
         super().__init__(**kwargs)
         self.scale = scale
-        self._resize = ResizeTo(dtype=self.dtype_policy)
 
     def call(self, inputs):
         shape = ops.shape(inputs)
         height, width = self._scaled(shape[1]), self._scaled(shape[2])
-        return self._resize(inputs, ops.zeros((1, height, width, 1), dtype=self.compute_dtype))
+        return super().call(inputs, ops.zeros((1, height, width, 1), dtype=self.compute_dtype))
 
     def _scaled(self, side):
         if side is None:

@@ -149,7 +149,8 @@ def copy_fully_connected(model, vgg16, seed=0):
     for suffix in suffixes:
         fc6, fc7 = layers[f"fc6{suffix}"], layers[f"fc7{suffix}"]
         taps = np.rint(np.linspace(0, 6, fc6.kernel_size[0])).astype(int)
-        kept, kept7 = (np.sort(generator.choice(bias.size, fc6.filters, replace=False)) for bias in (fc6_bias, fc7_bias))
+        kept, kept7 = (np.sort(generator.choice(bias.size, fc6.filters, replace=False))
+                       for bias in (fc6_bias, fc7_bias))
         fc6.set_weights([fc6_kernel[np.ix_(taps, taps, range(512), kept)], fc6_bias[kept]])
         fc7.set_weights([fc7_kernel[np.ix_(kept, kept7)][None, None], fc7_bias[kept7]])  # [1, 1, filters, filters]
 

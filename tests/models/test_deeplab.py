@@ -90,7 +90,8 @@ def test_weights_trained_at_16_run_at_8():
         rates = [model.get_layer(f"aspp_atrous{index}_conv").dilation_rate[0] for model in (coarse, fine)]
         assert rates == [at_16, at_8]
     names = ["aspp_point_relu"] + [f"aspp_atrous{index}_relu" for index in (1, 2, 3)]
-    branches = [keras.Model(model.inputs[0], [model.get_layer(name).output for name in names]) for model in (coarse, fine)]
+    branches = [keras.Model(model.inputs[0], [model.get_layer(name).output for name in names])
+                for model in (coarse, fine)]
     for height, width in ((97, 129), (65, 113)):
         pixels = structured_image(height, width)[None]
         for name, at_16, at_8 in zip(names, *(branch(pixels, training=False) for branch in branches)):
