@@ -1,4 +1,4 @@
-"""Models for production: TensorFlow Serving folders and TFLite files, each compared with the Keras model it came from."""
+"""Models for production: TensorFlow Serving folders and TFLite files, each compared with its Keras model."""
 
 from kseg._lazy import attach
 

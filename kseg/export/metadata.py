@@ -71,7 +71,7 @@ def append_to_tflite(content, metadata):
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files:
         for name, text in ((FILE_NAME, json.dumps(metadata, indent=1)),
                            ("labels.txt", "\n".join(metadata["label_set"]["names"]) + "\n")):
-            files.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), text)  # a fixed date: equal exports, equal files
+            files.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), text)  # equal exports, equal files
     return content + archive.getvalue()
 
 

@@ -1,0 +1,59 @@
+import os
+import subprocess
+import sys
+import zipfile
+
+import keras
+import pytest
+
+from kseg.export import metadata, read_metadata
+from kseg.labels import LabelSet
+from tests.export.tiny import tiny_model
+
+
+def test_description_names_classes_and_pixels():
+    labels = LabelSet(("road", "sky", "car", "tree"))
+    found = metadata.describe(tiny_model(), kind="tflite", label_set=labels, image_size=(8, 9))
+    assert LabelSet.from_dict(found["label_set"]) == labels
+    assert found["input"] == {"name": "pixels", "channels": 3, "order": "RGB", "range": [0, 255],
+                              "image_size": [8, 9]}
+    assert found["normalization"] == {"inside_the_graph": True, "mean": [120.0, 115.0, 100.0],
+                                      "std": [58.0, 57.0, 57.0]}
+
+
+def test_a_label_set_of_another_length_is_refused():
+    with pytest.raises(ValueError) as caught:
+        metadata.describe(tiny_model(), kind="tflite", label_set=LabelSet(("road", "sky")))
+    assert str(caught.value) == ("`label_set` must name the 4 classes of the model, got label_set=['road', 'sky']. Pass "
+                                 "the label set the model was trained on.")
+
+
+def test_packed_behind_a_file_and_read_back(tmp_path):
+    keras.backend.clear_session()
+    found = metadata.describe(tiny_model(), kind="tflite")
+    path = tmp_path / "m.tflite"
+    path.write_bytes(metadata.append_to_tflite(b"TFL3" * 100, found))
+    assert read_metadata(path) == found
+    with zipfile.ZipFile(path) as files:
+        assert files.read("labels.txt").decode().splitlines() == ["class 0", "class 1", "class 2", "class 3"]
+
+
+def test_what_kseg_did_not_write_is_refused(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"TFL3")
+    with pytest.raises(ValueError) as caught:
+        read_metadata(path)
+    assert str(caught.value) == (
+        f"`path` must be a model exported by kseg, with kseg.json inside, got path={str(path)!r}. Export it again with "
+        "kseg.export.tflite or kseg.export.saved_model.")
+    with pytest.raises(FileNotFoundError):
+        read_metadata(tmp_path / "none")
+
+
+def test_reading_loads_no_tensorflow(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(metadata.append_to_tflite(b"TFL3", metadata.describe(tiny_model(), kind="tflite")))
+    code = ("import sys, kseg; assert kseg.export.read_metadata(sys.argv[1])['classes'] == 4; "
+            "assert not {'tensorflow', 'keras'} & set(sys.modules)")
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, cwd=folder)

@@ -1,0 +1,72 @@
+import errno
+import os
+
+import pytest
+
+from kseg.export.staging import staged
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path):
+    target = tmp_path / "a" / "b" / "m.tflite"
+    with staged(target, False) as temporary:
+        with open(temporary, "w") as file:
+            file.write("x")
+        with open(temporary + ".parity.json", "w") as file:
+            file.write("{}")
+        assert not target.exists()
+        assert os.path.basename(temporary).startswith(".")
+    assert sorted(os.listdir(target.parent)) == ["m.tflite", "m.tflite.parity.json"]
+
+
+def test_nothing_remains_after_an_error(tmp_path):
+    with pytest.raises(RuntimeError):
+        with staged(tmp_path / "a" / "1", False) as temporary:
+            os.makedirs(os.path.join(temporary, "variables"))
+            raise RuntimeError
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    target = tmp_path / "1"
+    target.mkdir()
+    (target / "old").write_text("old")
+    with staged(target, True) as temporary:
+        os.makedirs(temporary)
+        open(os.path.join(temporary, "new"), "w").close()
+        assert (target / "old").exists()
+    assert os.listdir(target) == ["new"]
+    assert os.listdir(tmp_path) == ["1"]
+
+
+def test_an_existing_path_is_refused(tmp_path):
+    (tmp_path / "m.tflite").write_text("old")
+    with pytest.raises(FileExistsError) as caught:
+        with staged(tmp_path / "m.tflite", False):
+            pass
+    path = str(tmp_path / "m.tflite")
+    assert str(caught.value) == f"`path` must not exist, got path={path!r}. Choose another path or pass overwrite=True."
+
+
+def test_no_permission_is_the_error_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    path = str(tmp_path / "file" / "m.tflite")
+    with pytest.raises(OSError) as caught:
+        with staged(path, False):
+            pass
+    assert str(caught.value) == (f"`path` must be a place that can be written to, got path={path!r}. The system says: "
+                                 "File exists. Free space or choose another folder.")
+
+
+def test_a_full_disk_is_the_error_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+    path = str(tmp_path / "m.tflite")
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError) as caught:
+        with staged(path, False) as temporary:
+            open(temporary, "w").close()
+    assert str(caught.value) == (f"`path` must be a place that can be written to, got path={path!r}. The system says: "
+                                 "No space left on device. Free space or choose another folder.")
+    assert os.listdir(tmp_path) == []
