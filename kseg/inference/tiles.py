@@ -69,7 +69,7 @@ def blended_tiles(image, classify, classes, window, overlap, blend, batch_size, 
     for first in range(0, width, band):
         last = min(width, first + band)
         reached = [index for index, left in enumerate(columns.starts) if left < last and left + window[1] > first]
-        strip = _Strip(window[0], first, last, classes, height, write)
+        strip = _Strip(*window, first, last, classes, height, write)
         for row, top in enumerate(rows.starts):
             strip.move_to(top)
             for begin in range(0, len(reached), batch_size):
@@ -98,8 +98,9 @@ def count_tiles(shape, window, overlap):
 class _Strip:
     """Running means of the rows in work, for the image's columns `first … last - 1`."""
 
-    def __init__(self, rows, first, last, classes, height, write):
+    def __init__(self, rows, window, first, last, classes, height, write):
         self.mean = np.zeros((rows, last - first, classes), np.float32)
+        self._change = np.empty((rows, window, classes), np.float32)  # scratch
         self.first, self.last, self.height, self.write = first, last, height, write
         self.top = 0
 
@@ -108,7 +109,9 @@ class _Strip:
         begin, end = max(left, self.first), min(left + tile.shape[1], self.last)
         inside = slice(begin - left, end - left)
         mean = self.mean[:, begin - self.first:end - self.first]
-        mean += (tile[:, inside] - mean) * share[:, inside, None]
+        change = np.subtract(tile[:, inside], mean, out=self._change[:, :end - begin])
+        change *= share[:, inside, None]
+        mean += change
 
     def move_to(self, top):
         """Write the rows above `top`, which no later tile touches, and make room for as many below."""

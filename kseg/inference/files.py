@@ -1,0 +1,123 @@
+"""Prediction on files and folders: indexed PNGs, overlays, and a sheet to look at."""
+
+import os
+
+import numpy as np
+
+from kseg import checks
+from kseg.inference import pictures
+from kseg.inference.images import open_image
+from kseg.inference.predict import bar, predict
+from kseg.inference.runners import runner as make_runner
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy")
+_SHEET_PIXELS = 4_000_000  # larger images are thinned out for overlays' sheet rows
+
+
+def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, sheet=True, opacity=0.5, sheet_rows=12,
+                  overwrite=False, batch_size=4, window=None, overlap=0.5, blend="hann", scales=(1.0,), flip=False,
+                  progress=False):
+    """Segment image files and write what comes out.
+
+    Below `output_dir`: `labels/NAME.png` (indexed, the stored values are the class ids), `overlays/NAME.png` and
+    `sheet.png` (image, overlay, prediction, a legend). Folders are searched with their subfolders, which are kept.
+
+    Args:
+        model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
+        inputs: path of an image file or of a folder, or a list of such.
+        output_dir: str or path; made if missing.
+        label_set: `LabelSet` or None (the model's own, else numbered classes).
+        overlays: bool, whether overlays are written.
+        sheet: bool, whether the sheet is written.
+        opacity: float in [0, 1], of the labels in overlays.
+        sheet_rows: int, images on the sheet at most.
+        overwrite: bool, whether label files that are there may be replaced.
+        batch_size, window, overlap, blend, scales, flip: as in `kseg.predict`.
+        progress: bool, whether a bar is drawn in the terminal.
+    Returns:
+        list of str, the paths written, the labels first.
+    Raises:
+        FileNotFoundError: if an input is missing, or no image file lies in a folder.
+        FileExistsError: if a label file is there and `overwrite` is False.
+        ValueError: if an image cannot be read, or an argument is out of range.
+    """
+    run = make_runner(model)
+    label_set = pictures.known_labels(label_set or run.label_set, run.classes)
+    checks.number_between("opacity", opacity, 0, 1)
+    checks.positive_integer("sheet_rows", sheet_rows)
+    names = _output_names(list_images(inputs))
+    targets = {path: os.path.join(os.fspath(output_dir), "labels", f"{name}.png") for path, name in names.items()}
+    there = next((target for target in targets.values() if os.path.exists(target)), None)
+    if there is not None and not overwrite:
+        raise FileExistsError(checks.sentence("output_dir", "must not hold these label files already", there,
+                                              "Take another folder or pass overwrite=True."))
+    options = {"batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend, "scales": scales,
+               "flip": flip}
+    written, painted, rows = [], [], []
+    with bar(progress, len(names)) as advance:
+        for path, name in names.items():
+            pixels = open_image(path, run.in_channels, "inputs")
+            labels = predict(run, pixels, **options)
+            os.makedirs(os.path.dirname(targets[path]), exist_ok=True)
+            pictures.write_labels(targets[path], labels, label_set)
+            written.append(targets[path])
+            if overlays:
+                painted.append(_write_overlay(output_dir, name, pixels, labels, label_set, opacity))
+            if sheet and len(rows) < sheet_rows:
+                rows.append(_row(pixels, labels, label_set, opacity))
+            if advance:
+                advance(1)
+    if sheet:
+        painted.append(os.path.join(os.fspath(output_dir), "sheet.png"))
+        pictures.write_picture(painted[-1], pictures.sheet(
+            rows, label_set, ("image", "overlay", "prediction"), list(names.values())[:len(rows)]))
+    return written + painted
+
+
+def list_images(inputs):
+    """Return the image files of `inputs` (a path or a list of paths), sorted within each folder; a dict
+    path → its path relative to the folder it was found in.
+
+    Raises:
+        FileNotFoundError: if a path is missing, or a folder holds no image file.
+    """
+    found = {}
+    for given in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
+        given = os.fspath(given)
+        if not os.path.isdir(given):
+            found[checks.existing_file("inputs", given, "Give image files or folders of them.")] = \
+                os.path.basename(given)
+            continue
+        files = sorted(os.path.join(place, name) for place, _, names in os.walk(given) for name in names
+                       if name.lower().endswith(EXTENSIONS) and not name.startswith("."))
+        if not files:
+            raise FileNotFoundError(checks.sentence(
+                "inputs", f"must hold image files ({', '.join(EXTENSIONS)})", given, "Give another folder."))
+        found.update({path: os.path.relpath(path, given) for path in files})
+    return found
+
+
+def _output_names(found):
+    """Return path → name of its results: without extension, with it where two would be equal."""
+    stems = {path: os.path.splitext(relative)[0] for path, relative in found.items()}
+    equal = list(stems.values())
+    names = {path: found[path] if equal.count(stem) > 1 else stem for path, stem in stems.items()}
+    if len(set(names.values())) < len(names):
+        twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+        raise ValueError(checks.sentence("inputs", "must have different file names", twice,
+                                         "Predict the folders one by one, each into its own output folder."))
+    return names
+
+
+def _write_overlay(output_dir, name, pixels, labels, label_set, opacity):
+    path = os.path.join(os.fspath(output_dir), "overlays", f"{name}.png")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    pictures.write_picture(path, pictures.overlay(pixels, labels, label_set, opacity))
+    return path
+
+
+def _row(pixels, labels, label_set, opacity):
+    """Return a row of the sheet, thinned out so that large images are not kept."""
+    step = max(1, int(np.ceil(np.sqrt(labels.size / _SHEET_PIXELS))))
+    pixels, labels = pictures.as_rgb(pixels[::step, ::step]), labels[::step, ::step]
+    return pixels, pictures.overlay(pixels, labels, label_set, opacity), labels
