@@ -9,6 +9,10 @@ import kseg
 
 COMMANDS = {
     "train": "train a model, or resume a run",
+    "evaluate": "measure a model on a dataset",
+    "predict": "segment image files and folders",
+    "export": "write a model for TensorFlow Serving or TFLite, and compare the two",
+    "check-data": "find what is wrong with a dataset",
     "models": "list builders and encoders",
 }
 
@@ -62,10 +66,6 @@ def _sentence_within(error):
     """Return kseg's sentence inside an error that TensorFlow raised from a data function, or None."""
     if "tensorflow" not in type(error).__module__:
         return None
-    for line in str(error).splitlines():
-        kind, separator, text = line.partition(": ")
-        if separator and kind.endswith(("ValueError", "FileNotFoundError", "TypeError")) and text.startswith("`"):
-            return text
-    return None
+    from kseg.data import failure_sentence
 
-
+    return failure_sentence(error)

@@ -2,20 +2,37 @@
 
 
 def add_arguments(parser):
-    """`kseg models` takes no options."""
+    """Add the options of `kseg models`."""
+    parser.add_argument("--count", nargs="*", metavar="ENCODER",
+                        help="count the parameters of these encoders, or of all (minutes), by building them")
 
 
 def run(arguments):
-    """Print two tables: builders, and encoders with parameters, strides and pixel range."""
+    """Print two tables: builders, and encoders with parameters, output strides and normalisation."""
     from kseg import encoders, models
     from kseg.cli.tables import show
 
     rows = []
     for name in models.BUILDERS:
         docstring = (getattr(models, name).__doc__ or "").strip().splitlines()
-        rows.append([name, docstring[0] if docstring else ""])
+        rows.append([name, docstring[0].removeprefix("Return ") if docstring else ""])
     show([("builder", "left"), ("what it is", "left")], rows)
-    rows = [[row["name"], f"{row['parameters']:,}", ", ".join(map(str, row["strides"])), row["pixel range"],
-             row["library"]] for row in encoders.table()]
-    show([("encoder", "left"), ("parameters", "right"), ("output strides", "left"), ("pixel range", "left"),
+    counted = arguments.count
+    wanted = None if counted is None else {encoders.canonical_name(name) for name in counted}
+    rows = []
+    for row in encoders.table():
+        count = row.get("parameters")
+        if count is None and wanted is not None and (not wanted or row["name"] in wanted):
+            count = encoders.parameter_count(row["name"])
+        rows.append([row["name"], "" if count is None else f"{count:,}",
+                     ", ".join(str(stride) for stride in row["output_strides"]),
+                     f"(x - {_numbers(row['mean'])}) / {_numbers(row['std'])}", row["library"]])
+    show([("encoder", "left"), ("parameters", "right"), ("output strides", "left"), ("pixels, 0-255, become", "left"),
           ("library", "left")], rows)
+
+
+def _numbers(values):
+    """Return one number, or three where the bands differ."""
+    values = [values] if isinstance(values, (int, float)) else list(values)
+    values = values[:1] if len(set(values)) == 1 else values
+    return " ".join(f"{value:.4g}" for value in values)

@@ -19,6 +19,11 @@ def show(columns, rows, title=None):
         table.add_column(heading, justify=side)
     for row in rows:
         table.add_row(*row)
+    show_table(table)
+
+
+def show_table(table):
+    """Print a `rich` renderable."""
     Console().print(table)
 
 

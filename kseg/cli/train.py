@@ -16,8 +16,9 @@ def add_arguments(parser):
     """Add the options of `kseg train`; their defaults are those of `TrainingRecipe`."""
     parser.add_argument("--output", metavar="FOLDER", help="new folder for the run")
     parser.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder; takes no other option")
-    parser.add_argument("--recipe", metavar="FILE", help="a run.json, or its recipe, to repeat; other options override it")
-    parser.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1, help="0 silent, 1 a bar, 2 a line an epoch")
+    parser.add_argument("--recipe", metavar="FILE", help="a run.json to repeat; other options override it")
+    parser.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1,
+                        help="0 silent, 1 a bar, 2 a line an epoch")
     _add_model(parser.add_argument_group("model"))
     data = parser.add_argument_group("data")
     options.add_data(data, required=False)
@@ -25,7 +26,8 @@ def add_arguments(parser):
     for name, kind, text in (
             ("batch_size", int, "images a step"), ("augment", options.literal, "true, false or the name of a recipe"),
             ("class_aware", float, "share of crops centred on an evenly drawn class"),
-            ("patches", int, "how often an epoch takes each image"), ("seed", int, "of weights, order and augmentation")):
+            ("patches", int, "how often an epoch takes each image"),
+            ("seed", int, "of weights, order and augmentation")):
         _add(data, name, kind, text)
     _add_optimisation(parser.add_argument_group("optimisation"))
     _add_loss(parser.add_argument_group("loss"))
@@ -72,7 +74,8 @@ def _add_loss(group):
 
 
 def _add(group, name, kind, text, **arguments):
-    group.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(_DEFAULT, name), help=text, **arguments)
+    group.add_argument(f"--{name.replace('_', '-')}", type=kind, default=getattr(_DEFAULT, name), help=text,
+                       **arguments)
 
 
 def _flag(group, name, text):

@@ -13,13 +13,17 @@ from kseg.training.freezing import freeze_batch_normalization, freeze_encoder
 from kseg.training.optimizers import SGD, AdamW
 from kseg.training.schedules import Poly
 
-_LABEL_OPTIONS = ("classes", "label_map")  # those of `data_options` that decide what the ids mean
+_SOURCE_OPTIONS = ("classes", "channels", "label_map", "image_pattern", "label_pattern")
+
+
+def source_options(recipe):
+    """Return those of the recipe's `data_options` that `kseg.data.source` takes too."""
+    return {name: value for name, value in recipe.data_options.items() if name in _SOURCE_OPTIONS}
 
 
 def label_set(recipe):
     """Return the `LabelSet` of the recipe's dataset."""
-    options = {name: value for name, value in recipe.data_options.items() if name in _LABEL_OPTIONS}
-    return data.label_set(recipe.data, recipe.data_dir, **options)
+    return data.label_set(recipe.data, recipe.data_dir, **source_options(recipe))
 
 
 def training_data(recipe, epoch):
@@ -103,8 +107,8 @@ def _one_loss(name, recipe):
 def _class_weights(recipe):
     if recipe.class_weights is None or not isinstance(recipe.class_weights, str):
         return recipe.class_weights
-    options = {name: value for name, value in recipe.data_options.items() if name in _LABEL_OPTIONS}
-    return data.class_weights(recipe.data, "train", method=recipe.class_weights, data_dir=recipe.data_dir, **options)
+    return data.class_weights(recipe.data, "train", method=recipe.class_weights, data_dir=recipe.data_dir,
+                              **source_options(recipe))
 
 
 def _with_channels(recipe):

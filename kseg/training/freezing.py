@@ -8,8 +8,8 @@ from kseg import checks
 def freeze_batch_normalization(model):
     """Freeze every batch normalisation of `model`: moving statistics and affine weights.
 
-    DeepLab v2 and small-batch fine-tuning train so (DeepLabv3, arXiv:1706.05587, section 4.1, second phase). The state is
-    saved with the model. A compiled model is compiled again with its own settings; its optimiser starts anew.
+    DeepLab v2 and small-batch fine-tuning train so (DeepLabv3, arXiv:1706.05587, section 4.1, second phase). The
+    state is saved with the model. A compiled model is compiled again; its optimiser starts anew.
 
     Returns:
         `model`.
@@ -18,7 +18,8 @@ def freeze_batch_normalization(model):
     """
     layers = [layer for layer in _all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
     if not layers:
-        raise ValueError(checks.sentence("model", "must hold batch normalisation", model.name, "There is nothing to freeze."))
+        raise ValueError(checks.sentence("model", "must hold batch normalisation", model.name,
+                                         "There is nothing to freeze."))
     for layer in layers:
         layer.trainable = False
     return _compiled_again(model)

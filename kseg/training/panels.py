@@ -54,7 +54,8 @@ def learning_curve(history, size=(720, 400)):
     draw.text((right - 24, bottom + 8), str(len(history)), fill="black")
     for place, (name, colour) in enumerate(_CURVES):
         scale = highest if "loss" in name else 1.0
-        points = [(left + (right - left) * index / max(len(history) - 1, 1), bottom - (bottom - top) * row[name] / scale)
+        step = (right - left) / max(len(history) - 1, 1)
+        points = [(left + step * index, bottom - (bottom - top) * row[name] / scale)
                   for index, row in enumerate(history) if np.isfinite(row.get(name, np.nan))]
         if len(points) > 1:
             draw.line(points, fill=colour, width=2)

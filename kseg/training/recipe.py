@@ -114,6 +114,10 @@ class TrainingRecipe:
         fields = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             checks.one_of("recipe", name, fields)
+        values = dict(values)
+        if (values.get("data_options") or {}).get("label_map"):  # JSON has text keys only
+            mapped = {int(stored): int(to) for stored, to in values["data_options"]["label_map"].items()}
+            values["data_options"] = {**values["data_options"], "label_map": mapped}
         return cls(**values)
 
 

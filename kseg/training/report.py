@@ -11,6 +11,7 @@ import numpy as np
 import kseg
 from kseg import data
 from kseg.metrics import iou_from_confusion
+from kseg.training.assemble import source_options
 from kseg.training.callbacks import write_json
 
 
@@ -89,12 +90,8 @@ def _devices():
 
 
 def _dataset_sizes(recipe):
-    sizes = {}
-    for split in ("train", "validation"):
-        options = {name: value for name, value in recipe.data_options.items()
-                   if name in ("classes", "channels", "label_map", "image_pattern", "label_pattern")}
-        sizes[f"{split}_images"] = len(data.source(recipe.data, split, data_dir=recipe.data_dir, **options))
-    return sizes
+    options = {"data_dir": recipe.data_dir, **source_options(recipe)}
+    return {f"{split}_images": len(data.source(recipe.data, split, **options)) for split in ("train", "validation")}
 
 
 def _read(path):

@@ -105,8 +105,8 @@ def _run(recipe, output_dir, verbose):
     report = RunReport(output_dir, recipe, model, labels, {"steps_per_epoch": steps_per_epoch, "epochs": epochs})
     if not report.finished:
         report.write(record.history, best.best, "running")
-        model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False, verbose=verbose,
-                  callbacks=_callbacks(recipe, best, panel, record))
+        model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
+                  verbose=verbose, callbacks=_callbacks(recipe, best, panel, record))
         save_model(model, os.path.join(output_dir, "last.keras"))
         report.write(record.history, best.best, "finished")
     return TrainingResult(output_dir, keras.models.load_model(best.path), labels, record.history,

@@ -1,0 +1,35 @@
+"""`kseg evaluate`: scores on a dataset at the labels' full resolution."""
+
+from kseg.cli import inference_options, options
+from kseg.cli.predict import MODEL
+from kseg.cli.tables import say
+
+
+def add_arguments(parser):
+    """Add the options of `kseg evaluate`."""
+    parser.add_argument("model", help=MODEL)
+    options.add_data(parser)
+    parser.add_argument("--split", default="validation", choices=("train", "validation", "test"), help="which images")
+    options.add_image_size(parser, help="size the images are resized to for the model; left out: their own")
+    parser.add_argument("--at-image-size", action="store_true",
+                        help="measure at --image-size instead of the labels' full resolution")
+    parser.add_argument("--output", metavar="FOLDER", help="write report.html, report.json, confusion.png, worst.png")
+    parser.add_argument("--overwrite", action="store_true", help="replace a report that is there")
+    parser.add_argument("--no-boundaries", action="store_true", help="leave boundary IoU and F1 out")
+    inference_options.add(parser)
+
+
+def run(arguments):
+    """Evaluate, print the table, and write the report if a folder was given."""
+    import kseg
+    from kseg.cli.tables import show_table
+
+    evaluation = kseg.evaluate(
+        arguments.model, arguments.data, arguments.split, data_dir=arguments.data_dir,
+        image_size=tuple(arguments.image_size) if arguments.image_size else None,
+        full_resolution=not arguments.at_image_size, boundaries=not arguments.no_boundaries,
+        data_options=dict(arguments.data_options) or None, **inference_options.read(arguments))
+    show_table(evaluation.table())
+    if arguments.output is not None:
+        for path in evaluation.write(arguments.output, overwrite=arguments.overwrite):
+            say(path)

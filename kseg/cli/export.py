@@ -1,0 +1,58 @@
+"""`kseg export`: a trained model to TensorFlow Serving or TFLite, with the parity report."""
+
+from kseg import checks
+from kseg.cli import options
+
+QUANTIZE = ("float16", "dynamic", "int8", "int8_float_io")
+
+
+def add_arguments(parser):
+    """Add the options of `kseg export`."""
+    parser.add_argument("model", help="a .keras file")
+    parser.add_argument("path", help="a file ending in .tflite, or a SavedModel folder such as serving/street/1")
+    options.add_image_size(parser, help="height and width in pixels; needed for TFLite, any size for a SavedModel")
+    parser.add_argument("--quantize", choices=QUANTIZE, help="of TFLite; int8 takes its calibration images from --data")
+    parser.add_argument("--labels", action="store_true", help="the TFLite file gives labels instead of logits")
+    parser.add_argument("--probabilities", action="store_true", help="serving_default gives probabilities too")
+    parser.add_argument("--evaluate", action="store_true", help="compare mean IoU on the validation images of --data")
+    parser.add_argument("--minimum-agreement", type=float, help="least share of pixels with the same label")
+    parser.add_argument("--overwrite", action="store_true", help="replace what stands at the path")
+    options.add_data(parser, required=False)
+    parser.set_defaults(data=None)
+
+
+def run(arguments):
+    """Export, and print the parity report."""
+    needs_data = arguments.evaluate or (arguments.quantize or "").startswith("int8")
+    tflite = arguments.path.endswith(".tflite")
+    if needs_data and arguments.data is None:
+        raise ValueError(checks.sentence("data", "must be given for int8 and for --evaluate", None,
+                                         "Add for example --data folder --data-dir my_images."))
+    if (tflite or needs_data) and arguments.image_size is None:
+        raise ValueError(checks.sentence("image_size", "must be given for TFLite and wherever data is used", None,
+                                         "Add for example --image-size 384 512."))
+    if arguments.quantize and not tflite:
+        raise ValueError(checks.sentence("quantize", "must be left out for a SavedModel", arguments.quantize,
+                                         "Give a path that ends in .tflite."))
+    import kseg
+    from kseg.cli.tables import show_table
+
+    model = kseg.load_model(arguments.model)
+    size = tuple(arguments.image_size) if arguments.image_size else None
+    shared = {"minimum_agreement": arguments.minimum_agreement, "overwrite": arguments.overwrite,
+              "evaluate_on": _data(arguments, "validation", size) if arguments.evaluate else None}
+    if tflite:
+        calibration = _data(arguments, "train", size) if (arguments.quantize or "").startswith("int8") else None
+        report = kseg.export.tflite(model, arguments.path, size, arguments.quantize, calibration,
+                                    "labels" if arguments.labels else "logits", **shared)
+    else:
+        report = kseg.export.saved_model(model, arguments.path, image_size=size or (None, None),
+                                         probabilities=arguments.probabilities, **shared)
+    show_table(report.table())
+
+
+def _data(arguments, split, size):
+    import kseg
+
+    return kseg.data.load(arguments.data, split, data_dir=arguments.data_dir, image_size=size, batch_size=1, seed=0,
+                          **dict(arguments.data_options))

@@ -1,0 +1,30 @@
+"""`kseg predict`: files and folders to indexed PNGs, overlays and a sheet."""
+
+from kseg.cli import inference_options
+from kseg.cli.tables import say
+
+MODEL = "a .keras file, a SavedModel folder or a .tflite file"
+
+
+def add_arguments(parser):
+    """Add the options of `kseg predict`."""
+    parser.add_argument("model", help=MODEL)
+    parser.add_argument("inputs", nargs="+", metavar="input", help="image file or folder")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="where labels/, overlays/ and sheet.png go")
+    parser.add_argument("--no-overlays", action="store_true", help="write no overlays")
+    parser.add_argument("--no-sheet", action="store_true", help="write no sheet")
+    parser.add_argument("--opacity", type=float, default=0.5, help="of the labels in overlays, 0 to 1")
+    parser.add_argument("--overwrite", action="store_true", help="replace label files that are there")
+    inference_options.add(parser)
+
+
+def run(arguments):
+    """Segment the files and say what was written."""
+    from kseg.inference import predict_files
+
+    written = predict_files(arguments.model, arguments.inputs, arguments.output, overlays=not arguments.no_overlays,
+                            sheet=not arguments.no_sheet, opacity=arguments.opacity, overwrite=arguments.overwrite,
+                            **inference_options.read(arguments))
+    say(f"{len(written)} files below {arguments.output}")
+    if not arguments.no_sheet:
+        say(written[-1])
