@@ -57,25 +57,28 @@ def read_pixels(image, channels=3):
     return array if channels == 3 else array[..., None]  # [H, W, channels]
 
 
-def read_labels(path, table, classes, palette=None):
+def read_labels(path, table, classes, palette=None, shown=None):
     """Return a label file as class ids, uint8 `[H, W]`, 255 where ignored.
 
     Args:
-        path: str, a lossless file: indexed (its indices are the stored values), grey of 1 to 16 bits, or RGB.
+        path: str or bytes (content), a lossless file: indexed (its indices are the stored values), grey of 1 to 16
+            bits, or RGB.
         table: int16 `[256]`, stored value → class id (`kseg.data.label_ids`).
         classes: int, number of classes.
         palette: bytes or None, uint8 `[classes, 3]` colours, by which RGB files are read.
+        shown: str or None, how messages name bytes.
     Raises:
         ValueError: if the file is unreadable or lossy, has transparent pixels, or holds a value that is no class.
         FileNotFoundError: if there is no such file.
     """
-    stored = read_stored_values(path, palette)
-    return label_ids.to_class_ids(stored, table, path, classes)
+    stored = read_stored_values(path, palette, shown)
+    return label_ids.to_class_ids(stored, table, shown or path, classes)
 
 
-def read_stored_values(path, palette=None):
+def read_stored_values(path, palette=None, shown=None):
     """Return the values a label file stores, unsigned integers `[H, W]`, before any table. Arguments as above."""
-    data = _file_content("labels", path)
+    data = path if isinstance(path, bytes) else _file_content("labels", path)
+    path = shown or path
     picture = _decoded("labels", path, data)
     if picture.format in ("JPEG", "MPO"):
         raise ValueError(checks.sentence(
@@ -85,6 +88,14 @@ def read_stored_values(path, palette=None):
         return _values(picture, data, path, palette)
     except OSError as failure:
         raise ValueError(_unreadable("labels", path, failure)) from failure
+
+
+def exif_orientation(data):
+    """Return the EXIF orientation (1..8) of an encoded image, or None if it has none."""
+    try:
+        return Image.open(io.BytesIO(data)).getexif().get(274)
+    except _DECODER_FAILURES:
+        return None
 
 
 def _values(picture, data, path, palette):

@@ -12,11 +12,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _FOLDERS = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test", "testing")}
 
 
-def folder_pairs(data_dir, split, image_pattern=None, label_pattern=None):
+def folder_pairs(data_dir, split, image_pattern=None, label_pattern=None, lonely=None):
     """Return [(image, labels)] of a folder: `{split}/images/*` with `{split}/labels/*`, or any two patterns.
 
     `*` matches within one folder name, `**` across them; a pair is two files whose wildcards match the same text, the
-    suffix aside. `{split}` stands for the split's name or a usual short form (val).
+    suffix aside. `{split}` stands for the split's name or a usual short form (val). Files without partner raise, or
+    are added to the list `lonely` as (path, what is missing).
 
     Raises:
         ValueError: if no pair is found, or partners are missing.
@@ -27,7 +28,7 @@ def folder_pairs(data_dir, split, image_pattern=None, label_pattern=None):
         images = _matches(data_dir, (image_pattern or "{split}/images/*").replace("{split}", folder))
         labels = _matches(data_dir, (label_pattern or "{split}/labels/*").replace("{split}", folder))
         if images or labels:
-            return _paired(images, labels, data_dir)
+            return _paired(images, labels, data_dir, lonely)
         missing.append(os.path.join(data_dir, folder))
     expected = (f"Expected {missing[0]}/images and {missing[0]}/labels, or pass image_pattern and label_pattern."
                 if image_pattern is None else "Check image_pattern and label_pattern.")
@@ -35,15 +36,18 @@ def folder_pairs(data_dir, split, image_pattern=None, label_pattern=None):
                                             expected))
 
 
-def _paired(images, labels, data_dir):
-    lonely = sorted(set(images) - set(labels)), sorted(set(labels) - set(images))
-    for keys, here, there in ((lonely[0], images, "labels"), (lonely[1], labels, "image")):
-        if keys:
+def _paired(images, labels, data_dir, lonely):
+    both = set(images) & set(labels)
+    for here, missing in ((images, "labels"), (labels, "image")):
+        alone = [here[key] for key in sorted(here) if key not in both]
+        if alone and lonely is None:
             raise ValueError(checks.sentence(
-                "data_dir", f"must hold a partner for every file; {len(keys)} of {len(here)} have no {there} file, "
-                f"the first is {here[keys[0]]!r}", str(data_dir),
+                "data_dir", f"must hold a partner for every file; {len(alone)} of {len(here)} have no {missing} file, "
+                f"the first is {alone[0]!r}", str(data_dir),
                 "Add the missing files or remove the lonely ones; names must agree up to the suffix."))
-    return [(images[key], labels[key]) for key in sorted(images)]
+        if alone:
+            lonely.extend((path, missing) for path in alone)
+    return [(images[key], labels[key]) for key in sorted(both)]
 
 
 def _matches(data_dir, pattern):
@@ -99,11 +103,11 @@ def read_classes(path):
     return LabelSet(tuple(names), np.array(colours) if coloured else None), coloured
 
 
-def camvid_pairs(data_dir, split):
+def camvid_pairs(data_dir, split, lonely=None):
     """Return CamVid's pairs: split folders `train/images`, `train/labels`, or SegNet's `train.txt` lists."""
     for folder in _FOLDERS[split]:
         if os.path.isdir(os.path.join(data_dir, folder, "images")):
-            return folder_pairs(data_dir, split)
+            return folder_pairs(data_dir, split, lonely=lonely)
         path = os.path.join(data_dir, folder + ".txt")
         if os.path.isfile(path):
             return [tuple(os.path.join(data_dir, *part.replace("\\", "/").split("/")[-2:]) for part in line.split()[:2])
@@ -112,7 +116,7 @@ def camvid_pairs(data_dir, split):
                           if split == "validation" else f"{split}/images and {split}/labels, or SegNet's {split}.txt")
 
 
-def voc2012_pairs(data_dir, split):
+def voc2012_pairs(data_dir, split, lonely=None):
     """Return PASCAL VOC 2012's pairs; "train" takes SBD's `trainaug.txt` with SegmentationClassAug when present."""
     below = (os.path.join(data_dir, "VOCdevkit", "VOC2012"), os.path.join(data_dir, "VOC2012"))
     root = next((folder for folder in below if os.path.isdir(folder)), data_dir)
@@ -125,28 +129,29 @@ def voc2012_pairs(data_dir, split):
     path = os.path.join(lists, name + ".txt")
     if not os.path.isfile(path):
         raise _layout_missing("voc2012", data_dir, split, f"ImageSets/Segmentation/{name}.txt")
+    del lonely  # lists name both files; a missing one is found on reading
     stems = [os.path.splitext(os.path.basename(line.split()[0]))[0] for line in _lines(path)]
     return [(os.path.join(root, "JPEGImages", stem + ".jpg"), os.path.join(root, masks, stem + ".png"))
             for stem in stems]
 
 
-def cityscapes_pairs(data_dir, split):
+def cityscapes_pairs(data_dir, split, lonely=None):
     """Return Cityscapes' pairs of leftImg8bit and gtFine label ids."""
     folder = {"train": "train", "validation": "val", "test": "test"}[split]
     if not os.path.isdir(os.path.join(data_dir, "leftImg8bit", folder)):
         raise _layout_missing("cityscapes", data_dir, split, f"leftImg8bit/{folder} and gtFine/{folder}")
     return folder_pairs(data_dir, split, f"leftImg8bit/{folder}/*/*_leftImg8bit.png",
-                        f"gtFine/{folder}/*/*_gtFine_labelIds.png")
+                        f"gtFine/{folder}/*/*_gtFine_labelIds.png", lonely)
 
 
-def ade20k_pairs(data_dir, split):
+def ade20k_pairs(data_dir, split, lonely=None):
     """Return ADE20K's pairs (scene parsing benchmark layout)."""
     root = os.path.join(data_dir, "ADEChallengeData2016")
     root = root if os.path.isdir(root) else data_dir
     folder = {"train": "training", "validation": "validation", "test": "testing"}[split]
     if not os.path.isdir(os.path.join(root, "annotations", folder)):
         raise _layout_missing("ade20k", data_dir, split, f"images/{folder} and annotations/{folder}")
-    return folder_pairs(root, split, f"images/{folder}/*", f"annotations/{folder}/*")
+    return folder_pairs(root, split, f"images/{folder}/*", f"annotations/{folder}/*", lonely)
 
 
 def _lines(path):

@@ -16,7 +16,7 @@ from kseg import checks
 from kseg.data import augment as augmentation
 from kseg.data import borders, sources
 from kseg.data.geometry import resize
-from kseg.data.reader import Reader
+from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader
 
 
 def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, augment=False, seed=None, shuffle=None,
@@ -36,7 +36,7 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
         seed: int or None (another one each run), of order and augmentation.
         shuffle: bool or None (True for "train").
         cache: None (decoded images in memory if they take less than 1 GiB), False, "memory", or a folder's path.
-        drop_remainder: bool or None: an incomplete last batch is dropped if examples are shuffled and fill at least one.
+        drop_remainder: bool or None: drop an incomplete last batch; None: if examples are shuffled and fill at least one.
         on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown).
         classes, channels, label_map, image_pattern, label_pattern: as `kseg.data.source`.
         epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a
@@ -66,15 +66,14 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
     checks.positive_integer("patches", patches)
     if batch_size is not None:
         checks.positive_integer("batch_size", batch_size)
-    if on_error == "raise":
-        sources.probe(source)
-    expected = None
-    if size is None and batch_size not in (1, None):
-        expected = source.read(0)[1].shape
-    reader = Reader(source, cache, on_error, expected)
     indices = _shard(np.arange(len(source) * patches), shard, shuffle)
-    examples = _ordered(indices, seed, epoch, shuffle)
-    examples = _read(examples, reader, len(indices), patches)
+    if hasattr(source, "stream"):
+        examples = _streamed(source, len(indices), seed, epoch, shuffle, cache, shard, patches)
+    else:
+        if on_error == "raise":
+            sources.probe(source)
+        expected = source.read(0)[1].shape if size is None and batch_size not in (1, None) else None
+        examples = _read(_ordered(indices, seed, epoch, shuffle), Reader(source, cache, on_error, expected), patches)
     examples = _shaped(examples, plan, size, seed)
     if drop_remainder is None:
         drop_remainder = shuffle and batch_size is not None and len(indices) >= batch_size
@@ -94,24 +93,54 @@ def _shard(indices, shard, equal):
 
 def _ordered(indices, seed, epoch, shuffle):
     """Return a dataset of (index, epoch), int64 scalars, whose order depends on (seed, epoch) alone."""
-    counter = itertools.count()
-
-    def next_epoch():
-        number = next(counter) if epoch is None else epoch() if callable(epoch) else epoch
-        return np.int64(number)
-
     def order(number):
         chosen = tf.constant(indices, tf.int64)
         if shuffle:
             chosen = tf.random.experimental.stateless_shuffle(chosen, seed=tf.stack([np.int64(seed), number]))
         return tf.data.Dataset.from_tensor_slices(chosen).map(lambda index: (index, number))
 
-    start = tf.data.Dataset.range(1).map(lambda _: tf.ensure_shape(
-        tf.numpy_function(next_epoch, [], tf.int64, stateful=True), []))
-    return start.flat_map(order).apply(tf.data.experimental.assert_cardinality(len(indices)))
+    return _epoch(epoch).flat_map(order).apply(tf.data.experimental.assert_cardinality(len(indices)))
 
 
-def _read(examples, reader, count, patches):
+def _epoch(epoch):
+    """Return a dataset of one number, int64: the epoch of the pass that is starting."""
+    counter = itertools.count()
+
+    def number():
+        return np.int64(next(counter) if epoch is None else epoch() if callable(epoch) else epoch)
+
+    return tf.data.Dataset.range(1).map(
+        lambda _: tf.ensure_shape(tf.numpy_function(number, [], tf.int64, stateful=True), []))
+
+
+def _streamed(source, count, seed, epoch, shuffle, cache, shard, patches):
+    """Return a dataset of (pixels, labels, index, epoch) of a source that has a stored order only.
+
+    Shuffled in a buffer of up to 1024 examples, seeded by (seed, epoch).
+    """
+    stream = source.stream()
+    if shard is not None:
+        stream = stream.shard(shard[1], shard[0])
+    if cache is not False:
+        pixels, labels, _ = next(iter(stream))
+        if cache is not None or (pixels.shape.num_elements() + labels.shape.num_elements()) * len(
+                source) <= AUTOMATIC_CACHE_BYTES:
+            stream = stream.cache("" if cache in (None, "memory") else cache)
+
+    def order(number):
+        examples = stream
+        if patches > 1:
+            examples = examples.flat_map(lambda pixels, labels, index: tf.data.Dataset.range(patches).map(
+                lambda patch: (pixels, labels, index * patches + patch)))
+        if shuffle:
+            key = tf.random.stateless_uniform([], tf.stack([np.int64(seed), number]), maxval=1 << 30, dtype=tf.int64)
+            examples = examples.shuffle(min(count, 1024), seed=key, reshuffle_each_iteration=False)
+        return examples.take(count).map(lambda pixels, labels, index: (pixels, labels, index, number))
+
+    return _epoch(epoch).flat_map(order).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _read(examples, reader, patches):
     """Return a dataset of (pixels, labels, index, epoch)."""
     channels = reader.source.channels
 

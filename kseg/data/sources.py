@@ -13,7 +13,7 @@ from kseg.data import decode, label_ids, label_sets, listing, shapes
 from kseg.labels import LabelSet
 
 SPLITS = ("train", "validation", "test")
-NAMES = ("shapes", "folder", "camvid", "voc2012", "cityscapes", "ade20k")
+NAMES = ("shapes", "folder", "camvid", "voc2012", "cityscapes", "ade20k", "records")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,20 +102,22 @@ class ShapesSource:
 
 
 def source(name, split="train", *, data_dir=None, image_size=None, classes=None, channels=3, label_map=None,
-           image_pattern=None, label_pattern=None):
+           image_pattern=None, label_pattern=None, lonely=None):
     """Return the source of a dataset by name: `len(source)`, `source.read(index)`, `source.label_set`.
 
     Args:
-        name: one of `NAMES`, or "tfds:NAME" for a segmentation set of TensorFlow Datasets.
+        name: one of `NAMES` ("records": what `write_records` wrote), or "tfds:NAME" for a segmentation set of
+            TensorFlow Datasets.
         split: "train", "validation" (a folder `val` counts) or "test".
         data_dir: str or None, where the files are; the embedded "shapes" needs none.
         image_size: (height, width) or None; only "shapes" uses it, to draw at that size.
-        classes: int, sequence of names, or `LabelSet`; only for "folder". None: `classes.txt` in `data_dir` (a name,
-            optionally `name r g b`, a line), else counted from the label files.
+        classes: int, sequence of names, or `LabelSet`; only for "folder" and "tfds:". None: `classes.txt` in
+            `data_dir` (a name, optionally `name r g b`, a line), else counted from the label files.
         channels: 1 (grey) or 3 (RGB), of the pixels.
-        label_map: dict or None, stored value → class id or 255; only for "folder".
+        label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:".
         image_pattern, label_pattern: str or None, only for "folder": globs below `data_dir`, `{split}` is replaced;
             files whose wildcards match alike are a pair. Default "{split}/images/*" and "{split}/labels/*".
+        lonely: list or None; takes (path, what is missing) of files without partner, which otherwise raise.
     Raises:
         ValueError: if a name or split is unknown, or no pair is found.
         FileNotFoundError: if `data_dir` is missing.
@@ -124,19 +126,22 @@ def source(name, split="train", *, data_dir=None, image_size=None, classes=None,
     checks.one_of("channels", channels, (1, 3))
     if isinstance(name, str) and name.startswith("tfds:"):
         from kseg.data import tfds_source
-        return tfds_source.TfdsSource.open(name[5:], split, data_dir, channels)
+        return tfds_source.TfdsSource.open(name[5:], split, data_dir, channels, classes, label_map)
     checks.one_of("name", name, NAMES)
     _only_for_folder(name, classes=classes, label_map=label_map, image_pattern=image_pattern,
                      label_pattern=label_pattern)
     if name == "shapes":
         return ShapesSource(split, shapes.DEFAULT_SIZE if image_size is None else checks.image_size(image_size),
                             channels)
+    if name == "records":
+        from kseg.data import records
+        return records.RecordsSource.open(data_dir, split, channels)
     checks.existing_folder("data_dir", data_dir, f"Pass the folder that holds the files of {name!r}.")
     if name != "folder":
-        pairs = getattr(listing, f"{name}_pairs")(data_dir, split)
+        pairs = getattr(listing, f"{name}_pairs")(data_dir, split, lonely)
         label_set, table = getattr(label_sets, name)()
         return FileSource(name, split, pairs, label_set, table, channels)
-    pairs = listing.folder_pairs(data_dir, split, image_pattern, label_pattern)
+    pairs = listing.folder_pairs(data_dir, split, image_pattern, label_pattern, lonely)
     label_set, colours = _folder_label_set(data_dir, classes, pairs, label_map)
     table = (label_ids.identity_table(len(label_set)) if label_map is None
              else label_ids.mapped_table(label_map, len(label_set)))
@@ -183,12 +188,15 @@ def _folder_label_set(data_dir, classes, pairs, label_map):
 
 def _highest_id(pairs, most=256):
     """Return the highest stored id below 255 in up to `most` label files, spread over the list."""
-    highest, seen = 0, set()
+    highest, seen = 0, {0}
     for index in np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).astype(int)):
-        values = np.unique(decode.read_stored_values(pairs[index][1]))
+        try:
+            values = np.unique(decode.read_stored_values(pairs[index][1]))
+        except (ValueError, OSError):
+            continue  # whoever reads the pair says what is wrong with it
         seen.update(values.tolist())
         highest = max([highest, *values[values < 255].tolist()])
-    if seen <= {0, 255} and 255 in seen or max(seen) > 255 or highest > 200:
+    if seen == {0, 255} or max(seen) > 255 or highest > 200:
         raise ValueError(checks.sentence(
             "labels", "must hold class ids (0, 1, …) and 255 for ignore", sorted(seen)[:8],
             label_ids.likely_cause(seen, 2 if seen <= {0, 255} else 20)))

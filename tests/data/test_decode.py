@@ -129,8 +129,8 @@ def test_truncated_jpeg_raises(tmp_path):
     path = tmp_path / "a.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(ValueError, match="`image` must be a complete image file, got image='.*a.jpg'. The decoder says: "
-                                         "image file is truncated .*. Copy it again or remove the pair."):
+    with pytest.raises(ValueError, match="`image` must be a complete image file, got image='.*a.jpg'. The decoder "
+                                         "says: image file is truncated .*. Copy it again or remove the pair."):
         decode.read_pixels(str(path))
 
 
@@ -148,8 +148,8 @@ def test_empty_missing_and_foreign_files_raise(tmp_path):
                                   "cannot identify image file. Copy it again or remove the pair.")
     with pytest.raises(FileNotFoundError) as failure:
         decode.read_pixels(str(tmp_path / "none.jpg"))
-    assert str(failure.value) == (f"`image` must be the path of a file, got image={str(tmp_path / 'none.jpg')!r}. Check "
-                                  "the spelling of the path.")
+    assert str(failure.value) == (f"`image` must be the path of a file, got image={str(tmp_path / 'none.jpg')!r}. "
+                                  "Check the spelling of the path.")
 
 
 def test_png_bomb_raises_before_it_is_decoded(tmp_path):

@@ -170,15 +170,16 @@ def test_a_function_may_augment(folder):
 
 
 @pytest.mark.parametrize("options, sentence", [
-    ({"augment": "psp"}, "`augment` must be one of ('default', 'deeplab', 'pspnet', 'unet'), got augment='psp'. Did you "
-                         "mean 'pspnet'?"),
+    ({"augment": "psp"}, "`augment` must be one of ('default', 'deeplab', 'pspnet', 'unet'), got augment='psp'. Did "
+                         "you mean 'pspnet'?"),
     ({"image_size": 3}, "`image_size` must be two positive integers (height, width), got image_size=3. Write for "
                         "example image_size=(384, 512)."),
     ({"shard": (2, 2)}, "`shard` must be (index, count) with 0 <= index < count, got shard=(2, 2). Write for example "
                         "shard=(0, 2) and shard=(1, 2)."),
     ({"on_error": "ignore"}, "`on_error` must be one of ('raise', 'skip'), got on_error='ignore'. Choose one of "
                              "('raise', 'skip')."),
-    ({"batch_size": 0}, "`batch_size` must be a positive integer, got batch_size=0. Pass a whole number of at least 1."),
+    ({"batch_size": 0}, "`batch_size` must be a positive integer, got batch_size=0. Pass a whole number of at least "
+                        "1."),
     ({"split": "val"}, "`split` must be one of ('train', 'validation', 'test'), got split='val'. Did you mean "
                        "'validation'?"),
 ])

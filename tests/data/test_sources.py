@@ -64,8 +64,8 @@ def test_missing_partners_and_folders_raise(folder):
         f"{test}/labels, or pass image_pattern and label_pattern.")
     with pytest.raises(FileNotFoundError) as failure:
         sources.source("camvid", data_dir="nowhere")
-    assert str(failure.value) == ("`data_dir` must be the path of a folder, got data_dir='nowhere'. Pass the folder that "
-                                  "holds the files of 'camvid'.")
+    assert str(failure.value) == ("`data_dir` must be the path of a folder, got data_dir='nowhere'. Pass the folder "
+                                  "that holds the files of 'camvid'.")
     with pytest.raises(FileNotFoundError) as failure:
         sources.source("voc2012", data_dir=folder)
     assert str(failure.value) == (f"`data_dir` must hold split 'train' of 'voc2012', got data_dir={folder!r}. Expected "

@@ -57,8 +57,8 @@ def test_published_camvid_order():
 def test_errors():
     with pytest.raises(ValueError) as failure:
         kseg.data.class_weights(LABELS, classes=3, method="median")
-    assert str(failure.value) == ("`method` must be one of ('median_frequency', 'inverse_log', 'effective_number'), got "
-                                  "method='median'. Did you mean 'median_frequency'?")
+    assert str(failure.value) == ("`method` must be one of ('median_frequency', 'inverse_log', 'effective_number'), "
+                                  "got method='median'. Did you mean 'median_frequency'?")
     with pytest.raises(ValueError) as failure:
         kseg.data.class_weights(LABELS, classes=2)
     assert str(failure.value) == ("`labels` must hold class ids 0..1 or 255, got labels=2. Raise `classes`, or run "

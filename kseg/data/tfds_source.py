@@ -1,0 +1,178 @@
+"""Segmentation sets of TensorFlow Datasets as sources ("tfds:NAME"), and the shapes as a TFDS builder.
+
+A prepared TFDS set is read as a stream; the pipeline shuffles it in a buffer whose seed is (seed, epoch).
+"""
+
+import threading
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from kseg import checks
+from kseg.data import label_ids, label_sets, shapes
+from kseg.labels import IGNORE_CLASS, LabelSet
+
+_IMAGES = ("image", "image_left", "images")
+_LABELS = ("segmentation_mask", "segmentation_label", "segmentation_labels", "annotation", "mask", "label_map",
+           "labels")
+_SPLITS = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test",)}
+
+
+class Shapes(tfds.core.GeneratorBasedBuilder):
+    """`kseg.data.shapes` as a TFDS builder: `tfds.builder("shapes")` once this module is imported."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        height, width = shapes.DEFAULT_SIZE
+        return tfds.core.DatasetInfo(builder=self, description="Procedural shapes for semantic segmentation.",
+                                     features=tfds.features.FeaturesDict({
+                                         "image": tfds.features.Image(shape=(height, width, 3)),
+                                         "segmentation_mask": tfds.features.Image(shape=(height, width, 1))}))
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(split) for split in shapes.COUNTS}
+
+    def _generate_examples(self, split):
+        for index in range(shapes.COUNTS[split]):
+            pixels, labels = shapes.generate(split, index)
+            yield index, {"image": pixels, "segmentation_mask": labels[..., None]}
+
+
+def _known(name):
+    """Return (`LabelSet`, table) of the sets whose ids are known, or None."""
+    base = name.split("/")[0].split(":")[0]
+    if base == "oxford_iiit_pet":  # trimap: 1 pet, 2 background, 3 not classified
+        return LabelSet(("background", "pet")), label_ids.mapped_table({1: 1, 2: 0, 3: IGNORE_CLASS}, 2)
+    if base == "cityscapes":
+        return label_sets.cityscapes()
+    if base == "scene_parse150":
+        return label_sets.ade20k()
+    if base == "shapes":
+        return shapes.label_set(), label_ids.identity_table(len(shapes.NAMES))
+    return None
+
+
+class TfdsSource:
+    """One split of a TFDS set; `stream()` gives its examples in their stored order, `read` the next ones.
+
+    Args:
+        builder: a prepared TFDS builder.
+        name: str, "tfds:NAME".
+        split: "train", "validation" or "test".
+        channels: 1 or 3.
+        label_set: `LabelSet`.
+        table: int16 `[256]`, stored value → class id.
+    """
+
+    def __init__(self, builder, name, split, channels, label_set, table):
+        self.builder, self.name, self.split, self.channels = builder, name, split, channels
+        self.label_set, self.table = label_set, table
+        self.image_key = _feature(builder, _IMAGES, "image")
+        self.label_key = _feature(builder, _LABELS, "label")
+        self._stored_split = _split(builder, split)
+        self._iterator, self._next, self._lock = None, 0, threading.Lock()
+        self._count = (builder.info.splits[self._stored_split].num_examples if builder.info.splits
+                       else sum(1 for _ in builder.as_dataset(split=self._stored_split, shuffle_files=False)))
+
+    @classmethod
+    def open(cls, name, split, data_dir=None, channels=3, classes=None, label_map=None):
+        """Return the source of the TFDS set `name`, prepared (downloaded) if it is not yet.
+
+        Raises:
+            ValueError: if TFDS does not know the set, the split is missing, or its classes are not known.
+        """
+        try:
+            builder = tfds.builder(name, data_dir=data_dir)
+        except (tfds.core.DatasetNotFoundError, ValueError) as failure:
+            raise ValueError(checks.sentence(
+                "name", "must name a set of TensorFlow Datasets after 'tfds:'", f"tfds:{name}",
+                "See tfds.list_builders() for the names.")) from failure
+        _split(builder, split)
+        known = _known(name)
+        if classes is not None or label_map is not None:
+            count = len(classes) if hasattr(classes, "__len__") else classes
+            if count is None:
+                count = max(int(value) for value in label_map.values() if int(value) != IGNORE_CLASS) + 1
+            label_set = classes if isinstance(classes, LabelSet) else (
+                LabelSet(tuple(classes)) if hasattr(classes, "__len__") else LabelSet.generic(count))
+            known = label_set, (label_ids.identity_table(count) if label_map is None
+                                else label_ids.mapped_table(label_map, count))
+        if known is None:
+            raise ValueError(checks.sentence(
+                "classes", f"must be given for 'tfds:{name}', whose ids kseg does not know", classes,
+                "Pass their number, names or a LabelSet, and label_map={stored: id} if they do not start at 0."))
+        try:
+            builder.download_and_prepare()
+        except Exception as failure:  # TFDS raises many kinds: no network, manual download, checksum
+            said = (str(failure).strip().splitlines() or [type(failure).__name__])[0].rstrip(".")
+            raise ValueError(checks.sentence(
+                "name", "must be a prepared set, or one that can be downloaded", f"tfds:{name}",
+                f"TFDS says: {said}. Prepare it where there is a network, then pass its data_dir.")) from failure
+        return cls(builder, f"tfds:{name}", split, channels, *known)
+
+    def __len__(self):
+        return self._count
+
+    def describe(self, index):
+        """Return how example `index` is named in messages."""
+        return f"{self.name}/{self.split}/{index}"
+
+    def stream(self):
+        """Return a dataset of (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, index int64)."""
+        dataset = self.builder.as_dataset(split=self._stored_split, shuffle_files=False)
+
+        def convert(index, example):
+            pixels, labels = tf.numpy_function(
+                self._converted, [example[self.image_key], example[self.label_key], index], [tf.uint8, tf.uint8],
+                stateful=False)
+            return tf.ensure_shape(pixels, [None, None, self.channels]), tf.ensure_shape(labels, [None, None]), index
+
+        return dataset.enumerate().map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _converted(self, pixels, stored, index):
+        pixels, stored = np.asarray(pixels), np.asarray(stored)
+        stored = stored[..., 0] if stored.ndim == 3 else stored
+        labels = label_ids.to_class_ids(stored, self.table, self.describe(int(index)), len(self.label_set))
+        if pixels.shape[:2] != labels.shape:
+            raise ValueError(checks.sentence(
+                "labels", f"must have the height and width of their image, {pixels.shape[:2]}; "
+                f"{self.describe(int(index))!r} differs", labels.shape, "Prepare the set again."))
+        if pixels.shape[-1] != self.channels:
+            grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) if pixels.shape[
+                -1] == 3 else pixels[..., 0]
+            pixels = np.repeat(np.rint(grey).astype(np.uint8)[..., None], self.channels, -1)
+        return pixels.astype(np.uint8), labels
+
+    def read(self, index):
+        """Return example `index`: pixels uint8, labels uint8; cheap in rising order only."""
+        with self._lock:
+            if self._iterator is None or index != self._next:
+                self._iterator, self._next = iter(self.stream().skip(index)), index
+            pixels, labels, _ = next(self._iterator)
+            self._next += 1
+        return pixels.numpy(), labels.numpy()
+
+    def read_labels(self, index):
+        """Return the labels of example `index`, uint8 `[H, W]`; cheap in rising order only."""
+        return self.read(index)[1]
+
+
+def _split(builder, split):
+    for stored in _SPLITS[split]:
+        if stored in builder.info.splits:
+            return stored
+    if not builder.info.splits:  # not prepared yet
+        return _SPLITS[split][0]
+    raise ValueError(checks.sentence("split", f"must be one of {tuple(builder.info.splits)} for {builder.name!r}",
+                                     split, "This set has no such part."))
+
+
+def _feature(builder, names, kind):
+    found = [name for name in names if name in builder.info.features]
+    if not found:
+        raise ValueError(checks.sentence(
+            "name", f"must be a segmentation set with a feature for the {kind} among {names}",
+            f"tfds:{builder.name}", f"Its features are {sorted(builder.info.features)}."))
+    return found[0]

@@ -1,0 +1,109 @@
+"""Everything that `check` has to find, in one broken folder each."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kseg
+from kseg.data import dataset_check as room
+
+
+def kinds(findings):
+    return sorted({finding["kind"] for finding in findings})
+
+
+def path(folder, part, index, split="train"):
+    return os.path.join(folder, split, part, f"{index:03d}.png")
+
+
+def test_a_sound_set_has_no_findings_and_its_counts_are_right(folder):
+    steps = []
+    report = room.check("folder", "train", data_dir=folder, other_splits=False,
+                        progress=lambda done, total: steps.append((done, total)))
+    assert report.ok and not report.errors and not report.warnings
+    assert steps == [(index, 6) for index in range(1, 7)]
+    labels = np.stack([np.asarray(Image.open(path(folder, "labels", index))) for index in range(6)])
+    assert report.class_pixels == np.bincount(labels.ravel(), minlength=3).tolist()
+    assert report.class_images == [int((labels == c).any((1, 2)).sum()) for c in range(3)]
+    assert report.sizes == {"20x30": 6} and report.void_share == 0 and report.pairs == 6
+    assert json.loads(json.dumps(report.to_dict()))["ok"] is True
+
+
+def test_every_kind_of_error_is_found_and_named(folder):
+    open(path(folder, "images", 0), "wb").close()
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(path(folder, "labels", 1))
+    Image.fromarray(np.full((20, 30), 9, np.uint8)).save(path(folder, "labels", 2))
+    with open(path(folder, "labels", 3), "wb") as file:
+        file.write(b"no mask")
+    os.remove(path(folder, "labels", 4))
+    report = room.check("folder", "train", data_dir=folder, classes=3, other_splits=False)
+    assert not report.ok
+    assert kinds(report.errors) == ["different size", "illegal ids", "missing partner", "unreadable image",
+                                    "unreadable labels"]
+    by_kind = {finding["kind"]: finding for finding in report.errors}
+    assert by_kind["missing partner"]["path"] == path(folder, "images", 4)
+    assert by_kind["illegal ids"]["message"] == (
+        f"`labels` must hold class ids 0..2 or 255 (ignore); {path(folder, 'labels', 2)!r} has other pixels by id, got "
+        "labels={9: 600}. The ids look stretched for viewing (multiples of 9): pass label_map={0: 0, 9: 1, …}.")
+
+
+def test_0_255_masks_void_and_empty_classes(folder):
+    for index in range(6):
+        values = (np.asarray(Image.open(path(folder, "labels", index))) > 0) * np.uint8(255)
+        Image.fromarray(values).save(path(folder, "labels", index))
+    report = room.check("folder", "train", data_dir=folder, classes=2, other_splits=False)
+    assert kinds(report.errors) == ["0/255 masks"]
+    assert kinds(report.warnings) == ["empty class", "much void"]
+    assert report.warnings[0]["message"] == "folder train: class 1 (class 1) never occurs"
+
+
+def test_duplicates_within_and_across_splits(folder):
+    shutil.copy(path(folder, "images", 0), path(folder, "images", 1))
+    for index in range(6):
+        image = np.asarray(Image.open(path(folder, "images", index, "val"))).copy()
+        image[0, 0] = 255
+        Image.fromarray(image).save(path(folder, "images", index, "val"))
+    shutil.copy(path(folder, "images", 5), path(folder, "images", 2, "val"))
+    report = room.check("folder", "train", data_dir=folder)
+    assert report.ok
+    assert kinds(report.warnings) == ["duplicate across splits", "duplicate image"]
+    assert [finding["path"] for finding in report.warnings] == [path(folder, "images", 1),
+                                                                path(folder, "images", 2, "val")]
+
+
+def test_an_image_that_is_ignored_everywhere(folder):
+    Image.fromarray(np.full((20, 30), 255, np.uint8)).save(path(folder, "labels", 0))
+    report = room.check("folder", "train", data_dir=folder, other_splits=False)
+    assert kinds(report.warnings) == ["ignored everywhere"]
+    assert report.void_share == pytest.approx(1 / 6)
+
+
+def test_exif_orientation_is_a_warning(folder):
+    image = Image.open(path(folder, "images", 0)).copy()
+    exif = image.getexif()
+    exif[274] = 6
+    image.save(path(folder, "images", 0), exif=exif)
+    report = room.check("folder", "train", data_dir=folder, other_splits=False)
+    assert kinds(report.warnings) == ["EXIF orientation"]
+
+
+def test_embedded_data_and_rendering():
+    import io
+
+    from rich.console import Console
+    report = kseg.data.source("shapes", "test", image_size=(32, 32))
+    report = room.check(report, "test")
+    assert report.ok and report.pairs == 100
+    console = Console(file=io.StringIO(), width=100)
+    console.print(report.table())
+    assert "triangle" in console.file.getvalue()
+    assert str(report) == "shapes test: 100 pairs, 0 errors, 0 warnings"
+
+
+def test_missing_folder_raises():
+    with pytest.raises(FileNotFoundError, match="`data_dir` must be the path of a folder"):
+        room.check("folder", "train", data_dir="nowhere")

@@ -1,0 +1,96 @@
+"""TFRecords: what goes in comes out, any program reads them, and a kill leaves no broken shard."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kseg
+from kseg.data import records, sources
+
+
+def test_what_goes_in_comes_out(folder, tmp_path):
+    target = str(tmp_path / "records")
+    steps = []
+    records.write_records("folder", target, "train", shards=4, data_dir=folder,
+                          progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    before, after = sources.source("folder", data_dir=folder), sources.source("records", data_dir=target)
+    assert len(after) == 6 and after.label_set == before.label_set
+    for index in range(6):
+        for one, other in zip(before.read(index), after.read(index)):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(before.read_labels(index), after.read_labels(index))
+    options = dict(image_size=(16, 16), batch_size=3, seed=4, epoch=0, augment=True)
+    for one, other in zip(kseg.data.load("folder", "train", data_dir=folder, **options),
+                          kseg.data.load("records", "train", data_dir=target, **options)):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_they_are_plain_tfrecords(folder, tmp_path):
+    target = str(tmp_path / "records")
+    records.write_records("folder", target, "train", shards=2, data_dir=folder)
+    files = sorted(str(path) for path in (tmp_path / "records").glob("*.tfrecord"))
+    assert [os.path.basename(path) for path in files] == ["train-00000-of-00002.tfrecord",
+                                                          "train-00001-of-00002.tfrecord"]
+    features = {"image": tf.io.FixedLenFeature([], tf.string), "labels": tf.io.FixedLenFeature([], tf.string),
+                "index": tf.io.FixedLenFeature([], tf.int64)}
+    chosen = sources.source("folder", data_dir=folder)
+    for number, record in enumerate(tf.data.TFRecordDataset(files)):
+        example = tf.io.parse_single_example(record, features)
+        assert int(example["index"]) == number
+        pixels, labels = chosen.read(number)
+        np.testing.assert_array_equal(tf.io.decode_png(example["image"]), pixels)
+        np.testing.assert_array_equal(tf.io.decode_png(example["labels"])[..., 0], labels)
+
+
+def test_resized_records(folder, tmp_path):
+    records.write_records("folder", str(tmp_path / "small"), "train", image_size=(10, 15), data_dir=folder)
+    stored = sources.source("records", data_dir=str(tmp_path / "small")).read(0)
+    expected = next(iter(kseg.data.load("folder", "train", data_dir=folder, image_size=(10, 15), shuffle=False)))
+    np.testing.assert_array_equal(stored[0], expected[0][0])
+    np.testing.assert_array_equal(stored[1], expected[1][0])
+
+
+def test_a_killed_run_is_resumed_without_a_broken_shard(folder, tmp_path, monkeypatch):
+    target = str(tmp_path / "records")
+    real, calls = records._example, []
+
+    def killed(chosen, index, size):
+        if index == 4:
+            raise KeyboardInterrupt
+        calls.append(index)
+        return real(chosen, index, size)
+
+    monkeypatch.setattr(records, "_example", killed)
+    with pytest.raises(KeyboardInterrupt):
+        records.write_records("folder", target, "train", shards=3, data_dir=folder)
+    assert sorted(name for name in os.listdir(target) if name.endswith(".tfrecord")) == [
+        "train-00000-of-00003.tfrecord", "train-00001-of-00003.tfrecord"]
+    with pytest.raises(FileNotFoundError) as failure:
+        sources.source("records", data_dir=target)
+    assert str(failure.value) == (
+        f"`data_dir` must hold the finished records of split 'train' (train.json), got data_dir={target!r}. Write them "
+        "with kseg.data.write_records; run it again if it was interrupted.")
+    calls.clear()
+    monkeypatch.setattr(records, "_example", lambda chosen, index, size: calls.append(index) or real(
+        chosen, index, size))
+    records.write_records("folder", target, "train", shards=3, data_dir=folder)
+    assert calls == [4, 5]
+    assert len(sources.source("records", data_dir=target)) == 6
+
+
+def test_a_changed_record_raises(folder, tmp_path):
+    target = str(tmp_path / "records")
+    records.write_records("folder", target, "train", shards=1, data_dir=folder)
+    path = os.path.join(target, "train-00000-of-00001.tfrecord")
+    with open(path, "r+b") as file:
+        file.seek(60)
+        file.write(b"\xab\xcd\xef")
+    with pytest.raises(ValueError) as failure:
+        sources.source("records", data_dir=target).read(0)
+    assert str(failure.value) == (
+        f"`data_dir` must hold the records as they were written; this one has changed, got data_dir='{path}@12'. "
+        "Delete the shard and run kseg.data.write_records again.")
