@@ -119,14 +119,14 @@ def test_mean_iou_is_compared(tmp_path):
     ({"output": "label"}, "`output` must be one of ('logits', 'labels'), got output='label'. Did you mean 'labels'?"),
     ({"image_size": 33}, "`image_size` must be two positive integers (height, width), got image_size=33. Write for "
      "example image_size=(384, 512)."),
-    ({"image_size": (0, 4)}, "`image_size` must be two positive integers (height, width), got image_size=(0, 4). Write "
-     "for example image_size=(384, 512)."),
+    ({"image_size": (0, 4)}, "`image_size` must be two positive integers (height, width), got image_size=(0, 4). "
+     "Write for example image_size=(384, 512)."),
     ({"quantize": "int8"}, "`calibration` must be images of the kind the model will see, for quantize='int8', got "
      "calibration=None. Pass the training set or a few dozen images of it."),
     ({"quantize": "int8", "calibration": np.zeros((0, 33, 47, 3))}, "`calibration` must hold at least one image, got "
      "calibration=0. Check the split's name."),
-    ({"quantize": "int8", "calibration": np.zeros((2, 33, 40, 3))}, "`calibration` must hold pixels [N, 33, 47, 3], got "
-     "calibration=(2, 33, 40, 3). Load it with the image_size of the export."),
+    ({"quantize": "int8", "calibration": np.zeros((2, 33, 40, 3))}, "`calibration` must hold pixels [N, 33, 47, 3], "
+     "got calibration=(2, 33, 40, 3). Load it with the image_size of the export."),
     ({"images": np.zeros((2, 33, 40, 3))}, "`images` must be an array [N, 33, 47, 3], got images=(2, 33, 40, 3). "
      "Resize them to image_size."),
     ({"path": "m.lite"}, '`path` must end in ".tflite", got path=\'m.lite\'. Add the ending.'),
@@ -147,8 +147,8 @@ def test_a_model_of_fixed_size_exports_at_that_size_only(tmp_path):
     with pytest.raises(ValueError) as caught:
         kseg.export.tflite(tiny_model(image_size=(32, 32)), tmp_path / "m.tflite", SIZE)
     assert str(caught.value) == ("`image_size` must be (32, 32), the size this model was built for, got "
-                                 "image_size=(33, 47). Build the model with image_size=(None, None) to export it at any "
-                                 "size.")
+                                 "image_size=(33, 47). Build the model with image_size=(None, None) to export it at "
+                                 "any size.")
 
 
 def test_wrong_image_size_at_run_time(tmp_path):

@@ -24,8 +24,8 @@ def test_description_names_classes_and_pixels():
 def test_a_label_set_of_another_length_is_refused():
     with pytest.raises(ValueError) as caught:
         metadata.describe(tiny_model(), kind="tflite", label_set=LabelSet(("road", "sky")))
-    assert str(caught.value) == ("`label_set` must name the 4 classes of the model, got label_set=['road', 'sky']. Pass "
-                                 "the label set the model was trained on.")
+    assert str(caught.value) == ("`label_set` must name the 4 classes of the model, got label_set=['road', 'sky']. "
+                                 "Pass the label set the model was trained on.")
 
 
 def test_packed_behind_a_file_and_read_back(tmp_path):

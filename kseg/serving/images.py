@@ -1,0 +1,54 @@
+"""Images to encoded bytes and label maps back. NumPy and Pillow only."""
+
+import io
+import os
+
+import numpy as np
+
+from kseg import checks
+
+
+def to_bytes(image):
+    """Return one image as the bytes of an image file.
+
+    Args:
+        image: bytes of an image file, sent as they are; the path of one; or an array, uint8 or float 0-255,
+            `[H, W, 3]`, `[H, W, 1]` or `[H, W]`, sent as PNG without loss.
+    Raises:
+        TypeError: for anything else.
+        FileNotFoundError: if there is no such file.
+    """
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return bytes(image)
+    if isinstance(image, (str, os.PathLike)):
+        with open(checks.existing_file("image", image), "rb") as file:
+            return file.read()
+    array = np.asarray(image)
+    numeric = array.dtype.kind in "uif" and array.ndim in (2, 3) and array.size
+    if not numeric or (array.ndim == 3 and array.shape[-1] not in (1, 3)):
+        raise TypeError(checks.sentence(
+            "image", "must be the bytes or the path of an image file, or an array [H, W, 3] or [H, W]",
+            type(image).__name__ if array.dtype.kind not in "uif" else array.shape,
+            'Read the file with open(path, "rb").read().'))
+    if array.dtype != np.uint8:
+        array = np.clip(np.round(array), 0, 255).astype(np.uint8)
+    return _png(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)
+
+
+def _png(array):
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(array).save(content, "PNG", compress_level=1)
+    return content.getvalue()
+
+
+def from_png(content):
+    """Return a PNG file (bytes) as uint8 `[H, W]` or `[H, W, 3]`."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the server answers at the size of the request
+    try:
+        return np.array(Image.open(io.BytesIO(content)))
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
