@@ -5,11 +5,10 @@ arXiv:1411.4038; Shelhamer, Long, Darrell, PAMI 2017, arXiv:1605.06211.
 """
 
 import keras
-import numpy as np
 
 from kseg import checks
 from kseg.encoders import build_encoder, canonical_name
-from kseg.layers import CropTo, PadPixels
+from kseg.layers import BilinearUpsampling2D, CropTo, PadPixels
 from kseg.models.segmenter import finish, pixels_input
 from kseg.models.stages import require_stages
 
@@ -136,26 +135,8 @@ def _fuse(scores, skip, stage, geometry, frozen):
 
 
 def _upsample(scores, factor, padding, frozen, name):
-    """Upsample `factor` times by a transposed convolution of kernel `2 * factor` that starts as bilinear."""
-    layer = keras.layers.Conv2DTranspose(scores.shape[-1], 2 * factor, strides=factor, padding=padding, use_bias=False,
-                                         kernel_initializer=Bilinear(), dtype="float32", name=name)
-    layer.trainable = not frozen
-    return layer(scores)
-
-
-@keras.saving.register_keras_serializable(package="kseg")
-class Bilinear(keras.initializers.Initializer):
-    """Kernel of a transposed convolution that upsamples each channel bilinearly and mixes none."""
-
-    def __call__(self, shape, dtype=None):
-        size, columns, outputs, inputs = shape
-        factor = (size + 1) // 2
-        center = factor - 1 if size % 2 == 1 else factor - 0.5
-        weights = 1 - np.abs(np.arange(size) - center) / factor
-        kernel = np.zeros((size, columns, outputs, inputs))
-        channels = np.arange(min(outputs, inputs))
-        kernel[:, :, channels, channels] = (weights[:, None] * weights[None, :])[:, :, None]
-        return keras.ops.convert_to_tensor(kernel, dtype or "float32")
+    return BilinearUpsampling2D(scores.shape[-1], factor, padding, trainable=not frozen, dtype="float32",
+                                name=name)(scores)
 
 
 def copy_dense_layers(dense, model):
