@@ -96,14 +96,15 @@ class _Scores:
             row["boundary_f1"] = metrics.image_boundary_f1(labels, predictions, self.classes,
                                                            ignore_class=self.ignore_class)
         self.images.append(row)
-        if self.keep and not np.isnan(row["mean_iou"]):
+        rank = (-row["mean_iou"], -len(self.images))  # the greatest is the worst; of equal ones the earlier
+        full = len(self._heap) == self.keep
+        if self.keep and not np.isnan(row["mean_iou"]) and (not full or rank > self._heap[0][:2]):
             example = Example(title, row["mean_iou"], *_thumbnails(pixels, labels, predictions, probabilities))
-            item = (-row["mean_iou"], -len(self.images), example)
-            heapq.heappush(self._heap, item) if len(self._heap) < self.keep else heapq.heappushpop(self._heap, item)
+            (heapq.heapreplace if full else heapq.heappush)(self._heap, (*rank, example))
 
     def worst(self):
         """Return the images of lowest mean IoU, the lowest first."""
-        return [example for _, _, example in sorted(self._heap, key=lambda item: (item[0], item[1]), reverse=True)]
+        return [example for _, _, example in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
 
 
 def _thumbnails(pixels, labels, predictions, probabilities, most=512):

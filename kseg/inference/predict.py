@@ -27,8 +27,8 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
     `window`, tiles of its size. A network whose logits are smaller than its input takes `predict_tiled`.
 
     Args:
-        model: a `keras.Model` pixels → logits, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
-        images: a path, a PIL image, or uint8 or float numbers from 0 to 255, `[H, W, channels]` or
+        model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
+        images: a path, a PIL image, or numbers from 0 to 255, uint8 or float, `[H, W, channels]` or
             `[B, H, W, channels]`, also a `numpy.memmap` or the path of a `.npy` file; or a list of such, of any sizes.
         output: "labels", "probabilities" or "logits".
         batch_size: int, images of a batch or windows of an image run at once.

@@ -19,9 +19,9 @@ def boundary_region(label_map, distance, ignore_class=IGNORE_CLASS):
         distance: int of at least 1, pixels.
         ignore_class: int. Default 255.
     """
-    ids = np.asarray(label_map).astype(np.int32)
+    ids = np.asarray(label_map).astype(np.int16)
     ignored = ids == ignore_class
-    beyond = np.iinfo(np.int32).max
+    beyond = np.iinfo(np.int16).max
     lowest = _smallest_around(np.where(ignored, beyond, ids), distance, beyond)
     highest = -_smallest_around(np.where(ignored, beyond, -ids), distance, beyond)
     region = (lowest != ids) | (highest != ids)
@@ -112,17 +112,14 @@ def _one_pair(labels, predictions, ignore_class):
 
 def _smallest_around(values, distance, beyond):
     """Return the smallest value in the square of `2 * distance + 1` pixels around each, by doubling steps."""
-    for axis in (0, 1):
-        padding = [(0, 0), (0, 0)]
-        padding[axis] = (distance, distance)
-        padded = np.pad(values, padding, constant_values=beyond)
+    for _ in range(2):  # along the rows, then, turned over, along the columns
+        padded = np.pad(values, ((distance, distance), (0, 0)), constant_values=beyond)
         length, wanted = 1, 2 * distance + 1
         while length < wanted:
             step = min(length, wanted - length)
-            keep = padded.shape[axis] - step
-            padded = np.minimum(padded.take(range(keep), axis), padded.take(range(step, keep + step), axis))
+            padded = np.minimum(padded[:-step], padded[step:])
             length += step
-        values = padded
+        values = np.ascontiguousarray(padded.T)
     return values
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kseg
 from kseg.inference import predict_tiled
 
 
@@ -69,9 +70,20 @@ def test_a_network_that_keeps_the_size_takes_a_margin():
     with pytest.raises(ValueError) as caught:
         predict_tiled(same, image, window=32)
     assert str(caught.value) == (
-        "`margin` must be given for a network that answers (32, 32) for a window of (32, 32), got margin=None. Pass the "
-        "pixels of context a tile needs on each side, or use kseg.predict with window and overlap.")
+        "`margin` must be given for a network that answers (32, 32) for a window of (32, 32), got margin=None. Pass "
+        "the pixels of context a tile needs on each side, or use kseg.predict with window and overlap.")
     with pytest.raises(ValueError) as caught:
         predict_tiled(same, image, window=32, margin=16)
     assert str(caught.value) == ("`window` must be larger than two margins of 16 pixels, got window=(32, 32). "
                                  "Take a larger window.")
+
+
+def test_unet_of_2015_equals_its_untiled_prediction():
+    keras.utils.set_random_seed(4)
+    unet = kseg.models.UNet(2, in_channels=1, padding="valid", filters=2, compile=False)
+    image = photo(68, 84)[..., :1]
+    logits = predict_tiled(unet, image, "logits", window=220)
+    np.testing.assert_allclose(logits, whole(unet, image, 92), atol=1e-5)
+    assert predict_tiled(unet, photo(33, 70)[..., 0], window=(220, 236)).shape == (33, 70)
+    with pytest.raises(ValueError, match="Use kseg.inference.predict_tiled for a network of valid convolutions."):
+        kseg.predict(unet, photo(220, 220)[..., :1])

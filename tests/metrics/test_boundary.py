@@ -19,7 +19,7 @@ def blobs(seed=0, height=41, width=57, classes=4, shift=0):
 
 
 def region_by_distance(labels, distance, class_id):
-    """Pixels of a class at most `distance` (chessboard) from a valid pixel of another, the image being framed by one."""
+    """Pixels of a class at most `distance` (chessboard) from a valid pixel of another; one frames the image."""
     other = np.pad((labels != class_id) & (labels != 255), distance, constant_values=True)
     away = ndimage.distance_transform_cdt(~other, "chessboard")[distance:-distance, distance:-distance]
     return (away <= distance) & (labels == class_id)
