@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -70,3 +72,14 @@ def test_a_full_disk_is_the_error_sentence_and_leaves_nothing(tmp_path, monkeypa
     assert str(caught.value) == (f"`path` must be a place that can be written to, got path={path!r}. The system says: "
                                  "No space left on device. Free space or choose another folder.")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_killed_export_leaves_no_version_to_load(tmp_path):
+    code = ("import os, sys\nfrom kseg.export.staging import staged\n"
+            "with staged(sys.argv[1], False) as temporary:\n"
+            "    os.makedirs(temporary)\n    open(os.path.join(temporary, 'saved_model.pb'), 'w').close()\n"
+            "    os._exit(9)\n")
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "street" / "1")], cwd=root)
+    left = os.listdir(tmp_path / "street")
+    assert len(left) == 1 and left[0].startswith(".1.") and not left[0].isdigit()
