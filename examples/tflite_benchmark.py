@@ -4,10 +4,10 @@
 
 The peers are torchvision's DeepLabV3 and segmentation_models_pytorch's U-Net and PSPNet with the encoder that both
 sides have; all weights are random. (smp's PSPNet stops after the encoder's third stage, at stride 8 without dilation:
-a much smaller network than the paper's, which kseg builds; its ratio compares the two libraries' defaults only.) kseg needs no torch: the other side runs in the interpreter given by
-`--torch-python`, an environment with torch, torchvision and segmentation-models-pytorch. Both sides are loaded at once
-and asked in turn, round by round, so that a busy machine slows both; the median of the rounds and their quartiles
-count. Every side gets the same number of threads.
+a much smaller network than the paper's, which kseg builds; its ratio compares the two libraries' defaults only.)
+kseg needs no torch: the other side runs in the interpreter given by `--torch-python`, an environment with torch,
+torchvision and segmentation-models-pytorch. Both sides are loaded at once and asked in turn, round by round, so that
+a busy machine slows both; the median of the rounds and their quartiles count. All get the same number of threads.
 """
 
 import argparse

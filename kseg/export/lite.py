@@ -135,5 +135,6 @@ def _report(model, content, path, quantize, compared, evaluate_on, threads, limi
 
 def keras_function(model):
     """Return `model` as a compiled function of uint8 or float pixels `[B, H, W, C]` to logits in inference mode."""
-    run = tf.function(lambda pixels: graphs.logits_of(model, pixels), autograph=False, reduce_retracing=True)
+    spec = tf.TensorSpec([None, *model.inputs[0].shape[1:]], tf.float32)
+    run = tf.function(lambda pixels: graphs.logits_of(model, pixels), input_signature=[spec], autograph=False)
     return lambda pixels: run(tf.constant(np.asarray(pixels), tf.float32)).numpy()
