@@ -65,7 +65,8 @@ def build_encoder(encoder_name, output_stride=32, encoder_weights=None, in_chann
 
         return mit_encoder(name, row, encoder_weights, in_channels, image_size)
     library = load_imagenet(row, name) if encoder_weights == "imagenet" else row.build()
-    cloner = Cloner(library, output_stride, multi_grid, _multi_grid_layers(name, multi_grid))
+    cloner = Cloner(library, output_stride, multi_grid, _multi_grid_layers(name, multi_grid),
+                    shifted_shortcuts=name in ("resnet18", "resnet34", "xception"))
     cloner.run(normalized)
     encoder = _finish(pixels, {key: _tap(cloner, tap) for key, tap in row.taps.items()})
     if encoder_weights == "imagenet":

@@ -11,7 +11,7 @@ import math
 import keras
 
 from kseg.layers import (AtrousConv2D, AtrousDepthwiseConv2D, AtrousPooling2D, AtrousSeparableConv2D,
-                         BatchNormalization, SpaceToDepth)
+                         BatchNormalization, ShiftToStridedPhase, SpaceToDepth)
 
 _CONVOLUTIONS = {"Conv2D": AtrousConv2D, "DepthwiseConv2D": AtrousDepthwiseConv2D,
                  "SeparableConv2D": AtrousSeparableConv2D}
@@ -26,19 +26,23 @@ class Cloner:
         output_stride: int, input pixels per pixel of the last stage.
         multi_grid: tuple of int or None, factors on the rates of the last stage's units (DeepLab v3 section 3.2.1).
         multi_grid_layers: sequence of str, names of those units' 3x3 convolutions.
+        shifted_shortcuts: bool, whether strided 1x1 shortcuts meet strided 3x3 kernels (see `ShiftToStridedPhase`).
     After `run`, `outputs` and `inputs` hold the tensors of every layer by name and `pairs` the (library layer, clone)
     pairs that have weights.
     """
 
-    def __init__(self, library, output_stride, multi_grid=None, multi_grid_layers=()):
+    def __init__(self, library, output_stride, multi_grid=None, multi_grid_layers=(),
+                 shifted_shortcuts=False):
         self.library = library
         self.output_stride = output_stride
         self.factors = dict(zip(multi_grid_layers, multi_grid or ()))
+        self.shifted_shortcuts = shifted_shortcuts
         self.inputs, self.outputs, self.pairs = {}, {}, []
         self._originals = {layer.name: layer for layer in library.layers}
 
     def run(self, tensor):
         """Call the clone on `tensor` `[B, H, W, C]`, pixels already normalised; return the last layer's output."""
+        self._start = tensor
         clone = keras.models.clone_model(
             self.library, input_tensors=tensor, clone_function=lambda layer: layer, call_function=self._call)
         return clone.outputs[0]
@@ -55,17 +59,25 @@ class Cloner:
     def _apply(self, layer, tensor, grid, stride):
         """Apply the clone of `layer`, whose input lies `grid` pixels apart in the library's network."""
         kind = type(layer).__name__
-        if kind in _PREPROCESSING or self._is_drop_path(layer) or (kind == "ZeroPadding2D" and self._recomputed(layer)):
+        if kind == "Lambda" or kind in _PREPROCESSING or self._is_drop_path(layer) or (kind == "ZeroPadding2D" and self._recomputed(layer)):
             return tensor
         if isinstance(layer, keras.Sequential):
             return self._apply_sequence(layer, tensor, grid, stride)
         if kind == "CrossStagePartial":
             return self._apply_cross_stage(layer, tensor, grid)
-        clone = self._clone(layer, kind, max(1, grid // self.output_stride), grid * stride > self.output_stride)
+        if layer.name == "stem_focus":  # slices and a concatenation in keras_cv, which fail at odd sizes
+            return SpaceToDepth(name=layer.name)(self._start)
+        rate, traded = max(1, grid // self.output_stride), grid * stride > self.output_stride
+        clone = self._clone(layer, kind, rate, traded)
         if clone is None:
             return tensor
         if layer.weights:
             self.pairs.append((layer, clone))
+        side = layer.kernel_size[0] if kind == "Conv2D" else 0
+        if traded and self.shifted_shortcuts and side == 1:
+            tensor = ShiftToStridedPhase(rate, name=f"{layer.name}_shift")(tensor)
+        if side and side % 2 == 0 and rate > 1:  # an even kernel's window starts at its own pixel, also when dilated
+            tensor = keras.layers.ZeroPadding2D(((0, rate * (side - 1)),) * 2, name=f"{layer.name}_pad")(tensor)
         return clone(tensor)
 
     def _clone(self, layer, kind, rate, traded):
@@ -77,15 +89,13 @@ class Cloner:
                 rate = rate * self.factors.get(layer.name, 1)
                 config["dilation_rate"] = tuple(rate * base for base in layer.dilation_rate)
                 if not self._keeps_padding(layer):
-                    config["padding"] = "same"
+                    config["padding"] = "same" if config["kernel_size"][0] % 2 or rate == 1 else "valid"
             return _CONVOLUTIONS[kind].from_config(config)
         if kind in ("MaxPooling2D", "AveragePooling2D"):
             return self._clone_pooling(layer, config, rate, traded)
         if kind == "BatchNormalization":
             allowed = ("name", "axis", "epsilon", "center", "scale")
             return BatchNormalization(**{key: config[key] for key in allowed})
-        if layer.name == "stem_focus":  # a lambda in keras_cv, which fails at odd sizes and cannot be saved
-            return SpaceToDepth(name=layer.name)
         return type(layer).from_config(config)
 
     def _clone_pooling(self, layer, config, rate, traded):

@@ -189,3 +189,37 @@ class SpaceToDepth(keras.layers.Layer):
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="kseg")
+class ShiftToStridedPhase(keras.layers.Layer):
+    """Shift a map by `rate` pixels to the right and down wherever its coarse size is even.
+
+    TensorFlow's SAME lets a strided 3x3 kernel sample the odd pixels of an even size and the even pixels of an odd one,
+    but a strided 1x1 shortcut always the even ones. A dense network samples all pixels, so that its shortcut, to meet
+    the same 3x3 outputs as in the strided network, must be shifted just there.
+
+    Args:
+        rate: int, pixels between neighbours of the coarse map.
+
+    Input and output: float `[B, H, W, C]`.
+    """
+
+    def __init__(self, rate, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+
+    def call(self, inputs):
+        rate, (height, width) = self.rate, ops.shape(inputs)[1:3]
+        padded = ops.pad(inputs, [[0, 0], [rate, 0], [rate, 0], [0, 0]])
+        top, left = (rate * (((side + rate - 1) // rate) % 2) for side in (height, width))
+        return padded[:, top:top + height, left:left + width]  # [B, H, W, C]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}

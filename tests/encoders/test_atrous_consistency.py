@@ -52,7 +52,7 @@ def squeeze_rates(strided, dense, size):
     """Return by layer name how much finer the dense network's map is than the strided one's before each squeeze."""
     def heights(encoder):
         found = [layer for layer in encoder.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
-        probe = keras.Model(encoder.inputs, [layer.input for layer in found]) if found else None
+        probe = keras.Model(encoder.input, [layer.input for layer in found]) if found else None
         maps = probe(np.zeros((1, *size, 3), "float32")) if found else []
         maps = maps if isinstance(maps, (list, tuple)) else [maps]
         return [layer.name for layer in found], [value.shape[1] for value in maps]
