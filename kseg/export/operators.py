@@ -2,17 +2,18 @@
 
 import collections
 
-# Built-in operators with a parser in the GPU delegate (`NewOperationParser` in
-# tensorflow/lite/delegates/gpu/common/model_builder.cc, TensorFlow 2.16) together with the list in "GPU delegates for
-# LiteRT", section "Supported ops". Whether an instance is taken depends on its shapes and types as well; an operator
-# that is not listed never is. DEQUANTIZE and QUANTIZE are removed by the delegate.
+# Built-in operators for which the GPU delegate has a parser: `NewOperationParser` in LiteRT's
+# tflite/delegates/gpu/common/model_builder.cc, at commit 34ec5badbbbf. Whether one instance is taken depends on its
+# shapes and types as well; an operator that is not listed never is. Quantised operators need the delegate's default
+# option `enable_quantized_inference`.
 GPU_DELEGATE_OPERATORS = frozenset("""
 ABS ADD ADD_N AVERAGE_POOL_2D BATCH_MATMUL CAST CONCATENATION CONV_2D COS CUMSUM DENSIFY DEPTHWISE_CONV_2D
 DEPTH_TO_SPACE DEQUANTIZE DIV ELU EQUAL EXP FLOOR FLOOR_DIV FLOOR_MOD FULLY_CONNECTED GATHER GELU GREATER
 GREATER_EQUAL HARD_SWISH LEAKY_RELU LESS LESS_EQUAL LOG LOGICAL_AND LOGISTIC LSTM MAXIMUM MAX_POOL_2D MEAN MINIMUM
-MIRROR_PAD MUL NEG NOT_EQUAL ONE_HOT PACK PAD POW PRELU QUANTIZE REDUCE_MAX REDUCE_MIN REDUCE_PROD RELU RELU6
+MIRROR_PAD MUL NEG NOT_EQUAL ONE_HOT PACK PAD PADV2 POW PRELU QUANTIZE REDUCE_MAX REDUCE_MIN REDUCE_PROD RELU RELU6
 RELU_0_TO_1 RELU_N1_TO_1 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SELECT SELECT_V2 SIGN SIN SLICE SOFTMAX
 SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE SQUARED_DIFFERENCE STRIDED_SLICE SUB SUM TANH TILE TRANSPOSE TRANSPOSE_CONV
+UNPACK
 """.split())
 
 
