@@ -8,6 +8,7 @@ import sys
 import kseg
 
 COMMANDS = {
+    "demo": "train on embedded shapes, draw, export, and prove the exports, in minutes",
     "train": "train a model, or resume a run",
     "evaluate": "measure a model on a dataset",
     "predict": "segment image files and folders",

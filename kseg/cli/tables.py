@@ -1,6 +1,7 @@
 """Tables on the terminal."""
 
 import math
+import sys
 
 from rich.console import Console
 from rich.table import Table
@@ -15,16 +16,16 @@ def show(columns, rows, title=None):
         title: str or None.
     """
     table = Table(title=title, title_justify="left")
-    for heading, side in columns:
-        table.add_column(heading, justify=side)
+    for place, (heading, side) in enumerate(columns):
+        table.add_column(heading, justify=side, no_wrap=place == 0)
     for row in rows:
         table.add_row(*row)
     show_table(table)
 
 
 def show_table(table):
-    """Print a `rich` renderable."""
-    Console().print(table)
+    """Print a `rich` renderable; into a file or pipe 120 characters wide."""
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def say(text):

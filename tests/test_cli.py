@@ -1,0 +1,126 @@
+"""The command line: help without TensorFlow, options to recipes, errors as one sentence."""
+
+import subprocess
+import sys
+
+import pytest
+
+from kseg import cli
+from kseg.cli.train import recipe
+from kseg.training import TrainingRecipe
+
+
+def _recipe(*words):
+    return recipe(cli.parser().parse_args(["train", *words]))
+
+
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in cli.COMMANDS), ["train", "--epochs", "x"]])
+def test_help_and_parse_errors_load_no_tensorflow(words):
+    script = ("import sys\nfrom kseg.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n"
+              "    assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n    sys.exit(end.code)\n")
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if "--help" in words else 2), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_option_gives_the_default_recipe():
+    assert _recipe() == TrainingRecipe()
+
+
+def test_options_become_a_recipe():
+    words = ("--model UNet --encoder-name resnet34 --output-stride 16 --aux --in-channels 1 --option dropout=0.2 "
+             "--data folder --data-dir here --data-option classes=2 --image-size 96 64 --augment unet --class-aware 0.5 "
+             "--epochs 3 --optimizer sgd --learning-rate 0.1 --multiplier encoder=0.1 --multiplier head=2 --no-bias-decay "
+             "--loss cross_entropy dice=0.5 --class-weights median_frequency --freeze-encoder --ema 0.99")
+    assert _recipe(*words.split()) == TrainingRecipe(
+        model="UNet", encoder_name="resnet34", data="folder", data_dir="here", data_options={"classes": 2},
+        model_options={"output_stride": 16, "aux": True, "in_channels": 1, "dropout": 0.2}, image_size=(96, 64),
+        augment="unet", class_aware=0.5, epochs=3, optimizer="sgd", learning_rate=0.1, decay_biases=False,
+        multipliers={"encoder": 0.1, "head": 2.0}, loss={"cross_entropy": 1.0, "dice": 0.5},
+        class_weights="median_frequency", freeze_encoder=True, ema=0.99)
+
+
+def test_a_stored_recipe_is_repeated_and_overridden(tmp_path):
+    import json
+
+    stored = TrainingRecipe(model="FCN8s", epochs=7, model_options={"dropout": 0.1}, data_options={"label_map": {255: 1}})
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"recipe": stored.to_dict(), "status": "finished"}))
+    assert _recipe("--recipe", str(path)) == stored
+    changed = _recipe("--recipe", str(path), "--epochs", "2")
+    assert (changed.model, changed.epochs, changed.data_options) == ("FCN8s", 2, {"label_map": {255: 1}})
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (["train"], "`output` must name a new folder for the run, got output=None. Write for example --output runs/first."),
+    (["train", "--output", "x", "--model", "PSPNett"],
+     "`model` must be one of ('FCN32s', 'FCN16s', 'FCN8s', 'SegNet', 'SegNetBasic', 'UNet', 'DeepLabV1', 'DeepLabV2', "
+     "'DeepLabV3', 'DeepLabV3Plus', 'RefineNet', 'PSPNet'), got model='PSPNett'. Did you mean 'PSPNet'?"),
+    (["train", "--output", "x", "--image-size", "0", "64"],
+     "`image_size` must be two positive integers (height, width), got image_size=[0, 64]. "
+     "Write for example image_size=(384, 512)."),
+    (["export", "m.keras", "m.tflite"],
+     "`image_size` must be given for TFLite and wherever data is used, got image_size=None. "
+     "Add for example --image-size 384 512."),
+    (["export", "m.keras", "m.tflite", "--quantize", "int8"],
+     "`data` must be given for int8 and for --evaluate, got data=None. "
+     "Add for example --data folder --data-dir my_images."),
+    (["export", "m.keras", "serving/m/1", "--quantize", "float16"],
+     "`quantize` must be left out for a SavedModel, got quantize='float16'. Give a path that ends in .tflite."),
+    (["evaluate", "none.keras", "--data", "shapes"], None),
+    (["check-data", "--data", "camvid", "--data-dir", "nowhere"], None),
+])
+def test_errors_are_one_sentence_on_stderr(capsys, words, sentence):
+    assert cli.main(words) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("kseg: `") and err.count("\n") == 1
+    if sentence is not None:
+        assert err == f"kseg: {sentence}\n"
+
+
+def test_traceback_on_request():
+    with pytest.raises(ValueError):
+        cli.main(["train", "--traceback"])
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (["train", "--option", "dropout"], "write name=value, e.g. output_stride=16, got 'dropout'"),
+    (["train", "--multiplier", "head=ten"], "write name=number, e.g. head=10, got 'head=ten'"),
+])
+def test_unreadable_words_are_refused(capsys, words, sentence):
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    assert end.value.code == 2 and sentence in capsys.readouterr().err
+
+
+def test_models_prints_builders_and_encoders(capsys):
+    assert cli.main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "DeepLabV3Plus" in out and "efficientnetlite0" in out
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:after epoch")
+def test_train_evaluate_predict_export_from_the_command_line(tmp_path, monkeypatch, capsys):
+    """One small model through every subcommand."""
+    from PIL import Image
+
+    from kseg import models
+    from kseg.data import shapes
+    from tests.training.tiny import tiny_builder
+
+    monkeypatch.setattr(models, "PSPNet", tiny_builder, raising=False)
+    monkeypatch.setattr(shapes, "COUNTS", {"train": 8, "validation": 4, "test": 4})
+    run, model = str(tmp_path / "run"), str(tmp_path / "run" / "best.keras")
+    assert cli.main(["train", "--output", run, "--image-size", "32", "32", "--batch-size", "4", "--epochs", "1",
+                     "--verbose", "0"]) == 0
+    assert "mean" in capsys.readouterr().out
+    assert cli.main(["train", "--resume", run, "--verbose", "0"]) == 0
+    assert cli.main(["check-data", "--data", "shapes"]) == 0
+    assert cli.main(["evaluate", model, "--data", "shapes", "--quiet", "--output", str(tmp_path / "report")]) == 0
+    Image.fromarray(shapes.generate("test", 0, (32, 48))[0]).save(tmp_path / "one.png")
+    assert cli.main(["predict", model, str(tmp_path / "one.png"), "--output", str(tmp_path / "out"), "--quiet"]) == 0
+    assert Image.open(tmp_path / "out" / "labels" / "one.png").size == (48, 32)
+    assert cli.main(["export", model, str(tmp_path / "m.tflite"), "--image-size", "32", "32"]) == 0
+    assert cli.main(["export", model, str(tmp_path / "serving" / "m" / "1")]) == 0
+    assert "the exported model answers as the original" in capsys.readouterr().out
