@@ -44,6 +44,8 @@ def UNet(classes, encoder_name=None, encoder_weights=None, in_channels=3, image_
     checks.number_between("dropout", dropout, 0, 1)
     pixels = pixels_input(in_channels, image_size, classes)
     if encoder_name is None:
+        if padding == "valid":
+            RequireValidSize().check(pixels.shape[1:3])
         checks.one_of("encoder_weights", encoder_weights, (None,), context=" without an encoder",
                       advice="The network of 2015 has no pretrained weights; name an encoder to use some.")
         features = _paper_network(pixels, padding, checks.positive_integer("filters", filters), dropout, released)
