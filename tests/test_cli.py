@@ -14,7 +14,8 @@ def _recipe(*words):
     return recipe(cli.parser().parse_args(["train", *words]))
 
 
-@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in cli.COMMANDS), ["train", "--epochs", "x"]])
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in cli.COMMANDS),
+                                   ["train", "--epochs", "x"]])
 def test_help_and_parse_errors_load_no_tensorflow(words):
     script = ("import sys\nfrom kseg.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n"
               "    assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n    sys.exit(end.code)\n")
@@ -29,9 +30,10 @@ def test_no_option_gives_the_default_recipe():
 
 def test_options_become_a_recipe():
     words = ("--model UNet --encoder-name resnet34 --output-stride 16 --aux --in-channels 1 --option dropout=0.2 "
-             "--data folder --data-dir here --data-option classes=2 --image-size 96 64 --augment unet --class-aware 0.5 "
-             "--epochs 3 --optimizer sgd --learning-rate 0.1 --multiplier encoder=0.1 --multiplier head=2 --no-bias-decay "
-             "--loss cross_entropy dice=0.5 --class-weights median_frequency --freeze-encoder --ema 0.99")
+             "--data folder --data-dir here --data-option classes=2 --image-size 96 64 --augment unet "
+             "--class-aware 0.5 --epochs 3 --optimizer sgd --learning-rate 0.1 --multiplier encoder=0.1 "
+             "--multiplier head=2 --no-bias-decay --loss cross_entropy dice=0.5 --class-weights median_frequency "
+             "--freeze-encoder --ema 0.99")
     assert _recipe(*words.split()) == TrainingRecipe(
         model="UNet", encoder_name="resnet34", data="folder", data_dir="here", data_options={"classes": 2},
         model_options={"output_stride": 16, "aux": True, "in_channels": 1, "dropout": 0.2}, image_size=(96, 64),
@@ -43,7 +45,8 @@ def test_options_become_a_recipe():
 def test_a_stored_recipe_is_repeated_and_overridden(tmp_path):
     import json
 
-    stored = TrainingRecipe(model="FCN8s", epochs=7, model_options={"dropout": 0.1}, data_options={"label_map": {255: 1}})
+    stored = TrainingRecipe(model="FCN8s", epochs=7, model_options={"dropout": 0.1},
+                            data_options={"label_map": {255: 1}})
     path = tmp_path / "run.json"
     path.write_text(json.dumps({"recipe": stored.to_dict(), "status": "finished"}))
     assert _recipe("--recipe", str(path)) == stored

@@ -128,11 +128,12 @@ def test_unbound_multipliers_are_refused():
     with pytest.raises(ValueError) as error:
         model.train_on_batch(np.ones((1, 2)), np.ones((1, 1)))
     assert str(error.value).startswith(
-        "`multipliers` must be bound to a model before the first step, got multipliers={'encoder': 0.5, 'head': 10.0}. ")
+        "`multipliers` must be bound to a model before the first step, "
+        "got multipliers={'encoder': 0.5, 'head': 10.0}. ")
 
 
 def test_multipliers_must_be_a_dict():
     with pytest.raises(TypeError) as error:
         AdamW(multipliers=10.0)
-    assert str(error.value) == ("`multipliers` must be a dict of part -> factor, got multipliers=10.0. Write for example "
-                                "multipliers={'encoder': 1.0, 'head': 10.0}.")
+    assert str(error.value) == ("`multipliers` must be a dict of part -> factor, got multipliers=10.0. "
+                                "Write for example multipliers={'encoder': 1.0, 'head': 10.0}.")

@@ -136,7 +136,8 @@ def test_a_run_is_not_overwritten(tmp_path):
 def test_resuming_where_nothing_is(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         resume(str(tmp_path))
-    assert str(error.value) == (f"`output_dir` must be the path of a file, got output_dir={str(tmp_path / 'run.json')!r}. "
+    assert str(error.value) == ("`output_dir` must be the path of a file, "
+                                f"got output_dir={str(tmp_path / 'run.json')!r}. "
                                 "Give the folder that `kseg train` wrote.")
 
 
@@ -149,7 +150,8 @@ models.PSPNet = tiny_builder
 if sys.argv[1] == "resume":
     resume(sys.argv[2], verbose=0)
 else:
-    train(TrainingRecipe(image_size=(32, 32), batch_size=20, epochs=int(sys.argv[1]), ema=0.9, seed=1), sys.argv[2], verbose=0)
+    recipe = TrainingRecipe(image_size=(32, 32), batch_size=20, epochs=int(sys.argv[1]), ema=0.9, seed=1)
+    train(recipe, sys.argv[2], verbose=0)
 """
 
 
@@ -168,6 +170,7 @@ def test_resumed_after_sigkill_equals_uninterrupted(tmp_path):
     assert process.wait() == -signal.SIGKILL
     subprocess.run([*command, "resume", str(tmp_path / "killed")], check=True)
     subprocess.run([*command, "8", str(tmp_path / "whole")], check=True)
-    first, second = (keras.models.load_model(tmp_path / run / "last.keras", compile=False) for run in ("whole", "killed"))
+    first, second = (keras.models.load_model(tmp_path / run / "last.keras", compile=False)
+                     for run in ("whole", "killed"))
     for one, other in zip(first.get_weights(), second.get_weights()):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)

@@ -1,0 +1,114 @@
+"""A recipe: checks, JSON round trip, and the parts assembled from it."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kseg import losses, models
+from kseg.labels import LabelSet
+from kseg.training import Poly, TrainingRecipe, assemble
+from tests.training.tiny import tiny_builder
+
+SHAPES = LabelSet(("background", "disk", "square", "triangle", "cross"))
+
+
+def test_json_round_trip():
+    recipe = TrainingRecipe(image_size=[64, 96], loss={"dice": 0.5, "cross_entropy": 1.0}, multipliers={"head": 10.0},
+                            data_options={"label_map": {255: 1, 0: 0}}, augment={"flip": 0.5, "scale": [0.5, 2.0]})
+    assert TrainingRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+@pytest.mark.parametrize("options, error, sentence", [
+    ({"model": "psp"}, ValueError, None),
+    ({"optimizer": "adam"}, ValueError,
+     "`optimizer` must be one of ('adamw', 'sgd'), got optimizer='adam'. Did you mean 'adamw'?"),
+    ({"loss": {"dise": 1.0}}, ValueError,
+     "`loss` must be one of ('cross_entropy', 'dice', 'focal', 'jaccard', 'lovasz_softmax', 'tversky'), "
+     "got loss='dise'. Did you mean 'dice'?"),
+    ({"loss": ["dice"]}, TypeError,
+     "`loss` must be a name or a dict of name -> weight, got loss=['dice']. "
+     "Write for example loss={'cross_entropy': 1.0, 'dice': 0.5}."),
+    ({"ema": 1.5}, ValueError, "`ema` must be a number between 0 and 1, got ema=1.5. Pass a value from 0 to 1."),
+    ({"epochs": 0}, ValueError,
+     "`epochs` must be a positive integer, got epochs=0. Pass a whole number of at least 1."),
+])
+def test_illegal_values(options, error, sentence):
+    with pytest.raises(error) as raised:
+        TrainingRecipe(**options)
+    assert sentence is None or str(raised.value) == sentence
+
+
+def test_unknown_key_of_a_stored_recipe():
+    with pytest.raises(ValueError) as error:
+        TrainingRecipe.from_dict({"epoch": 3})
+    assert str(error.value).endswith("got recipe='epoch'. Did you mean 'epochs'?")
+
+
+def test_steps_are_rounded_up_to_epochs():
+    assert assemble.epochs_and_steps(TrainingRecipe(steps=450), 45) == (10, 450)
+    assert assemble.epochs_and_steps(TrainingRecipe(steps=451), 45) == (11, 495)
+    assert assemble.epochs_and_steps(TrainingRecipe(epochs=3), 45) == (3, 135)
+
+
+def test_the_optimizer_of_a_recipe():
+    recipe = TrainingRecipe(optimizer="sgd", learning_rate=0.1, warmup_steps=5, power=2.0, momentum=0.8, clipnorm=1.0,
+                            weight_decay=0.01, decay_biases=False, multipliers={"head": 10.0}, ema=0.99)
+    optimizer = assemble.optimizer(recipe, 50)
+    config = optimizer.get_config()
+    assert config["learning_rate"]["config"] == Poly(0.1, 50, 2.0, 5).get_config()
+    wanted = {"momentum": 0.8, "global_clipnorm": 1.0, "weight_decay": 0.01, "decay_biases": False,
+              "multipliers": {"head": 10.0}, "use_ema": True, "ema_momentum": 0.99}
+    assert {name: config[name] for name in wanted} == wanted
+    constant = assemble.optimizer(TrainingRecipe(schedule="constant", learning_rate=0.1), 50)
+    assert float(constant.learning_rate) == pytest.approx(0.1)
+
+
+def test_the_loss_of_a_recipe():
+    single = assemble.loss(TrainingRecipe(ohem_fraction=0.25, class_weights=[1, 2, 3, 4, 5]))
+    assert isinstance(single, losses.CrossEntropy)
+    assert (single.ohem_fraction, single.class_weights) == (0.25, [1, 2, 3, 4, 5])
+    summed = assemble.loss(TrainingRecipe(loss={"cross_entropy": 1.0, "lovasz_softmax": 0.5}))
+    assert [(type(term).__name__, weight) for term, weight in summed.terms] == [
+        ("CrossEntropy", 1.0), ("LovaszSoftmax", 0.5)]
+
+
+def test_class_weights_by_name_come_from_the_training_images(monkeypatch):
+    from kseg import data
+    from kseg.data import shapes
+
+    monkeypatch.setattr(shapes, "COUNTS", {"train": 6, "validation": 2, "test": 2})
+    loss = assemble.loss(TrainingRecipe(class_weights="median_frequency"))
+    np.testing.assert_allclose(loss.class_weights, data.class_weights("shapes", "train", method="median_frequency"))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", None])
+def test_the_model_of_a_recipe(monkeypatch, policy):
+    monkeypatch.setattr(models, "PSPNet", tiny_builder, raising=False)
+    model, score = assemble.compiled_model(TrainingRecipe(mixed_precision=policy, freeze_encoder=True), SHAPES, 10)
+    assert keras.config.dtype_policy().name == "float32"
+    assert model.get_layer("hidden").compute_dtype == (policy or "mixed_float32").removeprefix("mixed_")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
+    assert not model.encoder.trainable_weights and model.label_set == SHAPES
+    assert score.classes == 5
+    again, _ = assemble.compiled_model(TrainingRecipe(mixed_precision=policy), SHAPES, 10)
+    for one, other in zip(model.get_weights(), again.get_weights()):
+        np.testing.assert_array_equal(one, other)  # one seed, one initial state
+
+
+def test_bands_of_data_and_model_must_agree():
+    with pytest.raises(ValueError) as error:
+        assemble.validation_data(TrainingRecipe(model_options={"in_channels": 1}, data_options={"channels": 3}))
+    assert str(error.value) == ("`channels` must be the model's in_channels, 1, got channels=3. "
+                                "Set both to the bands of the images.")
+
+
+def test_training_data_depends_on_the_epoch_alone(monkeypatch):
+    from kseg.data import shapes
+
+    monkeypatch.setattr(shapes, "COUNTS", {"train": 6, "validation": 2, "test": 2})
+    recipe = TrainingRecipe(image_size=(32, 32), batch_size=2, class_aware=0.5)
+    passes = [[pixels.numpy() for pixels, _ in assemble.training_data(recipe, lambda: epoch)] for epoch in (0, 1, 1)]
+    np.testing.assert_array_equal(passes[1], passes[2])
+    assert not np.array_equal(passes[0], passes[1])
