@@ -3,6 +3,7 @@
 import importlib
 import os
 import pkgutil
+import warnings
 
 import keras
 
@@ -29,7 +30,9 @@ def load_model(path, compile=True):
             "path", "must end in .keras", path,
             "SavedModel folders and .tflite files run with kseg.predict but do not load as a Keras model."))
     _register_classes()
-    return keras.saving.load_model(path, compile=compile)
+    with warnings.catch_warnings():  # a model saved before its first step has an optimiser without state
+        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer .* saved optimizer has 2 variables")
+        return keras.saving.load_model(path, compile=compile)
 
 
 def _register_classes():

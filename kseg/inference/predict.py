@@ -73,8 +73,7 @@ def label_map(logits):
 
 def softmax(logits):
     """Return the softmax over the last axis, NumPy float32."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1)))
 
 
 def resize(images, size):

@@ -69,7 +69,7 @@ def runner(model):
 def _loaded(path):
     import kseg
 
-    return kseg.load_model(path)
+    return kseg.load_model(path, compile=False)
 
 
 def _keras_runner(model):
