@@ -72,6 +72,11 @@ def test_a_stored_recipe_is_repeated_and_overridden(tmp_path):
      "`quantize` must be left out for a SavedModel, got quantize='float16'. Give a path that ends in .tflite."),
     (["evaluate", "none.keras", "--data", "shapes"], None),
     (["check-data", "--data", "camvid", "--data-dir", "nowhere"], None),
+    (["request", "http://localhost:1", "street", "none.jpg", "--output", "x"],
+     "`images` must be the path of a file, got images='none.jpg'. Check the spelling of the path."),
+    (["request", "localhost", "street", __file__, "--output", "x"], None),
+    (["serve-config", "nowhere"], "`folder` must be the path of a folder, got folder='nowhere'. "
+     "Check the spelling of the path."),
 ])
 def test_errors_are_one_sentence_on_stderr(capsys, words, sentence):
     assert cli.main(words) == 1
@@ -94,6 +99,24 @@ def test_unreadable_words_are_refused(capsys, words, sentence):
     with pytest.raises(SystemExit) as end:
         cli.main(words)
     assert end.value.code == 2 and sentence in capsys.readouterr().err
+
+
+def test_a_server_that_is_away(capsys, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    assert cli.main(["request", "http://localhost:1", "street", str(tmp_path / "a.png"), "--output", str(tmp_path),
+                     "--retries", "0"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("kseg: ") and err.count("\n") == 1
+
+
+def test_serve_config_writes_files_and_prints_the_command(capsys, tmp_path):
+    (tmp_path / "street" / "1").mkdir(parents=True)
+    (tmp_path / "street" / "1" / "saved_model.pb").write_bytes(b"")
+    assert cli.main(["serve-config", str(tmp_path), "--rest-port", "9000"]) == 0
+    assert "docker run --rm -p 9000:8501" in capsys.readouterr().out
+    assert 'name: "street"' in (tmp_path / "models.config").read_text()
 
 
 def test_models_prints_builders_and_encoders(capsys):

@@ -6,6 +6,7 @@ import os
 import sys
 
 import kseg
+from kseg.serving.errors import ServingError
 
 COMMANDS = {
     "demo": "train on embedded shapes, draw, export, and prove the exports, in minutes",
@@ -13,6 +14,8 @@ COMMANDS = {
     "evaluate": "measure a model on a dataset",
     "predict": "segment image files and folders",
     "export": "write a model for TensorFlow Serving or TFLite, and compare the two",
+    "serve-config": "write what TensorFlow Serving starts from",
+    "request": "segment images on a server",
     "check-data": "find what is wrong with a dataset",
     "models": "list builders and encoders",
 }
@@ -32,7 +35,7 @@ def main(arguments=None):
         return options.run(options) or 0
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
-    except (ValueError, TypeError, OSError, ImportError, NotImplementedError) as error:
+    except (ValueError, TypeError, OSError, ImportError, NotImplementedError, ServingError) as error:
         if options.traceback:
             raise
         return _complain(str(error), 1)

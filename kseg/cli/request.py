@@ -1,0 +1,45 @@
+"""`kseg request`: images to a served model and its answers to PNG files. Loads neither TensorFlow nor Keras."""
+
+import os
+
+from kseg import checks
+from kseg.cli.tables import say
+
+
+def add_arguments(parser):
+    """Add the options of `kseg request`."""
+    parser.add_argument("url", help="http://host:8501 (REST) or grpc://host:8500")
+    parser.add_argument("model", help="the model's name on the server")
+    parser.add_argument("images", nargs="+", metavar="image", help="JPEG, PNG, BMP or GIF file")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="where the PNG files go")
+    parser.add_argument("--color", action="store_true", help="painted with the palette instead of class ids")
+    parser.add_argument("--version", type=int, help="version of the model; left out: the newest")
+    parser.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for one answer")
+    parser.add_argument("--retries", type=int, default=3, help="further attempts when the server is away or overloaded")
+    parser.add_argument("--batch-size", type=int, default=8, help="most images in one request")
+    parser.add_argument("--wait", type=float, metavar="SECONDS", help="wait so long for the server to be ready")
+
+
+def run(arguments):
+    """Segment the images on the server and write the answers."""
+    from PIL import Image
+
+    from kseg.serving import Client
+
+    for path in arguments.images:
+        checks.existing_file("images", path)
+    targets = [os.path.join(arguments.output, os.path.splitext(os.path.basename(path))[0] + ".png")
+               for path in arguments.images]
+    twice = next((target for target in targets if targets.count(target) > 1), None)
+    if twice is not None:
+        raise ValueError(checks.sentence("images", "must have different names", os.path.basename(twice),
+                                         "Send them one by one, each into its own folder."))
+    with Client(arguments.url, arguments.model, arguments.version, timeout=arguments.timeout,
+                retries=arguments.retries, batch_size=arguments.batch_size) as client:
+        if arguments.wait is not None:
+            client.wait(arguments.wait)
+        answers = client.segment(list(arguments.images), "color" if arguments.color else "labels")
+    os.makedirs(arguments.output, exist_ok=True)
+    for target, answer in zip(targets, answers):
+        Image.fromarray(answer).save(target)
+        say(target)
