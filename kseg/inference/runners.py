@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kseg import checks
+from kseg.inference.load import load_model
 from kseg.labels import LabelSet
 
 _TRACED = weakref.WeakKeyDictionary()  # Keras model → its traced function, so that every image size shares one trace
@@ -63,13 +64,7 @@ def runner(model):
     checks.existing_file("model", path, "Give a .keras file, a SavedModel folder or a .tflite file.")
     if path.lower().endswith(".tflite"):
         return _tflite_runner(path)
-    return _keras_runner(_loaded(path))
-
-
-def _loaded(path):
-    import kseg
-
-    return kseg.load_model(path, compile=False)
+    return _keras_runner(load_model(path, compile=False))
 
 
 def _keras_runner(model):

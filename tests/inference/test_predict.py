@@ -1,5 +1,8 @@
 """kseg.predict: what it accepts, windows, scales and flips against plain computations, bounded memory."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -300,3 +303,26 @@ def test_bad_paths_and_models(model, tmp_path):
 def test_pixels_divided_by_255_draw_a_warning(model):
     with pytest.warns(UserWarning, match="`images` are pixels from 0 to 255, and these look divided by 255 already"):
         kseg.predict(model, photo() / 255.0)
+
+
+@pytest.mark.slow
+def test_memory_is_bounded_by_the_tile(tmp_path):
+    """20 classes on 4000 × 6000 pixels are 1.9 GB of scores; the process grows by a fraction of that."""
+    code = """
+import resource, sys, numpy as np
+from numpy.lib.format import open_memmap
+from kseg.inference.predict import predict
+from kseg.inference.runners import Runner
+image = open_memmap(sys.argv[1] + "/image.npy", "w+", np.uint8, (4000, 6000, 3))
+image[:, 3000:, 1] = 200
+labels = open_memmap(sys.argv[1] + "/labels.npy", "w+", np.uint8, (4000, 6000))
+run = Runner(lambda pixels: np.repeat(pixels[..., :2], 10, -1), 20, 3)
+predict(run, np.zeros((600, 600, 3), np.uint8), window=256)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+predict(run, sys.argv[1] + "/image.npy", window=256, overlap=0.25, out=labels)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 500_000  # KiB; 96,000 of them are the two mapped files
+    labels = np.load(tmp_path / "labels.npy", mmap_mode="r")
+    assert labels[:, :3000].max() == 0 and (labels[:, 3000:] == 10).all()

@@ -300,3 +300,22 @@ def test_bad_terms():
         losses.WeightedSum([("dice", 1.0)])
     assert str(caught.value) == ("`terms` must be pairs of a keras.losses.Loss and a number, got terms=('dice', 1.0). "
                                  "Write for example WeightedSum([(Dice(), 1.0), (CrossEntropy(), 0.5)]).")
+
+
+@pytest.mark.parametrize("loss", ALL, ids=NAMES)
+def test_path_of_other_backends_gives_the_same(loss, monkeypatch):
+    labels, logits = scene()
+    value, gradient = value_and_gradient(loss, labels, logits)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "another")
+    again, gradient_again = value_and_gradient(loss, labels, logits)
+    assert again == pytest.approx(value, rel=1e-5)
+    np.testing.assert_allclose(gradient_again, gradient, atol=1e-6)
+    labels[0, 4, 4] = 37
+    assert np.isnan(float(loss(labels, logits)))
+
+
+def test_compiled_by_xla():
+    labels, logits = scene()
+    loss = losses.CrossEntropy(label_smoothing=0.1) + losses.Dice()
+    compiled = tf.function(loss, jit_compile=True)
+    assert float(compiled(labels, logits)) == pytest.approx(float(loss(labels, logits)), rel=1e-5)

@@ -186,3 +186,21 @@ def test_in_fit_under_mixed_precision_and_as_monitor(tmp_path):
     expected = metrics.confusion_matrix(labels, np.argmax(model.predict(pixels, verbose=0), -1), 4)
     assert history.history["val_mean_iou"][-1] == pytest.approx(
         metrics.scores_from_confusion(expected)["mean_iou"], abs=1e-6)
+
+
+def test_path_of_other_backends_gives_the_same(monkeypatch):
+    labels, predictions = scene()
+    expected = scores_by_loops(labels, predictions, 5)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "another")
+    metric = metrics.SegmentationScores(5)
+    metric.update_state(labels, one_hot_logits(predictions, 5))
+    assert {key: float(value) for key, value in metric.result().items()} == pytest.approx(expected, abs=1e-6)
+    metric.update_state(labels + 40 * (labels == 1), predictions)
+    assert np.isnan(float(metric.result()["mean_iou"]))
+
+
+def test_compiled_by_xla():
+    labels, predictions = scene()
+    metric = metrics.MeanIoU(5)
+    tf.function(metric.update_state, jit_compile=True)(labels, predictions)
+    assert float(metric.result()) == pytest.approx(scores_by_loops(labels, predictions, 5)["mean_iou"], abs=1e-6)
