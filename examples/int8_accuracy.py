@@ -46,7 +46,7 @@ def measure(encoder, arguments):
     model = kseg.models.DeepLabV3Plus(len(kseg.data.label_set("shapes")), encoder, filters=64, decoder_filters=64)
     steps = arguments.epochs * max(1, int(train.cardinality()))
     schedule = keras.optimizers.schedules.PolynomialDecay(arguments.learning_rate, steps, power=0.9)
-    model.compile(keras.optimizers.AdamW(schedule, weight_decay=1e-4), kseg.losses.CrossEntropy())
+    model.compile(keras.optimizers.AdamW(schedule, weight_decay=1e-4), loss=kseg.losses.CrossEntropy())
     model.fit(train, epochs=arguments.epochs, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         report = kseg.export.tflite(model, os.path.join(folder, "m.tflite"), size, "int8", plain, minimum_agreement=0,

@@ -7,6 +7,7 @@ _PUBLIC = {
     "ParityReport": "kseg.export.parity",
     "SavedModelRunner": "kseg.export.runner",
     "TFLiteModel": "kseg.export.runner",
+    "next_version": "kseg.export.staging",
     "read_metadata": "kseg.export.metadata",
     "saved_model": "kseg.export.servable",
     "structured_images": "kseg.export.pictures",

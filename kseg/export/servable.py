@@ -32,7 +32,7 @@ def saved_model(model, path, *, image_size=(None, None), probabilities=False, ma
     on the longer side; a larger one is scaled down for the network (antialiased) and its label map scaled up again
     (nearest). Where `image_size` is fixed, images are scaled to it likewise. Weights are constants, so that no
     variable is read at serving time. TensorFlow Serving loads folders named by a version number: use
-    `path="serving/street/1"` for a model called street.
+    `path="serving/street/1"` for a model called street, or `kseg.export.next_version("serving/street")`.
 
     Args:
         model: `keras.Model` of kseg, pixels to logits.

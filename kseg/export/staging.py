@@ -45,6 +45,17 @@ def staged(path, overwrite):
                 os.rmdir(folder)
 
 
+def next_version(folder):
+    """Return the path of the next version of the model whose versions stand in `folder`, a str: "serving/street/2".
+
+    Args:
+        folder: str or path, named as the model is to be served; it need not exist.
+    """
+    folder = os.fspath(folder)
+    taken = [int(name) for name in (os.listdir(folder) if os.path.isdir(folder) else ()) if name.isdecimal()]
+    return os.path.join(folder, str(max(taken, default=0) + 1))
+
+
 @contextlib.contextmanager
 def refusals(path):
     """Turn what the operating system and TensorFlow's file system say into the error sentence about `path`."""

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from kseg.export import next_version
 from kseg.export.staging import staged
 
 
@@ -83,3 +84,10 @@ def test_a_killed_export_leaves_no_version_to_load(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "street" / "1")], cwd=root)
     left = os.listdir(tmp_path / "street")
     assert len(left) == 1 and left[0].startswith(".1.") and not left[0].isdigit()
+
+
+def test_next_version(tmp_path):
+    assert next_version(tmp_path / "street") == str(tmp_path / "street" / "1")
+    for name in ("2", "10", "notes", ".11.partial", "10.parity.json"):
+        (tmp_path / "street" / name).mkdir(parents=True)
+    assert next_version(tmp_path / "street") == str(tmp_path / "street" / "11")
