@@ -20,7 +20,8 @@ AT_ONCE_SCALES = {"c4": 0.01, "c3": 0.0001}
 
 
 def FCN32s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-           geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", compile=True, name="fcn32s"):
+           geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", start_from=None, compile=True,
+           name="fcn32s"):
     """Return FCN-32s, pixels to logits: scores of c5, upsampled 32 times.
 
     Args:
@@ -35,31 +36,34 @@ def FCN32s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, i
             VGG and 0 with another encoder.
         dropout: float, rate after fc6 and fc7 (0.5).
         upsampling: "frozen" bilinear kernels (PAMI), "intermediate" learns all but the last (CVPR), "learned".
+        start_from: None, or a `.keras` file of an FCN of a coarser stage, whose weights this one starts from.
         compile: bool, compile with AdamW (rate 1e-4), cross-entropy and mean IoU.
         name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`. The score layers
         start at zero.
     Raises:
-        ValueError: for an unknown encoder, one without the stages, or the paper's geometry on another than a VGG.
+        ValueError: for an unknown encoder, one without the stages, the paper's geometry on another than a VGG, or
+            weights of another network or class count.
     """
     return _fcn(32, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
-                upsampling, False, compile, name)
+                upsampling, False, start_from, compile, name)
 
 
 def FCN16s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-           geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", compile=True, name="fcn16s"):
+           geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", start_from=None, compile=True,
+           name="fcn16s"):
     """Return FCN-16s: scores of c5, upsampled twice, plus scores of c4 (pool4), upsampled 16 times.
 
     Arguments, result and errors as `FCN32s`.
     """
     return _fcn(16, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
-                upsampling, False, compile, name)
+                upsampling, False, start_from, compile, name)
 
 
 def FCN8s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-          geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", at_once=False, compile=True,
-          name="fcn8s"):
+          geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", at_once=False,
+          start_from=None, compile=True, name="fcn8s"):
     """Return FCN-8s: as FCN-16s, with scores of c3 (pool3) added at stride 8.
 
     Args:
@@ -69,11 +73,11 @@ def FCN8s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, im
         Others, result and errors: as `FCN32s`.
     """
     return _fcn(8, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
-                upsampling, at_once, compile, name)
+                upsampling, at_once, start_from, compile, name)
 
 
 def _fcn(stride, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
-         upsampling, at_once, compile, name):
+         upsampling, at_once, start_from, compile, name):
     checks.one_of("geometry", geometry, ("same", "paper"))
     checks.one_of("upsampling", upsampling, ("frozen", "intermediate", "learned"))
     checks.number_between("dropout", dropout, 0, 1)
@@ -103,7 +107,7 @@ def _fcn(stride, classes, encoder_name, encoder_weights, in_channels, image_size
     model = finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
     if encoder_weights == "imagenet" and vgg and fc_filters == 4096:
         copy_dense_layers(_dense_imagenet(canonical_name(encoder_name)), model)
-    return model
+    return model if start_from is None else _start_from(model, start_from)
 
 
 def _pad100(pixels, encoder):
@@ -152,6 +156,27 @@ def copy_dense_layers(dense, model):
         kernel, bias = dense.get_layer(source).get_weights()  # [7 * 7 * 512, 4096]
         layer = model.get_layer(target)
         layer.set_weights([kernel.reshape(layer.kernel.shape), bias])  # [7, 7, 512, 4096]
+    return model
+
+
+def _start_from(model, path):
+    """Copy the weights of the layers that `model` has in common with the FCN saved at `path`; return `model`."""
+    path = checks.existing_file("start_from", path, "Give the best.keras of the stage before.")
+    source = keras.models.load_model(path, compile=False)
+    layers = {layer.name: layer for layer in source.layers}
+    if source.output_shape[-1] != model.classes:
+        raise ValueError(checks.sentence("start_from", f"must be a model of {model.classes} classes, not of "
+                                         f"{source.output_shape[-1]}", path, "Train all stages on the same classes."))
+    for layer in model.layers:
+        shapes = [tuple(weight.shape) for weight in layer.weights]
+        if layer.name in layers and shapes != [tuple(weight.shape) for weight in layers[layer.name].weights]:
+            raise ValueError(checks.sentence("start_from", f"must have the same {layer.name!r} as the new model", path,
+                                             "Build both with the same encoder, bands and filters."))
+    if "encoder" not in layers or "score_c5" not in layers:
+        raise ValueError(checks.sentence("start_from", "must be an FCN", path, "Give an FCN-32s or FCN-16s."))
+    for layer in model.layers:
+        if layer.name in layers:
+            layer.set_weights(layers[layer.name].get_weights())
     return model
 
 

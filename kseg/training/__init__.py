@@ -7,12 +7,14 @@ _PUBLIC = {
     "AdversarialTrainer": "kseg.training.adversarial",
     "Poly": "kseg.training.schedules",
     "SGD": "kseg.training.optimizers",
+    "StagedResult": "kseg.training.staged",
     "TrainingRecipe": "kseg.training.recipe",
     "TrainingResult": "kseg.training.run",
     "freeze_batch_normalization": "kseg.training.freezing",
     "freeze_encoder": "kseg.training.freezing",
     "resume": "kseg.training.run",
     "train": "kseg.training.run",
+    "train_fcn_in_stages": "kseg.training.staged",
 }
 __all__ = sorted(_PUBLIC)
 __getattr__, __dir__ = attach(__name__, _PUBLIC)
