@@ -6,12 +6,12 @@ A recipe is data (`to_dict`), so that a run can be repeated from its record. The
 
 import dataclasses
 
-import tensorflow as tf
-
 from kseg import checks
-from kseg.data.geometry import (UNCOVERED, elastic, fill_uncovered, flip, resize, rotate, scale_and_crop, to_dtype)
+from kseg.data.geometry import (UNCOVERED, elastic, flip, pad, resize, rotate, scale_and_crop,  # noqa: F401
+                                scaled_crop)
 from kseg.data.mixing import classmix, cutmix
 from kseg.data.photometry import blur, colour_jitter
+from kseg.labels import IGNORE_CLASS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,26 +107,27 @@ def augment_example(pixels, labels, seed, plan, size):
     Returns:
         pixels of `size` in the same dtype, labels int32; uncovered pixels are mean colour and 255.
     """
-    dtype, pixels = pixels.dtype, tf.cast(pixels, tf.float32)
-    if plan.scale == (1.0, 1.0) and not plan.class_aware:
-        pixels, labels = resize(pixels, labels, size, UNCOVERED)
+    whole = plan.scale == (1.0, 1.0) and not plan.class_aware
+    if whole:
+        pixels, labels = resize(pixels, labels, size)
     else:
-        pixels, labels = scale_and_crop(pixels, labels, seed, size, plan.scale, plan.scale_step, plan.class_aware,
-                                        UNCOVERED)
+        pixels, labels, offset = scaled_crop(pixels, labels, seed, size, plan.scale, plan.scale_step, plan.class_aware)
+    if plan.blur:  # colour before anything is uncovered, which has to stay mean colour
+        pixels = blur(pixels, seed, plan.blur)
+    if plan.brightness or plan.contrast or plan.saturation or plan.hue:
+        pixels = colour_jitter(pixels, seed, plan.brightness, plan.contrast, plan.saturation, plan.hue)
+    turned = bool(plan.rotation or plan.shift)
+    if not whole:
+        pixels, labels = pad(pixels, labels, offset, size, UNCOVERED if turned or plan.elastic else IGNORE_CLASS)
     if plan.elastic:
-        pixels, labels = elastic(pixels, labels, seed, plan.elastic, outside=UNCOVERED)
-    if plan.rotation or plan.shift:
-        pixels, labels = rotate(pixels, labels, seed, plan.rotation, plan.shift, UNCOVERED)
+        pixels, labels = elastic(pixels, labels, seed, plan.elastic, outside=UNCOVERED if turned else IGNORE_CLASS)
+    if turned:
+        pixels, labels = rotate(pixels, labels, seed, plan.rotation, plan.shift)
     if plan.flip:
         pixels, labels = flip(pixels, labels, seed, plan.flip, axis=1)
     if plan.flip_vertical:
         pixels, labels = flip(pixels, labels, seed, plan.flip_vertical, axis=0)
-    if plan.blur:
-        pixels = blur(pixels, seed, plan.blur)
-    if plan.brightness or plan.contrast or plan.saturation or plan.hue:
-        pixels = colour_jitter(pixels, seed, plan.brightness, plan.contrast, plan.saturation, plan.hue)
-    pixels, labels = fill_uncovered(pixels, labels)
-    return to_dtype(pixels, dtype), labels
+    return pixels, labels
 
 
 def augment_batch(pixels, labels, seed, plan):

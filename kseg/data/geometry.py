@@ -8,26 +8,22 @@ Own code instead of keras-cv's layers: in 0.9.0 these paint uncovered labels as 
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from kseg.labels import IGNORE_CLASS
 
 MEAN_COLOUR = (123.675, 116.28, 103.53)  # mean of ImageNet, RGB 0–255; what uncovered pixels are filled with
 
 
-UNCOVERED = 256  # label of uncovered pixels between the steps of a recipe; `fill_uncovered` ends it
+UNCOVERED = 256  # `outside` between two steps of a recipe: uncovered, as opposed to a stored 255
+_SPREAD = (0x5851F42D4C957F2D, 0x14057B7EF767814F)  # odd; keep the seeds of epochs and draws apart
 
 
-def fill_uncovered(pixels, labels):
-    """Return float32 pixels with mean colour and int32 labels with 255 wherever labels are `UNCOVERED`."""
+def _filled(pixels, labels, outside, dtype):
+    """Return pixels in `dtype` with mean colour and labels with `outside` wherever labels are `UNCOVERED`."""
     uncovered = labels == UNCOVERED
     pixels = tf.where(uncovered[..., None], mean_colour(pixels.shape[-1]), pixels)
-    return pixels, tf.where(uncovered, IGNORE_CLASS, labels)
-
-
-def _result(pixels, labels, outside, dtype):
-    """Return a step's result; inside a recipe the labels stay `UNCOVERED`, so that it can fill again at its end."""
-    pixels, filled = fill_uncovered(pixels, labels)
-    return to_dtype(pixels, dtype), labels if outside == UNCOVERED else filled
+    return to_dtype(pixels, dtype), labels if outside == UNCOVERED else tf.where(uncovered, outside, labels)
 
 
 def mean_colour(channels):
@@ -44,12 +40,23 @@ def to_dtype(values, dtype):
     return tf.cast(tf.clip_by_value(tf.round(values), 0.0, 255.0), dtype)
 
 
+def key(seed, epoch, index):
+    """Return the stateless seed, int64 `[2]`, of example `index` in `epoch` (integers or int64 scalars)."""
+    return tf.stack([tf.cast(seed, tf.int64) + tf.cast(epoch, tf.int64) * np.int64(_SPREAD[0]),
+                     tf.cast(index, tf.int64)])
+
+
+def _salted(salt):
+    return np.array([0, salt * _SPREAD[1] % (1 << 63)], np.int64)
+
+
 def uniform(seed, salt, low=0.0, high=1.0, shape=()):
-    """Return stateless uniform numbers; `salt` (int) tells the draws of one example apart."""
-    return tf.random.stateless_uniform(shape, tf.random.experimental.stateless_fold_in(seed, salt), low, high)
+    """Return stateless uniform numbers of the Philox generator; `salt` (int) tells the draws of one example apart."""
+    shifted = tf.cast(seed, tf.int64) + _salted(salt)
+    return tf.random.stateless_uniform(shape, shifted, low, high, alg="philox")
 
 
-def resize(pixels, labels, size, outside=IGNORE_CLASS):
+def resize(pixels, labels, size):
     """Return pixels and labels at `size` (height, width): antialiased bilinear and nearest, half-pixel centres.
 
     Antialiasing (a triangle as wide as the reduction) because datasets are mostly reduced here, and thin classes
@@ -62,15 +69,15 @@ def resize(pixels, labels, size, outside=IGNORE_CLASS):
     Returns:
         pixels `[height, width, channels]` of the same dtype, labels int32 `[height, width]`.
     """
-    return _sample(pixels, labels, size, tf.constant([1.0, 1.0]), tf.constant([0.0, 0.0]), outside)
+    native = tf.cast(tf.shape(labels), tf.float32)
+    pixels, labels = crop_and_resize(pixels, labels, tf.zeros(2), native, size)
+    return pixels, tf.cast(labels, tf.int32)
 
 
-def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class_aware=0.0,
-                   outside=IGNORE_CLASS):
+def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class_aware=0.0):
     """Scale by a random factor and crop to `size`, or pad with mean colour and 255 where the result is smaller.
 
-    The factor is relative to `size`: at 1 the whole image fills it, exactly as `resize` does in evaluation. One
-    antialiased sampling does it all.
+    The factor is relative to `size`: at 1 the whole image fills it, exactly as `resize` does in evaluation.
     Reference: Chen et al., DeepLabv3, arXiv:1706.05587, §4.1 (0.5–2.0); Zhao et al., PSPNet, arXiv:1612.01105, §5.1.
 
     Args:
@@ -84,20 +91,50 @@ def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class
     Returns:
         pixels and labels (int32) of `size`.
     """
-    size_float = tf.cast(tf.stack([size[0], size[1]]), tf.float32)
+    pixels, labels, offset = scaled_crop(pixels, labels, seed, size, scale, step, class_aware)
+    return pad(pixels, labels, offset, size)
+
+
+def scaled_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class_aware=0.0):
+    """Return the covered part of `scale_and_crop` and its offset (int32 `[2]`) in it: `pad` completes it."""
+    native = tf.cast(tf.shape(labels), tf.float32)
     factor = uniform(seed, 1, scale[0], scale[1])
     if step:
         count = int(round((scale[1] - scale[0]) / step)) + 1
         factor = scale[0] + step * tf.floor(uniform(seed, 1, 0.0, float(count)))
-    slack = size_float * (1.0 - factor)  # negative: how much is cropped; positive: how much is padded
-    translation = uniform(seed, 2, shape=(2,)) * slack
+    part = native / tf.maximum(factor, 1.0)  # the part of the image that is seen, rows and columns
+    where = uniform(seed, 2, shape=(2,))
+    start = where * (native - part)
     if class_aware:
-        native = tf.cast(tf.shape(labels), tf.float32)
-        centre = _pixel_of_a_class(labels, seed) / native * size_float * factor
-        aimed = size_float / 2.0 - centre
-        aimed = tf.clip_by_value(aimed, tf.minimum(slack, 0.0), tf.maximum(slack, 0.0))
-        translation = tf.where(uniform(seed, 3) < class_aware, aimed, translation)
-    return _sample(pixels, labels, size, tf.stack([factor, factor]), translation, outside)
+        aimed = tf.clip_by_value(_pixel_of_a_class(labels, seed) - part / 2.0, 0.0, native - part)
+        start = tf.where(uniform(seed, 3) < class_aware, aimed, start)
+    wanted = tf.stack([size[0], size[1]])
+    covered = tf.maximum(tf.cast(tf.round(tf.cast(wanted, tf.float32) * tf.minimum(factor, 1.0)), tf.int32), 1)
+    pixels, labels = crop_and_resize(pixels, labels, start, part, (covered[0], covered[1]))
+    offset = tf.cast(where * tf.cast(wanted - covered + 1, tf.float32), tf.int32)
+    return pixels, labels, tf.minimum(offset, wanted - covered)
+
+
+def pad(pixels, labels, offset, size, outside=IGNORE_CLASS):
+    """Return pixels and labels (int32) placed at `offset` in `size`, mean colour and `outside` around them."""
+    shape, channels = tf.shape(labels), pixels.shape[-1]
+    before = offset
+    after = tf.stack([size[0], size[1]]) - shape - offset
+    mean = to_dtype(tf.constant(mean_colour(channels)), pixels.dtype)
+
+    def block(height, width):
+        return tf.broadcast_to(mean, tf.stack([height, width, channels]))
+
+    def padded():
+        middle = tf.concat([block(shape[0], before[1]), pixels, block(shape[0], after[1])], 1)
+        return tf.concat([block(before[0], size[1]), middle, block(after[0], size[1])], 0)
+
+    pixels = tf.cond(tf.reduce_any(shape < tf.stack([size[0], size[1]])), padded, lambda: pixels)
+    labels = tf.pad(tf.cast(labels, tf.int32), tf.stack([before, after], 1), constant_values=outside)
+    static = [side if isinstance(side, int) else None for side in size]
+    pixels.set_shape([*static, channels])
+    labels.set_shape(static)
+    return pixels, labels
 
 
 def _pixel_of_a_class(labels, seed):
@@ -115,31 +152,44 @@ def _pixel_of_a_class(labels, seed):
     return tf.cast(tf.stack([place // width, place % width]), tf.float32) + 0.5
 
 
-def _sample(pixels, labels, size, factors, translation, outside):
-    """Sample at `size`: output (y + 0.5 - translation) / (factor * size / native) = input; outside is uncovered."""
-    height, width = size[0], size[1]
-    channels = pixels.shape[-1]
-    native = tf.cast(tf.shape(labels), tf.float32)
-    total = factors * tf.cast(tf.stack([height, width]), tf.float32) / native
-    sampled = tf.raw_ops.ScaleAndTranslate(
-        images=pixels[None], size=tf.stack([height, width]), scale=total, translation=translation,
-        kernel_type="triangle", antialias=True)[0]  # float32 [height, width, channels], 0 outside
-    rows, rows_inside = _nearest(height, total[0], translation[0], native[0])
-    columns, columns_inside = _nearest(width, total[1], translation[1], native[1])
-    inside = tf.logical_and(rows_inside[:, None], columns_inside[None, :])
-    nearest = tf.gather(tf.gather(labels, rows, axis=0), columns, axis=1)
-    labels = tf.where(inside, tf.cast(nearest, tf.int32), UNCOVERED)
-    static = [side if isinstance(side, int) else None for side in (height, width)]
-    sampled.set_shape([*static, channels])
-    labels.set_shape(static)
-    return _result(sampled, labels, outside, pixels.dtype)
+def crop_and_resize(pixels, labels, start, part, size):
+    """Return the box `part` (rows, columns) from `start` on, float32 in pixels, resized to `size`; dtypes are kept.
+
+    Pixels antialiased bilinear, labels to the nearest, half-pixel centres.
+    """
+    if pixels.dtype == tf.uint8:
+        resized, ids = tf.numpy_function(_by_pillow, [pixels, tf.cast(labels, tf.uint8), start, part,
+                                                      tf.stack([size[0], size[1]])], [tf.uint8, tf.uint8],
+                                         stateful=False)
+    else:
+        scale = tf.cast(tf.stack([size[0], size[1]]), tf.float32) / part
+        resized = to_dtype(tf.raw_ops.ScaleAndTranslate(
+            images=pixels[None], size=tf.stack([size[0], size[1]]), scale=scale, translation=-start * scale,
+            kernel_type="triangle", antialias=True)[0], pixels.dtype)
+        rows, columns = (_nearest(size[axis], scale[axis], start[axis], tf.shape(labels)[axis]) for axis in (0, 1))
+        ids = tf.gather(tf.gather(labels, rows, axis=0), columns, axis=1)
+    static = [side if isinstance(side, int) else None for side in size]
+    return tf.ensure_shape(resized, [*static, pixels.shape[-1]]), tf.ensure_shape(ids, static)
 
 
-def _nearest(length, scale, translation, native):
-    places = (tf.range(tf.cast(length, tf.float32)) + 0.5 - translation) / scale
-    inside = tf.logical_and(places >= 0.0, places < native)
+def _by_pillow(pixels, labels, start, part, size):
+    height, width = labels.shape
+    top, left = np.clip(start, 0, (height, width)).tolist()
+    box = (left, top, min(left + float(part[1]), width), min(top + float(part[0]), height))
+    size = (int(size[1]), int(size[0]))
+    grey = pixels.shape[-1] == 1
+    image = Image.fromarray(pixels[..., 0] if grey else pixels)
+    if size != image.size or box != (0, 0, width, height):
+        image = image.resize(size, Image.Resampling.BILINEAR, box)
+        labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST, box))
+        pixels = np.asarray(image)[..., None] if grey else np.asarray(image)
+    return pixels, labels
+
+
+def _nearest(length, scale, start, native):
+    places = (tf.range(tf.cast(length, tf.float32)) + 0.5) / scale + start
     nearest = tf.floor(places + 1e-4)  # exact ties between two pixels go to the latter, whatever the rounding
-    return tf.cast(tf.clip_by_value(nearest, 0.0, native - 1.0), tf.int32), inside
+    return tf.clip_by_value(tf.cast(nearest, tf.int32), 0, native - 1)
 
 
 def flip(pixels, labels, seed, probability=0.5, axis=1):
@@ -174,7 +224,7 @@ def rotate(pixels, labels, seed, degrees=10.0, shift=0.0, outside=IGNORE_CLASS):
     ids = warp(tf.cast(labels, tf.int32)[..., None], float(UNCOVERED), "NEAREST")[..., 0]
     moved.set_shape(pixels.shape)
     ids.set_shape(labels.shape)
-    return _result(moved, ids, outside, pixels.dtype)
+    return _filled(moved, ids, outside, pixels.dtype)
 
 
 def elastic(pixels, labels, seed, sigma=10.0, grid=3, outside=IGNORE_CLASS):
@@ -183,7 +233,8 @@ def elastic(pixels, labels, seed, sigma=10.0, grid=3, outside=IGNORE_CLASS):
     Reference: Ronneberger et al., U-Net, arXiv:1505.04597, §3.1 (3×3 grid, 10 px).
     """
     shape = tf.shape(labels)
-    coarse = tf.random.stateless_normal((grid, grid, 2), tf.random.experimental.stateless_fold_in(seed, 30)) * sigma
+    coarse = tf.random.stateless_normal(
+        (grid, grid, 2), tf.cast(seed, tf.int64) + _salted(30), alg="philox") * sigma
     field = tf.image.resize(coarse[None], shape, method="bicubic")[0]  # [H, W, 2], (rows, columns)
     rows = tf.range(tf.cast(shape[0], tf.float32))[:, None] + field[..., 0]
     columns = tf.range(tf.cast(shape[1], tf.float32))[None, :] + field[..., 1]
@@ -195,7 +246,7 @@ def elastic(pixels, labels, seed, sigma=10.0, grid=3, outside=IGNORE_CLASS):
     moved = _bilinear(tf.cast(pixels, tf.float32), rows, columns, limit)
     moved.set_shape(pixels.shape)
     ids.set_shape(labels.shape)
-    return _result(moved, ids, outside, pixels.dtype)
+    return _filled(moved, ids, outside, pixels.dtype)
 
 
 def _bilinear(image, rows, columns, limit):

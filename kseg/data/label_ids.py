@@ -81,11 +81,14 @@ def to_class_ids(stored, table, path, classes):
             raise ValueError(_illegal(path, np.unique(stored), np.unique(stored[(stored < 0) | (stored > 255)]),
                                       classes))
         stored = stored.astype(np.uint8)
-    counts = np.bincount(stored.ravel(), minlength=256)
-    bad = np.flatnonzero((counts > 0) & (table == ILLEGAL))
-    if bad.size:
-        raise ValueError(_illegal(path, np.flatnonzero(counts), bad, classes, counts))
-    return table.astype(np.uint8)[stored]
+    suspicious = np.uint8(254)  # a class id only if there are 255 classes: count only then, it takes longer
+    ids = np.where(table == ILLEGAL, suspicious, table).astype(np.uint8)[stored]
+    if (ids == suspicious).any():
+        counts = np.bincount(stored.ravel(), minlength=256)
+        bad = np.flatnonzero((counts > 0) & (table == ILLEGAL))
+        if bad.size:
+            raise ValueError(_illegal(path, np.flatnonzero(counts), bad, classes, counts))
+    return ids
 
 
 def _illegal(path, values, bad, classes, counts=None):

@@ -15,6 +15,7 @@ import tensorflow as tf
 from kseg import checks
 from kseg.data import augment as augmentation
 from kseg.data import borders, sources
+from kseg.data.geometry import key as example_key
 from kseg.data.geometry import resize
 from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader
 
@@ -160,8 +161,8 @@ def _read(examples, reader, patches):
 
 def _shaped(examples, plan, size, seed):
     """Return a dataset of (pixels, labels int32, index, epoch) at `size`, augmented by `plan`."""
-    def shape(pixels, labels, index, epoch):
-        key = tf.random.experimental.stateless_fold_in(tf.stack([np.int64(seed), epoch]), index)
+    def shaped(pixels, labels, index, epoch):
+        key = example_key(seed, epoch, index)
         target = size if size is not None else (
             tuple(labels.shape) if labels.shape.is_fully_defined() else (tf.shape(labels)[0], tf.shape(labels)[1]))
         if callable(plan):
@@ -177,7 +178,7 @@ def _shaped(examples, plan, size, seed):
                                      lambda: resize(pixels, labels, size))
         return pixels, tf.cast(labels, tf.int32), index, epoch
 
-    return examples.map(shape, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return examples.map(shaped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _batched(examples, plan, seed, batch_size, drop_remainder, border_weights):
@@ -187,7 +188,7 @@ def _batched(examples, plan, seed, batch_size, drop_remainder, border_weights):
 
     def finish(pixels, labels, index, epoch):
         if mix:
-            key = tf.random.experimental.stateless_fold_in(tf.stack([np.int64(seed), epoch[0]]), index[0])
+            key = example_key(seed, epoch[0], index[0])
             pixels, labels = augmentation.augment_batch(pixels, labels, key, plan)
         if border_weights is None:
             return pixels, labels
