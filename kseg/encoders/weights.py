@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 
 import numpy as np
 
@@ -85,7 +86,9 @@ def load_file(encoder, path, name, row, library=None, pairs=()):
 
 def _load_keras_file(encoder, path, name, row, library, pairs):
     try:
-        encoder.load_weights(path)
+        with warnings.catch_warnings():  # a library's file is recognised by failing here first
+            warnings.simplefilter("ignore")
+            encoder.load_weights(path)
         return
     except (ValueError, KeyError, OSError) as error:
         first = error

@@ -5,12 +5,38 @@ Keras passes a dilated convolution to `tf.nn.convolution`, which becomes `SPACE_
 weights under the same names as Keras's and call the operation with its `dilations` set.
 """
 
+import functools
+
 import keras
 from keras import ops
 
 
-def _on_tensorflow():
-    return keras.backend.backend() == "tensorflow"
+def _dilation_runs(kind, dtype):
+    """Whether TensorFlow's `kind` ("conv" or "depthwise") takes a dilation on this machine, gradient included.
+
+    On a CPU the kernels come from oneDNN: they are missing where TensorFlow was built or started without it, and for
+    float16. Regrouping the pixels (space-to-batch) then serves.
+    """
+    return keras.backend.backend() == "tensorflow" and _probe(kind, dtype)
+
+
+@functools.lru_cache(maxsize=None)
+def _probe(kind, dtype):
+    import tensorflow as tf
+
+    with tf.init_scope():
+        values, taps = tf.ones((1, 6, 6, 2), dtype), tf.ones((3, 3, 2, 1), dtype)
+        try:
+            with tf.GradientTape() as tape:
+                tape.watch([values, taps])
+                if kind == "conv":
+                    outputs = _dilated_convolution(values, taps, (2, 2), "SAME")
+                else:
+                    outputs = _dilated_depthwise(values, taps, (2, 2))
+            tape.gradient(outputs, [values, taps])
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
+            return False
+    return True
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -21,13 +47,13 @@ class AtrousConv2D(keras.layers.Conv2D):
     """
 
     def call(self, inputs):
-        dilated = max(self.dilation_rate) > 1
-        if not _on_tensorflow() or not dilated or max(self.strides) > 1 or self.data_format != "channels_last":
+        plain = max(self.dilation_rate) == 1 or max(self.strides) > 1 or self.data_format != "channels_last"
+        if plain or keras.backend.backend() != "tensorflow":
             return super().call(inputs)
         import tensorflow as tf
 
-        outputs = tf.nn.conv2d(inputs, tf.convert_to_tensor(self.kernel), strides=1, padding=self.padding.upper(),
-                               dilations=list(self.dilation_rate))
+        convolve = _dilated_convolution if _dilation_runs("conv", self.compute_dtype) else _regrouped_convolution
+        outputs = convolve(inputs, tf.convert_to_tensor(self.kernel), tuple(self.dilation_rate), self.padding.upper())
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
         return self.activation(outputs) if self.activation is not None else outputs
@@ -41,11 +67,7 @@ class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     """
 
     def call(self, inputs):
-        dilated = max(self.dilation_rate) > 1
-        supported = (_on_tensorflow() and dilated and max(self.strides) == 1 and self.padding == "same"
-                     and self.depth_multiplier == 1 and self.data_format == "channels_last"
-                     and all(side % 2 == 1 for side in self.kernel_size))
-        if not supported:
+        if not _takes_dilated_depthwise(self):
             return super().call(inputs)
         import tensorflow as tf
 
@@ -53,6 +75,33 @@ class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
         return self.activation(outputs) if self.activation is not None else outputs
+
+
+def _dilated_convolution(inputs, kernel, rate, padding):
+    import tensorflow as tf
+
+    return tf.nn.conv2d(inputs, kernel, strides=1, padding=padding, dilations=list(rate))
+
+
+def _regrouped_convolution(inputs, kernel, rate, padding):
+    """The same convolution without a dilated kernel: pixels regrouped by their position modulo `rate`."""
+    import tensorflow as tf
+
+    size, reach = tf.shape(inputs), [(side - 1) * step for side, step in zip(kernel.shape[:2], rate)]
+    before = [r // 2 if padding == "SAME" else 0 for r in reach]
+    after = [r - b if padding == "SAME" else 0 for r, b in zip(reach, before)]
+    fill = [-(size[axis + 1] + before[axis] + after[axis]) % rate[axis] for axis in (0, 1)]
+    paddings = [[before[axis], after[axis] + fill[axis]] for axis in (0, 1)]
+    grouped = tf.space_to_batch(inputs, list(rate), paddings)
+    outputs = tf.nn.conv2d(grouped, kernel, strides=1, padding="VALID")
+    return tf.batch_to_space(outputs, list(rate), [[0, fill[0]], [0, fill[1]]])
+
+
+def _takes_dilated_depthwise(layer):
+    return (max(layer.dilation_rate) > 1 and max(layer.strides) == 1 and layer.padding == "same"
+            and layer.depth_multiplier == 1 and layer.data_format == "channels_last"
+            and all(side % 2 == 1 for side in layer.kernel_size)
+            and _dilation_runs("depthwise", layer.compute_dtype))
 
 
 def _dilated_depthwise(inputs, kernel, rate):
@@ -154,10 +203,7 @@ class AtrousSeparableConv2D(keras.layers.SeparableConv2D):
     """
 
     def call(self, inputs):
-        supported = (_on_tensorflow() and max(self.dilation_rate) > 1 and max(self.strides) == 1
-                     and self.padding == "same" and self.depth_multiplier == 1
-                     and self.data_format == "channels_last" and all(side % 2 == 1 for side in self.kernel_size))
-        if not supported:
+        if not _takes_dilated_depthwise(self):
             return super().call(inputs)
         import tensorflow as tf
 

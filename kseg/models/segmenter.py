@@ -17,7 +17,7 @@ class Segmenter(keras.Model):
 
     Args:
         inputs: the pixels `KerasTensor`.
-        outputs: the logits, or the list [logits, auxiliary logits].
+        outputs: the logits, or the list [logits, auxiliary logits, ...]; the losses of several are summed.
         aux_weight: float, weight of the auxiliary loss (PSPNet section 3.3: 0.4).
         label_set: `LabelSet` or None, the classes the model was trained on; saved with it.
     """
@@ -28,6 +28,7 @@ class Segmenter(keras.Model):
         self.has_aux = isinstance(outputs, (list, tuple)) and len(outputs) > 1
         self.aux_weight = aux_weight
         self.label_set = label_set
+        self._saved_after_training = False
         self._aux_loss = keras.metrics.Mean(name="aux_loss") if self.has_aux else None
 
     @property
@@ -70,7 +71,7 @@ class Segmenter(keras.Model):
     def compile_from_config(self, config):
         """Compile as the saved model was compiled; Keras leaves this to classes with a `compile` of their own."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
+        if self._saved_after_training:
             self.optimizer.build(self.trainable_variables)
 
     @property
@@ -80,9 +81,10 @@ class Segmenter(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if not isinstance(y_pred, (list, tuple)):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        logits, aux_logits = y_pred
+        logits, *aux_outputs = y_pred
         loss = super().compute_loss(x, y, logits, sample_weight, training)
-        aux_loss = keras.ops.mean(keras.losses.get(self.loss)(y, aux_logits, sample_weight=sample_weight))
+        loss_function = keras.losses.get(self.loss)
+        aux_loss = sum(keras.ops.mean(loss_function(y, aux, sample_weight=sample_weight)) for aux in aux_outputs)
         self._aux_loss.update_state(aux_loss)
         return loss + self.aux_weight * aux_loss
 
@@ -98,6 +100,7 @@ class Segmenter(keras.Model):
         config["segmenter"] = {
             "aux_weight": self.aux_weight,
             "label_set": self.label_set.to_dict() if self.label_set else None,
+            "trained": self.compiled and self.optimizer.built,
         }
         return config
 
@@ -108,6 +111,7 @@ class Segmenter(keras.Model):
         model = super().from_config(config, custom_objects=custom_objects)
         model.aux_weight = own.get("aux_weight", 0.4)
         model.label_set = LabelSet.from_dict(own["label_set"]) if own.get("label_set") else None
+        model._saved_after_training = own.get("trained", False)
         return model
 
 
@@ -116,7 +120,8 @@ def finish(pixels, logits, aux_logits=None, *, compile, name, aux_weight=0.4, le
 
     Defaults: AdamW (`learning_rate`, weight decay 1e-4), `kseg.losses.CrossEntropy`, `kseg.metrics.MeanIoU`.
     """
-    outputs = logits if aux_logits is None else [logits, aux_logits]
+    outputs = logits if aux_logits is None else [logits, *(
+        aux_logits if isinstance(aux_logits, (list, tuple)) else [aux_logits])]
     model = Segmenter(pixels, outputs, name=name, aux_weight=aux_weight)
     if compile:
         model.compile(

@@ -1,5 +1,9 @@
 """Dilated layers equal Keras's in value and gradient, at odd sizes and on every rate."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -26,7 +30,7 @@ def gradients(layer, inputs, graph):
         with tf.GradientTape() as tape:
             tape.watch(values)
             outputs = layer(values)
-            loss = tf.reduce_sum(outputs * tf.sin(tf.reshape(tf.range(tf.size(outputs), dtype=tf.float32),
+            loss = tf.reduce_sum(tf.cast(outputs, "float32") * tf.sin(tf.reshape(tf.range(tf.size(outputs), dtype=tf.float32),
                                                              tf.shape(outputs))))
         return outputs, tape.gradient(loss, [values, *layer.trainable_weights])
     return (tf.function(run) if graph else run)(tf.constant(inputs))
@@ -86,3 +90,27 @@ def test_space_to_depth_fills_odd_sizes():
     padded = np.pad(inputs, [(0, 0), (0, 1), (0, 1), (0, 0)])
     for corner, (top, left) in enumerate([(0, 0), (1, 0), (0, 1), (1, 1)]):
         np.testing.assert_array_equal(outputs[..., 2 * corner:2 * corner + 2], padded[:, top::2, left::2])
+
+
+WITHOUT_ONEDNN = """
+import numpy as np, keras, tensorflow as tf
+from kseg.layers import AtrousConv2D, AtrousDepthwiseConv2D
+for layer in (AtrousConv2D(4, 3, padding="same", dilation_rate=2),
+              AtrousDepthwiseConv2D(3, padding="same", dilation_rate=2)):
+    with tf.GradientTape() as tape:
+        outputs = layer(tf.ones((1, 9, 9, 4)))
+    assert all(gradient is not None for gradient in tape.gradient(outputs, layer.trainable_weights))
+"""
+
+
+@pytest.mark.slow
+def test_machines_without_onednn_fall_back_to_keras():
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    subprocess.run([sys.executable, "-c", WITHOUT_ONEDNN], env=environment, check=True)
+
+
+@pytest.mark.parametrize("layer_class, arguments", [(AtrousConv2D, {"filters": 4}), (AtrousDepthwiseConv2D, {})])
+def test_half_precision_has_values_and_gradients(layer_class, arguments):
+    layer = layer_class(kernel_size=3, padding="same", dilation_rate=2, dtype="mixed_float16", **arguments)
+    outputs, found = gradients(layer, image().astype("float16"), graph=True)
+    assert outputs.dtype == "float16" and all(gradient is not None for gradient in found)

@@ -1,0 +1,86 @@
+"""PSPNet is the published network, less its deep stem and with Keras's convolution biases."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kseg.models import PSPNet
+from kseg.models.pspnet import pyramid_pooling
+
+# papers.md section 9 (released code, 21 classes). The released ResNet50 has a stem of three 3x3 convolutions:
+#   3x3x3x64 + 3x3x64x64 + 3x3x64x128 and their BN (2 x 256), a first unit that reads 128 channels instead of 64 in its
+#   1x1 (x 64) and its shortcut (x 256); Keras's has 7x7x3x64 and BN 2 x 64. Keras's convolutions carry 26,560 biases.
+DEEP_STEM = 1_728 + 36_864 + 73_728 + 512 + 64 * 64 + 64 * 256
+PLAIN_STEM = 9_408 + 128
+CONVOLUTION_BIASES = 26_560
+
+
+def counts(model):
+    def total(weights):
+        return sum(int(np.prod(weight.shape)) for weight in weights if "seed_generator" not in weight.path)
+    return total(model.trainable_variables), total(model.non_trainable_variables)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("aux, trainable, statistics", [(False, 46_716_373, 58_624), (True, 49_081_578, 59_136)])
+def test_parameters_of_the_paper(aux, trainable, statistics):
+    model = PSPNet(classes=21, aux=aux)
+    # The deep stem's statistics: 2 x (64 + 64 + 128) against 2 x 64.
+    assert counts(model) == (trainable - DEEP_STEM + PLAIN_STEM + CONVOLUTION_BIASES, statistics - 512 + 128)
+
+
+def test_pyramid_levels_have_a_quarter_of_the_channels():
+    features = tf.keras.Input((12, 18, 64))
+    assert pyramid_pooling(features, (1, 2, 3, 6)).shape == (None, 12, 18, 64 + 4 * 16)
+
+
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+def test_output_stride_and_size(output_stride):
+    model = PSPNet(4, "efficientnetlite0", output_stride=output_stride)
+    assert model.encoder(np.zeros((1, 64, 96, 3)))["c5"].shape[1:3] == (64 // output_stride, 96 // output_stride)
+    assert model(np.zeros((1, 65, 97, 3), "uint8")).shape == (1, 65, 97, 4)
+
+
+@pytest.mark.slow
+def test_auxiliary_head_trains_and_is_gone_at_inference():
+    model = PSPNet(3, "mobilenetv2", aux=True, output_stride=16)
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype("uint8")
+    labels = (pixels[..., 0] // 86).astype("int32")
+    before = [np.array(weight) for weight in model.trainable_variables if "aux" in weight.path]
+    logs = model.fit(pixels, labels, verbose=0).history
+    after = [np.array(weight) for weight in model.trainable_variables if "aux" in weight.path]
+    assert before and all(np.abs(new - old).max() > 0 for old, new in zip(before, after))
+    assert logs["aux_loss"][0] > 0 and logs["loss"][0] > 0.4 * logs["aux_loss"][0]
+    assert model(pixels).shape == (2, 64, 64, 3) and model.predict(pixels, verbose=0).shape == (2, 64, 64, 3)
+    assert "aux_loss" not in model.evaluate(pixels, labels, verbose=0, return_dict=True)
+
+
+@pytest.mark.slow
+def test_auxiliary_loss_counts_with_its_weight():
+    model = PSPNet(3, "mobilenetv2", aux=True, aux_weight=0.25, dropout=0, output_stride=32)
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype("uint8")
+    labels = (pixels[..., 0] // 86).astype("int32")
+    main, aux = model(pixels, training=True)
+    loss = model.compute_loss(pixels, labels, [main, aux])
+    from kseg.losses import CrossEntropy
+
+    expected = CrossEntropy()(labels, main) + 0.25 * CrossEntropy()(labels, aux)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match=re.escape(
+            "`output_stride` must be one of (8, 16, 32) for encoder 'mobilenetv2', got output_stride=4. "
+            "Use 8 for its densest features.")):
+        PSPNet(3, "mobilenetv2", output_stride=4)
+    with pytest.raises(ValueError, match=re.escape("got encoder_name='resnet5O'. Did you mean 'resnet50'?")):
+        PSPNet(3, "resnet5O")
+    with pytest.raises(ValueError, match=re.escape(
+            "`image_size` must be two positive integers (height, width), or None for any size, got image_size=384. "
+            "Write for example image_size=(384, 512).")):
+        PSPNet(3, image_size=384)
+    with pytest.raises(ValueError, match=re.escape(
+            "`classes` must be a positive integer, got classes=0. Count the classes without the ignore class.")):
+        PSPNet(0)
