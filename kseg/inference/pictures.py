@@ -23,8 +23,8 @@ def write_labels(path, label_map, label_set):
         ValueError: if the map is not two-dimensional or an id does not fit into 8 bits.
     """
     label_map = np.asarray(label_map)
-    if label_map.ndim != 2 or label_map.dtype.kind not in "ui" or (label_map.size and not 0 <= label_map.min()
-                                                                    <= label_map.max() <= 255):
+    legal = label_map.ndim == 2 and label_map.dtype.kind in "ui" and label_map.size > 0
+    if not legal or label_map.min() < 0 or label_map.max() > 255:
         raise ValueError(checks.sentence(
             "label_map", "must be integer ids [H, W] from 0 to 255", (label_map.shape, str(label_map.dtype)),
             "Pass one map, after the argmax."))

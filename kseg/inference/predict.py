@@ -1,7 +1,6 @@
 """Prediction: pixels of any size to class ids, by whole image or sliding window, over scales and flips."""
 
 import numbers
-import os
 
 import keras
 import numpy as np

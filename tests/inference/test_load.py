@@ -19,6 +19,7 @@ def small_model():
     return model
 
 
+@pytest.mark.slow
 def test_loads_in_a_fresh_process(tmp_path):
     model = small_model()
     image = (np.arange(7 * 9 * 3).reshape(7, 9, 3) % 256).astype("uint8")
