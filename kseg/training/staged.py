@@ -112,4 +112,3 @@ def _record(output_dir, mean_iou):
     with open(path, encoding="utf-8") as file:
         settings = json.load(file)
     write_json(path, {**settings, "mean_iou": mean_iou})
-
