@@ -5,6 +5,7 @@ validation mean IoU), `last.keras`, `state.npz` (to resume from), `history.csv`,
 `tensorboard/`.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -12,7 +13,7 @@ import os
 import keras
 import numpy as np
 
-from kseg import checks
+from kseg import checks, data
 from kseg.labels import LabelSet
 from kseg.metrics import iou_from_confusion
 from kseg.training import assemble
@@ -105,8 +106,9 @@ def _run(recipe, output_dir, verbose):
     report = RunReport(output_dir, recipe, model, labels, {"steps_per_epoch": steps_per_epoch, "epochs": epochs})
     if not report.finished:
         report.write(record.history, best.best, "running")
-        model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
-                  verbose=verbose, callbacks=_callbacks(recipe, best, panel, record))
+        with _plain_errors():
+            model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
+                      verbose=verbose, callbacks=_callbacks(recipe, best, panel, record))
         save_model(model, os.path.join(output_dir, "last.keras"))
         report.write(record.history, best.best, "finished")
     return TrainingResult(output_dir, keras.models.load_model(best.path), labels, record.history,
@@ -129,6 +131,18 @@ def _callbacks(recipe, best, panel, record):
     if recipe.early_stopping is not None:
         callbacks.append(EarlyStopping(recipe.early_stopping, record))
     return [*callbacks, record, keras.callbacks.TerminateOnNaN()]
+
+
+@contextlib.contextmanager
+def _plain_errors():
+    """Raise what a data reader said as itself, not as TensorFlow's error with its traceback inside."""
+    try:
+        yield
+    except Exception as failure:
+        sentence = data.failure_sentence(failure) if "tensorflow" in type(failure).__module__ else None
+        if sentence is None:
+            raise
+        raise ValueError(sentence) from failure
 
 
 def _examples(recipe):

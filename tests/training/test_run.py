@@ -21,12 +21,17 @@ from tests.training.tiny import tiny_builder
 
 pytestmark = pytest.mark.filterwarnings("ignore:after epoch")  # tiny models may answer one class for an epoch
 SHORT = {"image_size": (32, 32), "batch_size": 5, "epochs": 4, "learning_rate": 0.01, "warmup_steps": 4, "seed": 3}
+TWO_EPOCHS = {**SHORT, "epochs": 2, "ema": 0.5}
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setattr(models, "PSPNet", tiny_builder, raising=False)
-    monkeypatch.setattr(shapes, "COUNTS", {"train": 40, "validation": 10, "test": 10})
+    _small(monkeypatch)
+
+
+def _small(patch):
+    patch.setattr(models, "PSPNet", tiny_builder, raising=False)
+    patch.setattr(shapes, "COUNTS", {"train": 40, "validation": 10, "test": 10})
 
 
 def _without_times(history):
@@ -68,44 +73,58 @@ def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, options):
     assert (record["status"], record["resumed"], record["epochs_done"]) == ("finished", 1, 4)
 
 
-def test_the_folder_holds_what_is_needed(tmp_path):
-    result = train(TrainingRecipe(**{**SHORT, "epochs": 2}), str(tmp_path / "run"), verbose=0)
-    files = set(os.listdir(tmp_path / "run"))
-    assert files == {"run.json", "best.keras", "last.keras", "state.npz", "history.csv", "curve.png", "panel.png",
-                     "tensorboard"}
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert TrainingRecipe.from_dict(record["recipe"]) == TrainingRecipe(**{**SHORT, "epochs": 2})
-    assert record["data"] == {"train_images": 40, "validation_images": 10, "classes": list(result.label_set.names)}
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One run of two epochs with a moving average, for the tests that only look at it."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        _small(patch)
+        return train(TrainingRecipe(**TWO_EPOCHS), str(folder), verbose=0)
+
+
+def test_the_folder_holds_what_is_needed(finished):
+    assert set(os.listdir(finished.output_dir)) == {
+        "run.json", "best.keras", "last.keras", "state.npz", "history.csv", "curve.png", "panel.png", "tensorboard"}
+    with open(os.path.join(finished.output_dir, "run.json"), encoding="utf-8") as file:
+        record = json.load(file)
+    assert TrainingRecipe.from_dict(record["recipe"]) == TrainingRecipe(**TWO_EPOCHS)
+    assert record["data"] == {"train_images": 40, "validation_images": 10, "classes": list(shapes.NAMES)}
     assert record["length"] == {"steps_per_epoch": 8, "epochs": 2}
-    assert record["best"]["mean_iou"] == pytest.approx(result.mean_iou)
-    with open(tmp_path / "run" / "history.csv", encoding="utf-8") as file:
+    assert record["best"]["mean_iou"] == pytest.approx(finished.mean_iou)
+    with open(os.path.join(finished.output_dir, "history.csv"), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["val_mean_iou"]) for row in rows] == [row["val_mean_iou"] for row in result.history]
-    assert result.model.label_set == result.label_set
+    assert [float(row["val_mean_iou"]) for row in rows] == [row["val_mean_iou"] for row in finished.history]
+    assert finished.model.label_set == finished.label_set == shapes.label_set()
+    assert set(finished.per_class_iou) == set(shapes.NAMES)
 
 
-def test_best_model_is_the_one_of_its_score(tmp_path):
+def test_best_model_is_the_one_of_its_score(finished):
+    """With a moving average too: the averaged weights are scored, and saved."""
     from kseg import data
     from kseg.metrics import confusion_matrix
 
-    result = train(TrainingRecipe(**{**SHORT, "epochs": 2}, ema=0.5), str(tmp_path / "run"), verbose=0)
-    assert result.mean_iou == pytest.approx(max(row["val_mean_iou"] for row in result.history), abs=1e-6)
+    assert finished.mean_iou == pytest.approx(max(row["val_mean_iou"] for row in finished.history), abs=1e-6)
     validation = data.load("shapes", "validation", image_size=(32, 32), batch_size=5)
-    confusion = sum(confusion_matrix(labels.numpy(), result.model.predict(pixels, verbose=0).argmax(-1), 5)
+    confusion = sum(confusion_matrix(labels.numpy(), finished.model.predict(pixels, verbose=0).argmax(-1), 5)
                     for pixels, labels in validation)
-    assert np.abs(confusion - result.confusion).sum() <= 4  # a tie may fall the other way
+    assert np.abs(confusion - finished.confusion).sum() <= 4  # a tie may fall the other way
 
 
-def test_tensorboard_events_hold_scalars_and_the_panel(tmp_path):
+def test_tensorboard_events_hold_scalars_and_the_panel(finished):
     import tensorflow as tf
 
-    train(TrainingRecipe(**{**SHORT, "epochs": 1, "warmup_steps": 0}), str(tmp_path / "run"), verbose=0)
-    events = os.listdir(tmp_path / "run" / "tensorboard")
-    tags = {}
-    for record in tf.data.TFRecordDataset([str(tmp_path / "run" / "tensorboard" / name) for name in events]):
+    folder, tags = os.path.join(finished.output_dir, "tensorboard"), {}
+    for record in tf.data.TFRecordDataset([os.path.join(folder, name) for name in os.listdir(folder)]):
         event = tf.compat.v1.Event.FromString(record.numpy())
         tags.update({value.tag: (event.step, value.WhichOneof("value")) for value in event.summary.value})
-    assert tags["val_mean_iou"] == (1, "simple_value") and tags["image · truth · prediction"] == (1, "image")
+    assert tags["val_mean_iou"] == (2, "simple_value") and tags["image · truth · prediction"] == (2, "image")
+
+
+def test_a_finished_run_is_only_loaded(finished):
+    before = os.stat(os.path.join(finished.output_dir, "state.npz")).st_mtime_ns
+    again = resume(finished.output_dir, verbose=0)
+    assert (again.mean_iou, again.history) == (finished.mean_iou, finished.history)
+    assert os.stat(os.path.join(finished.output_dir, "state.npz")).st_mtime_ns == before
 
 
 def test_early_stopping_ends_the_run(tmp_path):
@@ -139,6 +158,27 @@ def test_resuming_where_nothing_is(tmp_path):
     assert str(error.value) == ("`output_dir` must be the path of a file, "
                                 f"got output_dir={str(tmp_path / 'run.json')!r}. "
                                 "Give the folder that `kseg train` wrote.")
+
+
+def test_a_broken_image_is_named(tmp_path):
+    """A file that only a later batch reads: the sentence about it, not TensorFlow's error around it."""
+    from PIL import Image
+
+    for split, count in (("train", 30), ("validation", 2)):
+        for kind in ("images", "labels"):
+            (tmp_path / "data" / split / kind).mkdir(parents=True)
+        for index in range(count):
+            pixels, labels = shapes.generate(split, index, (32, 32))
+            Image.fromarray(pixels).save(tmp_path / "data" / split / "images" / f"{index:02d}.png")
+            Image.fromarray(labels).save(tmp_path / "data" / split / "labels" / f"{index:02d}.png")
+    broken = tmp_path / "data" / "train" / "images" / "13.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    recipe = TrainingRecipe(data="folder", data_dir=str(tmp_path / "data"), data_options={"classes": 5},
+                            image_size=(32, 32), batch_size=5, epochs=1)
+    with pytest.raises(ValueError) as error:
+        train(recipe, str(tmp_path / "run"), verbose=0)
+    assert str(broken) in str(error.value) and str(error.value).startswith("`")
+    assert "Traceback" not in str(error.value)
 
 
 _SCRIPT = """
