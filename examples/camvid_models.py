@@ -37,7 +37,8 @@ def parse():
 def command(recipe, folder):
     """Return the `kseg train` line of a recipe."""
     words = ["kseg train", f"--output {folder}", f"--model {recipe.model}", "--data camvid",
-             f"--data-dir {recipe.data_dir}", "--image-size 192 256", f"--epochs {recipe.epochs}", f"--learning-rate {recipe.learning_rate:g}"]
+             f"--data-dir {recipe.data_dir}", "--image-size 192 256", f"--epochs {recipe.epochs}",
+             f"--learning-rate {recipe.learning_rate:g}"]
     if recipe.encoder_name:
         words.append(f"--encoder-name {recipe.encoder_name}")
     if recipe.encoder_weights:
