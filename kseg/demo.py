@@ -14,11 +14,11 @@ from kseg.training import TrainingRecipe
 SIZE = (128, 128)
 SHEET_IMAGES = 6
 
-# PSPNet on EfficientNet-Lite0 from scratch. Batch normalisation of momentum 0.9 settles within so few steps.
+# From scratch a ResNet-18 learns outlines in far fewer steps than a network of depthwise convolutions.
 RECIPE = TrainingRecipe(
-    model="PSPNet", encoder_name="efficientnetlite0", model_options={"output_stride": 16, "filters": 128},
-    data="shapes", image_size=SIZE, batch_size=8, epochs=16, learning_rate=2e-3, warmup_steps=50,
-    augment={"scale": (0.75, 1.5), "flip": 0.5, "flip_vertical": 0.5})
+    model="PSPNet", encoder_name="resnet18", model_options={"output_stride": 16, "filters": 128},
+    data="shapes", image_size=SIZE, batch_size=8, epochs=20, learning_rate=1e-3, warmup_steps=20,
+    augment={"flip": 0.5, "flip_vertical": 0.5})
 
 
 @dataclasses.dataclass(frozen=True)
