@@ -35,8 +35,8 @@ def passes(batches, count):
 
 def kseg_side(data_dir, count, cache):
     import kseg
-    dataset = kseg.data.load("camvid", "train", data_dir=data_dir, image_size=SIZE, batch_size=BATCH, augment=True, seed=0,
-                             cache=cache)
+    dataset = kseg.data.load("camvid", "train", data_dir=data_dir, image_size=SIZE, batch_size=BATCH, augment=True,
+                             seed=0, cache=cache)
     return passes(dataset, count)
 
 
@@ -115,8 +115,8 @@ def run_side(arguments):
         rates = split_by_step(arguments.data_dir)
     else:
         rates = kseg_side(arguments.data_dir, arguments.passes, "memory" if arguments.side == "cached" else False)
-    own, workers = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF,
-                                                                        resource.RUSAGE_CHILDREN))
+    own, workers = (resource.getrusage(who).ru_maxrss / 1024
+                    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(json.dumps({"rates": rates, "memory": own + 2 * workers if arguments.side == "peer" else own}))
 
 

@@ -1,16 +1,17 @@
 """Recipes: which augmentations run, in which order and how strongly; the papers' by name.
 
 A recipe is data (`to_dict`), so that a run can be repeated from its record. The single steps are in `geometry`,
-`photometry` and `mixing` and are offered here by name.
+`warps`, `photometry` and `mixing` and are offered here by name.
 """
 
 import dataclasses
 
 from kseg import checks
-from kseg.data.geometry import (UNCOVERED, elastic, flip, pad, resize, rotate, scale_and_crop,  # noqa: F401
-                                scaled_crop)
+from kseg.data.draws import Draws
+from kseg.data.geometry import UNCOVERED, flip, pad, resize, scale_and_crop, scaled_crop  # noqa: F401
 from kseg.data.mixing import classmix, cutmix
 from kseg.data.photometry import blur, colour_jitter
+from kseg.data.warps import elastic, rotate
 from kseg.labels import IGNORE_CLASS
 
 
@@ -107,6 +108,7 @@ def augment_example(pixels, labels, seed, plan, size):
     Returns:
         pixels of `size` in the same dtype, labels int32; uncovered pixels are mean colour and 255.
     """
+    seed = Draws(seed)
     whole = plan.scale == (1.0, 1.0) and not plan.class_aware
     if whole:
         pixels, labels = resize(pixels, labels, size)

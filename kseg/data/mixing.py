@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from kseg.data.geometry import uniform
+from kseg.data.draws import uniform
 from kseg.labels import IGNORE_CLASS
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from kseg import checks
 from kseg.data import augment as augmentation
 from kseg.data import borders, sources
-from kseg.data.geometry import key as example_key
+from kseg.data.draws import key as example_key
 from kseg.data.geometry import resize
 from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader
 
@@ -37,7 +37,7 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
         seed: int or None (another one each run), of order and augmentation.
         shuffle: bool or None (True for "train").
         cache: None (decoded images in memory if they take less than 1 GiB), False, "memory", or a folder's path.
-        drop_remainder: bool or None: drop an incomplete last batch; None: if examples are shuffled and fill at least one.
+        drop_remainder: bool or None: drop an incomplete last batch; None: if examples are shuffled and fill one.
         on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown).
         classes, channels, label_map, image_pattern, label_pattern: as `kseg.data.source`.
         epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a

@@ -6,19 +6,19 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kseg.data import geometry
+from kseg.data import draws, geometry, warps
 
 STEPS = {
-    "resize": lambda p, l, s: geometry.resize(p, l, (24, 40)),
-    "scale_and_crop": lambda p, l, s: geometry.scale_and_crop(p, l, s, (32, 32)),
-    "class_aware": lambda p, l, s: geometry.scale_and_crop(p, l, s, (32, 32), (1.0, 2.0), class_aware=1.0),
-    "flip": lambda p, l, s: geometry.flip(p, l, s, 0.5),
-    "rotate": lambda p, l, s: geometry.rotate(p, l, s, 45.0, 0.1),
-    "elastic": lambda p, l, s: geometry.elastic(p, l, s, 3.0),
+    "resize": lambda pixels, labels, seed: geometry.resize(pixels, labels, (24, 40)),
+    "scale_and_crop": lambda pixels, labels, seed: geometry.scale_and_crop(pixels, labels, seed, (32, 32)),
+    "class_aware": lambda pixels, labels, seed: geometry.scale_and_crop(pixels, labels, seed, (32, 32), (1.0, 2.0),
+                                                                        class_aware=1.0),
+    "flip": lambda pixels, labels, seed: geometry.flip(pixels, labels, seed, 0.5),
+    "rotate": lambda pixels, labels, seed: warps.rotate(pixels, labels, seed, 45.0, 0.1),
+    "elastic": lambda pixels, labels, seed: warps.elastic(pixels, labels, seed, 3.0),
 }
 GRAPHS = {name: tf.function(step, reduce_retracing=True) for name, step in STEPS.items()}
 COLOURS = np.array([[10, 20, 30], [90, 200, 40], [240, 60, 120], [30, 130, 250]], np.uint8)
-ignored = np.int32(255)
 
 
 def scene(seed, height=32, width=48, cell=8):
@@ -126,9 +126,9 @@ def test_class_aware_crops_survive_an_image_that_is_ignored_everywhere():
 def test_rotation_by_a_quarter_turn_equals_numpy():
     pixels, labels = scene(5, 32, 32)
     for seed in range(1000):
-        angle = float(geometry.uniform([seed, 0], 20, -90.0, 90.0))
+        angle = float(draws.uniform([seed, 0], 20, -90.0, 90.0))
         if abs(abs(angle) - 90) < 0.9:
-            _, ids = geometry.rotate(tf.constant(pixels), tf.constant(labels), [seed, 0], 90.0)
+            _, ids = warps.rotate(tf.constant(pixels), tf.constant(labels), [seed, 0], 90.0)
             turned = np.rot90(labels, 1 if angle > 0 else -1)
             assert (ids.numpy() == turned).mean() > 0.9
             break
@@ -149,6 +149,16 @@ def test_flip_mirrors_both():
 def test_stored_255_stays_ignored_but_keeps_its_pixels():
     pixels, labels = scene(7)
     labels[:8, :8] = 255
-    out, ids = geometry.rotate(tf.constant(pixels), tf.constant(labels), [0, 0], 0.0)
+    out, ids = warps.rotate(tf.constant(pixels), tf.constant(labels), [0, 0], 0.0)
     np.testing.assert_array_equal(ids, labels)
     np.testing.assert_allclose(out.numpy().astype(int), pixels.astype(int), atol=1)
+
+
+def test_draws_are_even_and_differ_by_seed_epoch_index_and_salt():
+    keys = [draws.key(seed, epoch, index) for seed in range(3) for epoch in range(3) for index in range(3)]
+    numbers = np.array([[float(draws.uniform(key, salt)) for salt in (1, 2, 20)] for key in keys])
+    assert len(np.unique(numbers)) == numbers.size
+    many = np.concatenate([draws.Draws(draws.key(0, 0, index)).numbers.numpy() for index in range(50)])
+    assert abs(many.mean() - 0.5) < 0.02 and abs(many.var() - 1 / 12) < 0.005
+    together = draws.Draws(keys[5])
+    assert float(draws.uniform(together, 7, -1.0, 3.0)) == float(draws.uniform(keys[5], 7, -1.0, 3.0))
