@@ -27,10 +27,11 @@ class AdaptiveAveragePooling2D(keras.layers.Layer):
         values = ops.cast(inputs, "float32")
         if self.bins == 1:
             return ops.cast(ops.mean(values, axis=(1, 2), keepdims=True), self.compute_dtype)
-        rows = self._weights(ops.shape(inputs)[1])  # [bins, H]
-        columns = self._weights(ops.shape(inputs)[2])  # [bins, W]
-        pooled = ops.einsum("ih,bhwc->biwc", rows, values)
-        pooled = ops.einsum("jw,biwc->bijc", columns, pooled)
+        height, width, channels = ops.shape(inputs)[1], ops.shape(inputs)[2], inputs.shape[3]
+        rows, columns = self._weights(height), self._weights(width)  # [bins, H], [bins, W]
+        pooled = ops.matmul(rows[None], ops.reshape(values, (-1, height, width * channels)))  # [B, bins, W * C]
+        pooled = ops.reshape(pooled, (-1, self.bins, width, channels))
+        pooled = ops.matmul(columns[None, None], pooled)  # [B, bins, bins, C]
         return ops.cast(pooled, self.compute_dtype)
 
     def _weights(self, length):

@@ -172,15 +172,17 @@ class AtrousPooling2D(keras.layers.Layer):
         paddings = [[0, 0], [before, after], [before, after], [0, 0]]
         if self.mode == "max":
             lowest = -65504.0 if self.compute_dtype == "float16" else -3.0e38
-            return _fold(ops.maximum, self._windows(ops.pad(inputs, paddings, constant_values=lowest), inputs))
-        total = _fold(ops.add, self._windows(ops.pad(inputs, paddings), inputs))
+            return self._pool(ops.maximum, ops.pad(inputs, paddings, constant_values=lowest), inputs)
+        total = self._pool(ops.add, ops.pad(inputs, paddings), inputs)
         ones = ops.ones_like(inputs[:1, :, :, :1])
-        return total / _fold(ops.add, self._windows(ops.pad(ones, paddings), inputs))
+        return total / self._pool(ops.add, ops.pad(ones, paddings), inputs)
 
-    def _windows(self, padded, like):
+    def _pool(self, combine, padded, like):
+        """Combine the samples of each window, first down the columns, then along the rows."""
         height, width = ops.shape(like)[1], ops.shape(like)[2]
         offsets = [tap * self.dilation_rate for tap in range(self.pool_size)]
-        return [padded[:, top:top + height, left:left + width] for top in offsets for left in offsets]
+        columns = functools.reduce(combine, [padded[:, top:top + height] for top in offsets])  # [B, H, padded W, C]
+        return functools.reduce(combine, [columns[:, :, left:left + width] for left in offsets])
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -188,13 +190,6 @@ class AtrousPooling2D(keras.layers.Layer):
     def get_config(self):
         return {**super().get_config(), "pool_size": self.pool_size, "dilation_rate": self.dilation_rate,
                 "mode": self.mode}
-
-
-def _fold(function, values):
-    result = values[0]
-    for value in values[1:]:
-        result = function(result, value)
-    return result
 
 
 @keras.saving.register_keras_serializable(package="kseg")

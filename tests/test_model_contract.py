@@ -1,0 +1,127 @@
+"""What holds for every model of kseg, whatever its paper."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kseg
+from kseg import models
+from tests.conftest import structured_image
+
+CLASSES = 4
+SMALL = {"encoder_name": "mobilenetv2"}
+# The smallest network of each family that still has all of its parts.
+ARGUMENTS = {
+    "FCN32s": SMALL, "FCN16s": SMALL, "FCN8s": SMALL,
+    "SegNet": {}, "SegNetBasic": {},
+    "UNet": SMALL,
+    "DeepLabV1": SMALL, "DeepLabV2": SMALL, "DeepLabV3": SMALL, "DeepLabV3Plus": SMALL,
+    "RefineNet": SMALL,
+    "PSPNet": {**SMALL, "output_stride": 16, "aux": True},
+}
+every_model = pytest.mark.parametrize("name", models.BUILDERS)
+
+
+def build(name, **arguments):
+    model = getattr(models, name)(CLASSES, **{**ARGUMENTS[name], **arguments})
+    perturb(model)
+    return model
+
+
+def perturb(model):
+    """Move every weight off its start value: zero-initialised scores would hide everything before them."""
+    random = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        values = np.asarray(variable)
+        variable.assign(values + (0.02 * random.standard_normal(values.shape)).astype(values.dtype))
+
+
+def batch(height=97, width=129, count=1):
+    image = structured_image(height, width)
+    return np.stack([image, image[::-1, ::-1], 255 - image][:count])
+
+
+def test_the_list_is_complete():
+    assert set(ARGUMENTS) == set(models.BUILDERS)
+
+
+@every_model
+def test_builder_takes_the_shared_arguments(name):
+    parameters = inspect.signature(getattr(models, name)).parameters
+    assert list(parameters)[0] == "classes"
+    for shared in ("in_channels", "image_size", "compile", "name", "encoder_name", "encoder_weights"):
+        assert shared in parameters, shared
+
+
+@pytest.mark.slow
+@every_model
+def test_contract(name, tmp_path):
+    """One model a family, built once: sizes, modes, gradients, saving, SavedModel and LiteRT."""
+    model = build(name)
+    pixels = batch()
+    logits = np.asarray(model(pixels))
+    _check_modes(model, pixels, logits)
+    _check_gradients(model)
+    _check_saving(model, pixels, tmp_path)
+    _check_exports(model, tmp_path)
+
+
+def _check_modes(model, pixels, logits):
+    assert isinstance(model, models.Segmenter) and model.classes == CLASSES
+    assert logits.shape == (1, 97, 129, CLASSES) and logits.dtype == np.float32
+    before = [np.array(variable) for variable in model.non_trainable_variables]
+    scale = np.abs(logits).max()
+    for other in (model(pixels, training=False), model.predict(pixels, verbose=0),
+                  model.predict(tf.data.Dataset.from_tensors(pixels), verbose=0),
+                  model(pixels.astype("float32")), np.asarray(model(batch(count=2)))[:1]):
+        np.testing.assert_allclose(other, logits, atol=1e-4 * scale)
+    for old, new in zip(before, model.non_trainable_variables):
+        np.testing.assert_array_equal(old, new)  # inference changes no statistics
+
+
+def _check_gradients(model):
+    pixels = batch(64, 96, 2)
+    labels = (pixels[..., 0] // 64).astype("int32")
+    labels[:, :4] = 255
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(pixels, labels, model(pixels, training=True))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert np.isfinite(float(loss))
+    for variable, gradient in zip(model.trainable_variables, gradients):
+        assert gradient is not None, f"no gradient reaches {variable.path}"
+        assert np.isfinite(np.asarray(gradient)).all(), variable.path
+
+
+def _check_saving(model, pixels, tmp_path):
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = kseg.load_model(path)
+    np.testing.assert_array_equal(np.asarray(loaded(pixels)), np.asarray(model(pixels)))
+    assert loaded.optimizer is not None and type(loaded) is type(model)
+
+
+def _check_exports(model, tmp_path):
+    saved = kseg.export.saved_model(model, tmp_path / "serving" / "1", warm_up_requests=False)
+    assert saved.label_agreement >= 0.999
+    lite = kseg.export.tflite(model, tmp_path / "model.tflite", image_size=(64, 96))
+    assert lite.label_agreement >= 0.999
+    names = set(lite.operators)
+    assert not {name for name in names if name.startswith(("Flex", "FLEX", "CUSTOM"))}
+    assert not names & {"SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "VAR_HANDLE", "READ_VARIABLE"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_trains_with_float32_logits(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = build("PSPNet")
+        pixels = batch(64, 64, 2)
+        history = model.fit(pixels, (pixels[..., 0] // 64).astype("int32"), verbose=0)
+        assert np.isfinite(history.history["loss"][0])
+        assert model(pixels).dtype == "float32"
+    finally:
+        keras.config.set_dtype_policy("float32")
