@@ -43,9 +43,9 @@ def generate(split, index, image_size=DEFAULT_SIZE, seed=0):
     labels = np.zeros((height, width), np.uint8)
     for class_id, radius, centre in _layout(random, height, width):
         distance = _signed_distance(class_id, rows - centre[0], columns - centre[1], radius,
-                                    random.uniform(0, 2 * np.pi))
+                                    random.uniform(-0.3, 0.3))
         inside = distance < 0
-        shade = 1 - 0.35 * np.exp(-(distance / 1.5) ** 2, dtype=np.float32)  # a darker rim
+        shade = 1 - 0.5 * np.exp(-(distance / 1.5) ** 2, dtype=np.float32)  # a darker rim
         pixels = np.where(inside[..., None], _texture(random, rows, columns), pixels) * shade[..., None]
         labels[inside] = class_id
     pixels += random.normal(0, 4, pixels.shape).astype(np.float32)
@@ -53,11 +53,11 @@ def generate(split, index, image_size=DEFAULT_SIZE, seed=0):
 
 
 def _layout(random, height, width):
-    """Return [(class id, radius, centre)], two to five objects that may overlap but do not bury each other."""
+    """Return [(class id, radius, centre)], two to four objects that may overlap but do not bury each other."""
     placed = []
-    for _ in range(random.integers(2, 6)):
+    for _ in range(random.integers(2, 5)):
         class_id = int(random.integers(1, len(NAMES)))
-        radius = min(height, width) * random.uniform(0.14, 0.26)
+        radius = min(height, width) * random.uniform(0.17, 0.30)
         for _ in range(10):
             centre = random.uniform(0.1, 0.9, 2) * (height, width)
             if all(np.hypot(*(centre - other)) > 0.75 * (radius + size) for _, size, other in placed):
