@@ -58,36 +58,44 @@ def logits_of(model, pixels):
     return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
 
 
-def frozen_logits(model, batch_size, image_size):
-    """Return a function, float32 pixels `[batch_size, *image_size, channels]` to logits, with constants for weights.
+def captured_logits(model, image_size, batch_size=None):
+    """Return a `tf.function`, float32 pixels `[batch_size, *image_size, channels]` to logits, no variables.
 
-    Variables would cost a read each at every call on TensorFlow Serving, and keep TFLite's CPU kernels from packing
-    weights. Always traced with `training=False`.
+    The weights are tensors that the function captures: a SavedModel holds them once, however many signatures call it,
+    and TensorFlow Serving and TFLite's converter, which inline functions before they fold constants, see constants.
+    Variables would cost a read each at every call, and keep TFLite's kernels from packing weights. Always traced with
+    `training=False`.
     """
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    trainable = [tf.constant(weight.numpy()) for weight in model.trainable_variables]
+    others = [tf.constant(weight.numpy()) for weight in model.non_trainable_variables]
+    spec = tf.TensorSpec([batch_size, *image_size, model.inputs[0].shape[-1]], tf.float32, "pixels")
 
-    shape = [batch_size, *image_size, model.inputs[0].shape[-1]]
+    def traced(pixels):
+        outputs, _ = model.stateless_call(trainable, others, pixels, training=False)
+        return tf.cast(outputs[0] if isinstance(outputs, (list, tuple)) else outputs, tf.float32)
 
+    concrete = tf.function(traced, autograph=False).get_concrete_function(spec)
+    run, weights = _stripped(concrete), concrete.captured_inputs
+
+    @tf.function(input_signature=[spec], autograph=False)
     def logits(pixels):
-        return tf.cast(logits_of(model, pixels), tf.float32)
+        return tf.ensure_shape(run(pixels, *weights), [batch_size, *image_size, model.outputs[0].shape[-1]])
 
-    traced = tf.function(logits, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32, "pixels"))
-    frozen = convert_variables_to_constants_v2(traced)
-    graph_def = _without_gradient_marks(frozen.graph.as_graph_def())
-    names = (frozen.inputs[0].name, frozen.outputs[0].name)
+    return logits
+
+
+def _stripped(concrete):
+    """Return the function of `concrete` (inputs and captured tensors, in order, to its output) less gradient marks."""
+    feeds, fetch = [tensor.name for tensor in concrete.inputs], concrete.outputs[0].name
+    graph_def = concrete.graph.as_graph_def()
+    _strip_gradient_marks(graph_def)
     imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
-    pruned = imported.prune(*(imported.graph.get_tensor_by_name(name) for name in names))
-    classes = model.outputs[0].shape[-1]
-
-    def run(pixels):
-        return tf.ensure_shape(pruned(pixels), [batch_size, *image_size, classes])
-
-    run.graph_def = graph_def
-    return run
+    tensor = imported.graph.get_tensor_by_name
+    return imported.prune([tensor(name) for name in feeds], tensor(fetch))
 
 
-def _without_gradient_marks(graph_def):
-    """Return `graph_def` less its `IdentityN` nodes.
+def _strip_gradient_marks(graph_def):
+    """Remove the `IdentityN` nodes of `graph_def`, in place.
 
     They carry hand-written gradients, which a saved function cannot hold and inference does not need, and they stand
     between convolution and batch normalisation where the two would be fused.
@@ -103,12 +111,9 @@ def _without_gradient_marks(graph_def):
             name = sources[name]
         return name
 
-    stripped = tf.compat.v1.GraphDef()
-    stripped.CopyFrom(graph_def)
-    del stripped.node[:]
-    for node in graph_def.node:
-        if node.op != "IdentityN":
-            kept = stripped.node.add()
-            kept.CopyFrom(node)
-            kept.input[:] = [source(name) for name in node.input]
-    return stripped
+    for position in range(len(graph_def.node) - 1, -1, -1):
+        node = graph_def.node[position]
+        if node.op == "IdentityN":
+            del graph_def.node[position]
+        else:
+            node.input[:] = [source(name) for name in node.input]

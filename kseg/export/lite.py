@@ -97,7 +97,7 @@ def _compared_images(images, size, channels, samples):
 
 def convert(model, image_size, quantize=None, output="logits", samples=None):
     """Return `model` as the bytes of a TFLite file (arguments as `tflite`; `samples` float32 `[N, H, W, C]`)."""
-    logits = graphs.frozen_logits(model, 1, image_size)
+    logits = graphs.captured_logits(model, image_size, 1)
     spec = tf.TensorSpec([1, *image_size, model.inputs[0].shape[-1]], tf.float32, "pixels")
 
     @tf.function(input_signature=[spec], autograph=False)

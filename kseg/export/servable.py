@@ -96,7 +96,7 @@ def _compared_images(images, size, channels):
 def _module(model, size, maximum_side, probabilities, description):
     """Return (`tf.Module` with its signatures as `served`, graph of the network)."""
     channels = model.inputs[0].shape[-1]
-    logits = graphs.frozen_logits(model, None, size)
+    logits = graphs.captured_logits(model, size)
     palette = tf.constant(np.asarray(description["label_set"]["palette"], np.uint8))
 
     def labels_of(pixels):
@@ -127,7 +127,7 @@ def _module(model, size, maximum_side, probabilities, description):
     if channels in (1, 3):
         module.served["serve_bytes"] = _signature(serve_bytes, encoded)
         module.served["serve_bytes_color"] = _signature(serve_bytes_color, encoded)
-    return module, logits.graph_def
+    return module, logits.get_concrete_function().graph.as_graph_def()
 
 
 def _signature(function, spec):
