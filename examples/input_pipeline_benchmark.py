@@ -6,8 +6,8 @@ Both sides run in processes of their own, in turns, on one machine.
     python examples/input_pipeline_benchmark.py --data-dir camvid --peer-python peers/bin/python
 
 The peer's interpreter needs torch, albumentations, opencv and numpy, but not kseg. Without --peer-python only kseg is
-measured. Seen on a busy machine of two cores: from files 0.84 of the peer, with the decoded cache 1.06; memory 670, 931 and
-722 MiB. On an idle one measure again.
+measured. Seen on a busy machine of two cores: from files 0.84 of the peer, with the decoded cache 1.06; memory 670, 931
+and 722 MiB. On an idle one measure again.
 """
 
 import argparse
