@@ -39,17 +39,17 @@ class Encoder:
     bgr: bool = False
     strides: tuple = (8, 16, 32)
 
-    def build(self, weights=None):
-        """Return the library network without its classifier at 512x512 pixels; `weights` None or "imagenet"."""
+    def build(self, weights=None, size=(512, 512)):
+        """Return the library network without its classifier at `size` pixels; `weights` None or "imagenet"."""
         if self.library == "keras.applications":
             import keras
 
             constructor = getattr(keras.applications, self.class_name)
-            return constructor(include_top=False, weights=weights, input_shape=(512, 512, 3), **self.arguments)
+            return constructor(include_top=False, weights=weights, input_shape=(*size, 3), **self.arguments)
         constructor = getattr(importlib.import_module("keras_cv.models"), self.class_name)
         if weights:
-            return constructor.from_preset(self.preset, load_weights=True, input_shape=(512, 512, 3))
-        return constructor(include_rescaling=False, input_shape=(512, 512, 3), **self.arguments)
+            return constructor.from_preset(self.preset, load_weights=True, input_shape=(*size, 3))
+        return constructor(include_rescaling=False, input_shape=(*size, 3), **self.arguments)
 
 
 def _taps(*names, **more):

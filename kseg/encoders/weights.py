@@ -11,7 +11,7 @@ from kseg import checks
 FORMATS = (".weights.h5", ".npz", ".safetensors")
 
 
-def load_imagenet(row, name):
+def load_imagenet(row, name, size=(512, 512)):
     """Return the library network of `row` with its ImageNet weights.
 
     Raises:
@@ -23,7 +23,7 @@ def load_imagenet(row, name):
             "encoder_weights", f"must be None or a file for encoder {name!r}, whose library offers no ImageNet weights",
             "imagenet", f"Pass the path of a file ({', '.join(FORMATS)})."))
     try:
-        return row.build("imagenet")
+        return row.build("imagenet", size)
     except Exception as error:  # each library wraps a failed download in another exception
         raise ConnectionError(checks.sentence(
             "encoder_weights", f"must be downloadable when it is 'imagenet' ({row.library} could not fetch {name!r})",

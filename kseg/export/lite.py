@@ -53,7 +53,7 @@ def tflite(model, path, image_size, quantize=None, calibration=None, output="log
         OSError: if the disk refuses.
     """
     size = _checked(model, path, image_size, quantize, output, threads)
-    limits = parity.limits_for(quantize, minimum_agreement, maximum_miou_drop)
+    limits = parity.limits_for(model, quantize, minimum_agreement, maximum_miou_drop)
     channels = model.inputs[0].shape[-1]
     samples = quantization.calibration_array(quantize, calibration, size, channels, calibration_images)
     description = metadata.describe(model, kind="tflite", label_set=label_set, image_size=size, output=output,

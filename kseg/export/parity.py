@@ -131,9 +131,15 @@ class ParityReport:
         return "\n".join(f"{name:<24} {value}" for name, value in self.rows())
 
 
-def limits_for(quantize, minimum_agreement, maximum_miou_drop):
-    """Return the limits of a report: the defaults for `quantize` unless the caller gave others."""
+def limits_for(model, quantize, minimum_agreement, maximum_miou_drop):
+    """Return the limits of a report: the defaults for `quantize` unless the caller gave others.
+
+    A network that unpools by index has no limit on single logits: where two values of a pooling window are equal but
+    for rounding, another index wins and moves a logit by a pixel. Its label agreement counts as everybody's.
+    """
     agreement, difference = LIMITS[quantize]
+    if any(type(layer).__name__ == "MaxUnpooling2D" for layer in model.layers):
+        difference = None
     if minimum_agreement is not None:
         agreement = checks.number_between("minimum_agreement", minimum_agreement, 0, 1)
     drop = checks.number_between("maximum_miou_drop", maximum_miou_drop, 0, 1)

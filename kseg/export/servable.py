@@ -57,7 +57,7 @@ def saved_model(model, path, *, image_size=(None, None), probabilities=False, ma
     graphs.check_model(model)
     size = graphs.exported_size(model, image_size)
     checks.positive_integer("maximum_side", maximum_side)
-    limits = parity.limits_for(None, minimum_agreement, maximum_miou_drop)
+    limits = parity.limits_for(model, None, minimum_agreement, maximum_miou_drop)
     description = metadata.describe(model, kind="saved_model", label_set=label_set, image_size=size,
                                     maximum_side=maximum_side, probabilities=bool(probabilities))
     compared = _compared_images(images, size, model.inputs[0].shape[-1])

@@ -41,7 +41,7 @@ def PSPNet(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3
     """
     checks.number_between("dropout", dropout, 0, 1)
     pixels = pixels_input(in_channels, image_size, classes)
-    features = build_encoder(encoder_name, output_stride, encoder_weights, in_channels)(pixels)
+    features = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, image_size=image_size)(pixels)
     context = pyramid_pooling(features["c5"], bins)  # [B, H/os, W/os, 2 * C5]
     context = conv_bn_relu(context, filters, 3, name="head")
     context = keras.layers.Dropout(dropout, name="head_dropout")(context)

@@ -169,3 +169,15 @@ def test_pytorch_names_of_efficientnet_lite(tmp_path):
     keras.backend.clear_session()
     loaded = build_encoder("efficientnetlite0", encoder_weights=str(tmp_path / "torch.npz"))
     np.testing.assert_allclose(loaded(image)["c5"], expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_mit_runs_at_its_own_strides_and_says_so():
+    features = build_encoder("mit_b0", image_size=(64, 64))(structured_image(64, 64)[None])
+    assert {key: value.shape[1] for key, value in features.items()} == {"c2": 16, "c3": 8, "c4": 4, "c5": 2}
+    with pytest.raises(ValueError, match=re.escape(
+            "`image_size` must be square with sides divisible by 32 for encoder 'mitb0', got image_size=(None, None). "
+            "Write for example image_size=(512, 512), or choose an encoder that takes any size.")):
+        build_encoder("mitb0")
+    with pytest.raises(ValueError, match=re.escape("`output_stride` must be one of (32,) for encoder 'mitb0', got")):
+        build_encoder("mitb0", output_stride=8, image_size=(64, 64))
