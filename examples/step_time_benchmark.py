@@ -2,8 +2,8 @@
 
     python examples/step_time_benchmark.py --peer-python /path/to/python-with-torch-and-smp
 
-The networks are not the same: kseg's PSPNet runs its encoder at output stride 8 as the paper does, KerasHub's DeepLabV3+
-at 32 and smp's PSPNet stops at the third stage. smp's DeepLabV3 (output stride 8) is the like of ours in computation.
+The networks are not the same: kseg's PSPNet runs its encoder at output stride 8 as the paper does, KerasHub's
+DeepLabV3+ at 32, and smp's PSPNet stops at the third stage. smp's DeepLabV3 (output stride 8) is the nearest to ours.
 KerasHub is timed if it is installed. All have a ResNet50 and 21 classes; weights are random.
 """
 

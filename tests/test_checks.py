@@ -30,7 +30,8 @@ def test_true_is_not_one():
 
 @pytest.mark.parametrize("value, kind", [(0, ValueError), (-3, ValueError), (2.5, TypeError), (True, TypeError)])
 def test_positive_integer(value, kind):
-    with raises(kind, f"`classes` must be a positive integer, got classes={value!r}. Pass a whole number of at least 1."):
+    with raises(kind, f"`classes` must be a positive integer, got classes={value!r}. "
+                      "Pass a whole number of at least 1."):
         checks.positive_integer("classes", value)
 
 

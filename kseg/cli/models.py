@@ -2,9 +2,7 @@
 
 
 def add_arguments(parser):
-    """Add the options of `kseg models`."""
-    parser.add_argument("--count", nargs="*", metavar="ENCODER",
-                        help="count the parameters of these encoders, or of all (minutes), by building them")
+    """`kseg models` takes no options."""
 
 
 def run(arguments):
@@ -17,14 +15,9 @@ def run(arguments):
         docstring = (getattr(models, name).__doc__ or "").strip().splitlines()
         rows.append([name, docstring[0].removeprefix("Return ") if docstring else ""])
     show([("builder", "left"), ("what it is", "left")], rows)
-    counted = arguments.count
-    wanted = None if counted is None else {encoders.canonical_name(name) for name in counted}
     rows = []
     for row in encoders.table():
-        count = row.get("parameters")
-        if count is None and wanted is not None and (not wanted or row["name"] in wanted):
-            count = encoders.parameter_count(row["name"])
-        rows.append([row["name"], "" if count is None else f"{count:,}",
+        rows.append([row["name"], f"{row['parameters']:,}",
                      ", ".join(str(stride) for stride in row["output_strides"]),
                      f"(x - {_numbers(row['mean'])}) / {_numbers(row['std'])}", row["library"]])
     show([("encoder", "left"), ("parameters", "right"), ("output strides", "left"), ("pixels, 0-255, become", "left"),

@@ -6,7 +6,7 @@ import keras
 
 from kseg import checks
 from kseg.encoders.dilate import Cloner
-from kseg.encoders.families import ENCODERS, TORCH
+from kseg.encoders.families import ENCODERS, PARAMETERS, TORCH
 from kseg.encoders.weights import copy_pairs, load_file, load_imagenet
 from kseg.layers import NormalizePixels
 
@@ -128,8 +128,9 @@ def _plug_in(backbone, output_stride, in_channels):
 
 @functools.lru_cache(maxsize=None)
 def table():
-    """Return one dict an encoder: name, library, output strides, pixel range; parameters are counted on demand."""
-    return tuple({"name": name, "library": row.library, "output_strides": row.strides, "mean": row.pixels[0],
+    """Return one dict an encoder: name, library, parameters up to c5, output strides, pixel mean and std (0-255)."""
+    return tuple({"name": name, "library": row.library, "parameters": PARAMETERS[name],
+                  "output_strides": row.strides, "mean": row.pixels[0],
                   "std": row.pixels[1], "imagenet": row.library == "keras.applications" or bool(row.preset)}
                  for name, row in ENCODERS.items())
 

@@ -15,7 +15,7 @@ from kseg.layers import (AtrousConv2D, AtrousDepthwiseConv2D, AtrousPooling2D, A
 
 _CONVOLUTIONS = {"Conv2D": AtrousConv2D, "DepthwiseConv2D": AtrousDepthwiseConv2D,
                  "SeparableConv2D": AtrousSeparableConv2D}
-_PREPROCESSING = ("Rescaling", "Normalization")
+_PREPROCESSING = ("Rescaling", "Normalization", "Lambda")  # the lambdas are the slices of CSPDarkNet's stem
 
 
 class Cloner:
@@ -59,7 +59,8 @@ class Cloner:
     def _apply(self, layer, tensor, grid, stride):
         """Apply the clone of `layer`, whose input lies `grid` pixels apart in the library's network."""
         kind = type(layer).__name__
-        if kind == "Lambda" or kind in _PREPROCESSING or self._is_drop_path(layer) or (kind == "ZeroPadding2D" and self._recomputed(layer)):
+        dropped = kind in _PREPROCESSING or self._is_drop_path(layer)
+        if dropped or (kind == "ZeroPadding2D" and self._recomputed(layer)):
             return tensor
         if isinstance(layer, keras.Sequential):
             return self._apply_sequence(layer, tensor, grid, stride)

@@ -66,7 +66,8 @@ def RefineNet(classes, encoder_name="resnet101", encoder_weights=None, in_channe
         refined = _refine(tap, refined, width, f"refine{number}", poolings, last_units if number == 1 else units,
                           pool_first)
     refined = keras.layers.Dropout(dropout, name="head_dropout")(refined)  # [B, H/4, W/4, filters]
-    logits = classify(refined, classes, like=pixels, kernel_size=3, kernel_initializer=_normal())
+    logits = classify(refined, classes, like=pixels, kernel_size=3,
+                      kernel_initializer=_normal(filters))
     return finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
 
 
@@ -79,7 +80,7 @@ def _refine(tap, coarser, width, name, poolings, output_units, pool_first):
         width = min(width, coarser.shape[-1])
         raised = ResizeTo(name=f"{name}_up")(_conv(coarser, width, f"{name}_fuse_coarser"), features)
         features = keras.layers.Add(name=f"{name}_sum")([_conv(features, width, f"{name}_fuse"), raised])
-    features = ChainedResidualPooling(width, poolings, pool_first, _normal(),
+    features = ChainedResidualPooling(width, poolings, pool_first, _normal(width),
                                       name=f"{name}_pooling")(features)
     for unit in range(1, output_units + 1):
         features = residual_unit(features, f"{name}_output_unit{unit}")
@@ -96,12 +97,14 @@ def residual_unit(inputs, name):
 
 
 def _conv(inputs, filters, name, use_bias=False):
-    return keras.layers.Conv2D(filters, 3, padding="same", use_bias=use_bias, kernel_initializer=_normal(),
-                               name=name)(inputs)
+    return keras.layers.Conv2D(filters, 3, padding="same", use_bias=use_bias,
+                               kernel_initializer=_normal(inputs.shape[-1]), name=name)(inputs)
 
 
-def _normal():
-    return keras.initializers.RandomNormal(stddev=0.01)  # released code, every convolution of the decoder
+def _normal(channels):
+    # Released code: 0.01 for every convolution of the decoder, most of which read 256 channels. Fewer channels get
+    # more, so that signals keep the size they have in the published network.
+    return keras.initializers.RandomNormal(stddev=0.01 * max(1.0, (256 / channels) ** 0.5))
 
 
 def _freeze_batch_norm(encoder):

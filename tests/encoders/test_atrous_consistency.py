@@ -14,7 +14,7 @@ EVERY = FAST + [pytest.param(name, marks=pytest.mark.slow) for name in SLOW]
 
 
 class _SubsampledAverage(keras.layers.Layer):
-    """Global average over every `rate`-th pixel from `phase` on: what squeeze-and-excitation sees in the strided net."""
+    """Global average over every `rate`-th pixel from `phase` on: what the strided network squeezes."""
 
     def __init__(self, rate, phase):
         super().__init__()

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.encoders import build_encoder, canonical_name, names, table
+from kseg.encoders import build_encoder, canonical_name, names, parameter_count, table
 from kseg.encoders.families import ENCODERS
 from tests.conftest import structured_image
 
@@ -169,6 +169,11 @@ def test_pytorch_names_of_efficientnet_lite(tmp_path):
     keras.backend.clear_session()
     loaded = build_encoder("efficientnetlite0", encoder_weights=str(tmp_path / "torch.npz"))
     np.testing.assert_allclose(loaded(image)["c5"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2", "resnet18", "efficientnetlite0"])
+def test_table_counts_parameters(name):
+    assert next(row["parameters"] for row in table() if row["name"] == name) == parameter_count(name)
 
 
 @pytest.mark.slow

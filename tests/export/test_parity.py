@@ -79,6 +79,7 @@ def test_the_table_reads():
 
 
 def test_limits():
-    assert limits_for(keras.Sequential([]), "int8", None, 0.02) == {"label_agreement": 0.9, "relative_difference": None, "miou_drop": 0.02}
+    limits = limits_for(keras.Sequential([]), "int8", None, 0.02)
+    assert limits == {"label_agreement": 0.9, "relative_difference": None, "miou_drop": 0.02}
     with pytest.raises(ValueError, match="`minimum_agreement` must be a number between 0 and 1"):
         limits_for(keras.Sequential([]), None, 2, 0.01)

@@ -30,8 +30,8 @@ def gradients(layer, inputs, graph):
         with tf.GradientTape() as tape:
             tape.watch(values)
             outputs = layer(values)
-            loss = tf.reduce_sum(tf.cast(outputs, "float32") * tf.sin(tf.reshape(tf.range(tf.size(outputs), dtype=tf.float32),
-                                                             tf.shape(outputs))))
+            weights = tf.sin(tf.reshape(tf.range(tf.size(outputs), dtype=tf.float32), tf.shape(outputs)))
+            loss = tf.reduce_sum(tf.cast(outputs, "float32") * weights)
         return outputs, tape.gradient(loss, [values, *layer.trainable_weights])
     return (tf.function(run) if graph else run)(tf.constant(inputs))
 
