@@ -3,6 +3,7 @@
 from kseg._lazy import attach
 
 _PUBLIC = {
+    "CRFParameters": "kseg.inference.dense_crf",
     "DenseCRF": "kseg.inference.dense_crf",
     "evaluate": None,
     "label_map": "kseg.inference.predict",

@@ -4,7 +4,6 @@ from kseg._lazy import attach
 
 _PUBLIC = {
     "AdamW": "kseg.training.optimizers",
-    "AdversarialTrainer": "kseg.training.adversarial",
     "Poly": "kseg.training.schedules",
     "SGD": "kseg.training.optimizers",
     "StagedResult": "kseg.training.staged",
