@@ -122,7 +122,9 @@ def _plug_in(backbone, output_stride, in_channels):
     inner = keras.Model(backbone.inputs, features, name="backbone")
     pixels = keras.Input((*backbone.inputs[0].shape[1:3], in_channels), dtype="float32", name="pixels")
     rescales = any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in backbone.layers)
-    mean, std = ((0.0,), (1.0,)) if rescales else TORCH
+    bands = range(in_channels)
+    mean, std = ([0.0 if rescales else TORCH[0][band % 3] for band in bands],
+                 [1.0 if rescales else TORCH[1][band % 3] for band in bands])
     return _finish(pixels, inner(NormalizePixels(mean, std, name="normalize")(pixels)))
 
 

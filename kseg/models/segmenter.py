@@ -61,9 +61,9 @@ class Segmenter(keras.Model):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.classes)
 
-    def compile(self, optimizer="rmsprop", **kwargs):
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
         """As `keras.Model.compile`; optimisers of `kseg.training` learn which weights belong to which part."""
-        super().compile(optimizer=optimizer, **kwargs)
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # mixed_float16 wraps the optimiser
         if hasattr(inner, "bind_model"):
             inner.bind_model(self)

@@ -78,18 +78,19 @@ def test_one_and_six_bands_answer_as_a_grey_rgb_image(tmp_path):
         np.testing.assert_allclose(encoder(np.repeat(grey, bands, -1))["c3"], expected, atol=1e-4, err_msg=str(bands))
 
 
-def test_backbone_object_plugs_in_by_its_pyramid():
-    inputs = keras.Input((None, None, 3))
+@pytest.mark.parametrize("bands", [1, 3, 4])
+def test_backbone_object_plugs_in_by_its_pyramid(bands):
+    inputs = keras.Input((None, None, bands))
     outputs, tensors = inputs, {}
     for level in range(1, 6):
         outputs = keras.layers.Conv2D(4 * level, 3, strides=2, padding="same")(outputs)
         tensors[f"P{level}"] = outputs
     backbone = keras.Model(inputs, outputs)
     backbone.pyramid_outputs = tensors
-    features = build_encoder(backbone)(structured_image(64, 64)[None])
+    features = build_encoder(backbone, in_channels=bands)(structured_image(64, 64, bands)[None])
     assert [features[f"c{level}"].shape[-1] for level in range(1, 6)] == [4, 8, 12, 16, 20]
     with pytest.raises(ValueError, match="`output_stride` must be one of \\(32,\\) for a backbone object"):
-        build_encoder(backbone, output_stride=8)
+        build_encoder(backbone, output_stride=8, in_channels=bands)
 
 
 def test_bad_weights(tmp_path, monkeypatch):
