@@ -17,7 +17,7 @@ SHEET_IMAGES = 6
 # From scratch a ResNet-18 learns outlines in far fewer steps than a network of depthwise convolutions.
 RECIPE = TrainingRecipe(
     model="PSPNet", encoder_name="resnet18", model_options={"output_stride": 16, "filters": 128},
-    data="shapes", image_size=SIZE, batch_size=8, epochs=12, learning_rate=1e-3, warmup_steps=50,
+    data="shapes", image_size=SIZE, batch_size=8, epochs=11, learning_rate=1e-3, warmup_steps=50,
     augment={"flip": 0.5})
 
 

@@ -66,7 +66,14 @@ def test_contract(name, tmp_path):
     _check_modes(model, pixels, logits)
     _check_gradients(model)
     _check_saving(model, pixels, tmp_path)
-    _check_exports(model, tmp_path)
+    _check_exports(model, tmp_path, _textured() if name.startswith("SegNet") else None)
+
+
+def _textured():
+    """Structured images with a fine texture: in flat areas the values of a pooling window tie but for rounding, and
+    which of them is unpooled, hence the label there, is then up to the runtime's order of summation."""
+    rows, columns = np.mgrid[:64, :96]
+    return np.clip(batch(64, 96, 3) * 0.8 + ((7 * rows + 13 * columns + rows * columns) % 23)[..., None], 0, 255)
 
 
 def _check_modes(model, pixels, logits):
@@ -103,10 +110,10 @@ def _check_saving(model, pixels, tmp_path):
     assert loaded.optimizer is not None and type(loaded) is type(model)
 
 
-def _check_exports(model, tmp_path):
-    saved = kseg.export.saved_model(model, tmp_path / "serving" / "1", warm_up_requests=False)
+def _check_exports(model, tmp_path, images):
+    saved = kseg.export.saved_model(model, tmp_path / "serving" / "1", warm_up_requests=False, images=images)
     assert saved.label_agreement >= 0.999
-    lite = kseg.export.tflite(model, tmp_path / "model.tflite", image_size=(64, 96))
+    lite = kseg.export.tflite(model, tmp_path / "model.tflite", image_size=(64, 96), images=images)
     assert lite.label_agreement >= 0.999
     names = set(lite.operators)
     assert not {name for name in names if name.startswith(("Flex", "FLEX", "CUSTOM"))}
