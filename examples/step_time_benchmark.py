@@ -90,7 +90,7 @@ def keras_hub_model():
         dilation_rates=[6, 12, 18], projection_filters=48, image_shape=(256, 256, 3))
     model = keras_hub.models.DeepLabV3ImageSegmenter(backbone=backbone, num_classes=21, activation=None)
     model.compile(optimizer=keras.optimizers.AdamW(1e-3),
-                  loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255))
+                  loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255), metrics=[])
     return model
 
 
