@@ -5,7 +5,7 @@ import json
 
 from kseg import checks
 from kseg.cli import options
-from kseg.cli.tables import iou_table
+from kseg.cli.tables import iou_table, show
 from kseg.training.recipe import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingRecipe
 
 _DEFAULT = TrainingRecipe()
@@ -17,6 +17,9 @@ def add_arguments(parser):
     parser.add_argument("--output", metavar="FOLDER", help="new folder for the run")
     parser.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder; takes no other option")
     parser.add_argument("--recipe", metavar="FILE", help="a run.json to repeat; other options override it")
+    parser.add_argument("--in-stages", action="store_true",
+                        help="FCN only: train FCN32s, then FCN16s, then FCN8s, each from the one before; the same "
+                             "command line again goes on where it stopped")
     parser.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1,
                         help="0 silent, 1 a bar, 2 a line an epoch")
     _add_model(parser.add_argument_group("model"))
@@ -54,7 +57,8 @@ def _add_optimisation(group):
             ("weight_decay", float, "decoupled"), ("clipnorm", float, "greatest norm of all gradients together"),
             ("power", float, "of the poly schedule"), ("warmup_steps", int, "steps of linear warm-up"),
             ("ema", float, "momentum of a moving average of the weights"),
-            ("early_stopping", int, "epochs without a better validation mIoU until training ends")):
+            ("early_stopping", int, "validations without a better mIoU until training ends"),
+            ("validate_every", int, "epochs from one validation to the next")):
         _add(group, name, kind, text)
     _add(group, "optimizer", str, "which one", choices=OPTIMIZERS)
     _add(group, "schedule", str, "of the learning rate", choices=SCHEDULES)
@@ -115,11 +119,30 @@ def run(arguments):
         raise ValueError(checks.sentence("output", "must name a new folder for the run", None,
                                          "Write for example --output runs/first."))
     chosen = None if arguments.resume is not None else recipe(arguments)
+    if arguments.in_stages:
+        return _run_in_stages(chosen, arguments)
     from kseg.training import resume, train  # loads TensorFlow
 
     if chosen is None:
         result = resume(arguments.resume, verbose=arguments.verbose)
     else:
         result = train(chosen, arguments.output, verbose=arguments.verbose)
+    _report(result)
+
+
+def _report(result):
     iou_table(result.per_class_iou, result.mean_iou,
               f"validation, epoch {result.best_epoch}, model {result.output_dir}/best.keras")
+
+
+def _run_in_stages(chosen, arguments):
+    """Train FCN-32s, 16s and 8s in turn, then print the score of each stage and the table of the last."""
+    if chosen is None:
+        raise ValueError(checks.sentence("resume", "must be left out with --in-stages", arguments.resume,
+                                         "Repeat the first command line: finished stages are not trained again."))
+    from kseg.training import train_fcn_in_stages  # loads TensorFlow
+
+    result = train_fcn_in_stages(chosen, arguments.output, verbose=arguments.verbose)
+    rows = [[stage, f"{score:.3f}"] for stage, score in result.mean_iou.items()]
+    show([("stage", "left"), ("mean IoU", "right")], rows, "validation, stage by stage")
+    _report(result.final)

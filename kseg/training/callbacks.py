@@ -130,7 +130,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     """Keras's, on the validation mean IoU, going on from a history.
 
     Args:
-        patience: int, epochs without a better value.
+        patience: int, validations without a better value.
         record: `Record`, whose history it replays when training begins.
     """
 
@@ -142,6 +142,10 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         super().on_train_begin(logs)
         for row in self.record.history:
             self.on_epoch_end(row["epoch"] - 1, row)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.monitor in (logs or {}):  # an epoch without validation says nothing
+            super().on_epoch_end(epoch, logs)
 
 
 class _SummaryWriter:

@@ -38,7 +38,8 @@ class TrainingRecipe:
         freeze_encoder, freeze_batch_normalization: bool.
         mixed_precision: None, "mixed_float16" or "mixed_bfloat16".
         ema: float or None, momentum of the moving average of the weights, which validation and best model then use.
-        early_stopping: int or None, epochs without a better validation mIoU until training ends.
+        early_stopping: int or None, validations without a better mIoU until training ends.
+        validate_every: int, epochs from one validation to the next; the last epoch is always validated.
         seed: int, of the initial weights, dropout, order and augmentation.
     Raises:
         ValueError, TypeError: for an illegal value.
@@ -78,6 +79,7 @@ class TrainingRecipe:
     mixed_precision: str = None
     ema: float = None
     early_stopping: int = None
+    validate_every: int = 1
     seed: int = 0
 
     def __post_init__(self):
@@ -86,7 +88,7 @@ class TrainingRecipe:
         checks.one_of("schedule", self.schedule, SCHEDULES)
         checks.one_of("mixed_precision", self.mixed_precision, PRECISIONS)
         object.__setattr__(self, "image_size", checks.image_size(self.image_size))
-        for name in ("batch_size", "patches", "epochs"):
+        for name in ("batch_size", "patches", "epochs", "validate_every"):
             checks.positive_integer(name, getattr(self, name))
         for name in ("steps", "early_stopping"):
             if getattr(self, name) is not None:

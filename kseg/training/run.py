@@ -108,11 +108,17 @@ def _run(recipe, output_dir, verbose):
         report.write(record.history, best.best, "running")
         with _plain_errors():
             model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
-                      verbose=verbose, callbacks=_callbacks(recipe, best, panel, record))
+                      validation_freq=validated_epochs(epochs, recipe.validate_every), verbose=verbose,
+                      callbacks=_callbacks(recipe, best, panel, record))
         save_model(model, os.path.join(output_dir, "last.keras"))
         report.write(record.history, best.best, "finished")
     return TrainingResult(output_dir, keras.models.load_model(best.path), labels, record.history,
                           best.best["mean_iou"], best.best["epoch"], np.asarray(best.best["confusion"], np.int64))
+
+
+def validated_epochs(epochs, every):
+    """Return the epochs, counted from 1, after which the model is validated; the last one always is."""
+    return sorted({*range(every, epochs + 1, every), epochs})
 
 
 class _Epoch:

@@ -17,6 +17,7 @@ from kseg.data import shapes
 from kseg.labels import LabelSet
 from kseg.training import TrainingRecipe, resume, train
 from kseg.training.callbacks import BestModel, Record
+from kseg.training.run import validated_epochs
 from tests.training.tiny import tiny_builder
 
 pytestmark = pytest.mark.filterwarnings("ignore:after epoch")  # tiny models may answer one class for an epoch
@@ -127,9 +128,15 @@ def test_a_finished_run_is_only_loaded(finished):
     assert os.stat(os.path.join(finished.output_dir, "state.npz")).st_mtime_ns == before
 
 
-def test_early_stopping_ends_the_run(tmp_path):
-    recipe = TrainingRecipe(**{**SHORT, "epochs": 20, "learning_rate": 0.0}, schedule="constant", early_stopping=1)
-    assert len(train(recipe, str(tmp_path / "run"), verbose=0).history) < 20
+def test_early_stopping_counts_validations(tmp_path):
+    recipe = TrainingRecipe(**{**SHORT, "epochs": 20, "learning_rate": 0.0}, schedule="constant", early_stopping=1,
+                            validate_every=2)
+    history = train(recipe, str(tmp_path / "run"), verbose=0).history
+    assert len(history) < 20 and ["val_mean_iou" in row for row in history] == [False, True] * (len(history) // 2)
+
+
+def test_the_last_epoch_is_always_validated():
+    assert validated_epochs(7, 3) == [3, 6, 7] and validated_epochs(2, 5) == [2] and validated_epochs(2, 1) == [1, 2]
 
 
 def test_collapse_is_warned_of(tmp_path):
