@@ -56,6 +56,9 @@ def test_a_stored_recipe_is_repeated_and_overridden(tmp_path):
 
 @pytest.mark.parametrize("words, sentence", [
     (["train"], "`output` must name a new folder for the run, got output=None. Write for example --output runs/first."),
+    (["train", "--resume", "x", "--in-stages"],
+     "`resume` must be left out with --in-stages, got resume='x'. "
+     "Repeat the first command line: finished stages are not trained again."),
     (["train", "--output", "x", "--model", "PSPNett"],
      "`model` must be one of ('FCN32s', 'FCN16s', 'FCN8s', 'SegNet', 'SegNetBasic', 'UNet', 'DeepLabV1', 'DeepLabV2', "
      "'DeepLabV3', 'DeepLabV3Plus', 'RefineNet', 'PSPNet'), got model='PSPNett'. Did you mean 'PSPNet'?"),

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from kseg import models
+from kseg import cli, models
 from kseg.data import shapes
-from kseg.training import TrainingRecipe, train_fcn_in_stages
+from kseg.training import TrainingRecipe, staged, train_fcn_in_stages
 from kseg.training.callbacks import Record
 from tests.models.tiny_backbone import tiny_backbone
 
@@ -51,6 +51,19 @@ def test_stages_follow_each_other(tmp_path, monkeypatch):
         train_fcn_in_stages(TrainingRecipe(model="FCN8s"), folder, verbose=0)
     assert str(caught.value) == (f"`output_dir` must hold stages of the same recipe, got output_dir='{folder}'. "
                                  "Choose another folder, or pass the recipe that began them.")
+
+
+@pytest.mark.slow
+def test_stages_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(staged, "STAGES", ("FCN32s", "FCN16s"))
+    monkeypatch.setattr(train_fcn_in_stages, "__defaults__", (staged.STAGES, (1.0, 0.1), "auto"))
+    words = ["train", "--in-stages", "--image-size", "32", "32", "--batch-size", "4", "--epochs", "1", "--verbose", "0",
+             "--option", "upsampling=learned", "--output", str(tmp_path / "fcn")]
+    for _ in range(2):  # the second call loads what the first trained
+        assert cli.main(words) == 0
+        out = capsys.readouterr().out
+        assert "FCN32s │" in out and "FCN16s │" in out and "triangle" in out
+    assert sorted(json.loads((tmp_path / "fcn" / "stages.json").read_text())["mean_iou"]) == ["FCN16s", "FCN32s"]
 
 
 def _stop_in_second_epoch_of_fcn16s(self, batch, logs=None):
