@@ -16,17 +16,18 @@ from kseg.models.segmenter import finish, pixels_input
 
 
 def DeepLabV2(classes, encoder_name="resnet101", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-              output_stride=8, rates=(6, 12, 18, 24), scales=(1.0,), filters=1024, dropout=0.5, compile=True,
-              name="deeplab_v2"):
+              output_stride=8, rates=(6, 12, 18, 24), scales=(1.0,), scale_losses=True, filters=1024, dropout=0.5,
+              compile=True, name="deeplab_v2"):
     """Return DeepLab v2 (ASPP-L), pixels to logits.
 
     Four parallel 3x3 convolutions on c5, with bias and nothing after them, give class scores that are added and
     resized bilinearly to the image. On "vgg16" each branch is an fc6, fc7 and classifier of its own (figure 7); that
     encoder is DeepLab v1's. With several `scales` the same network sees the image at each; scores are resized to those
-    of the largest and the maximum is kept (section 4.1.2), in training as in prediction. The number of weights does
-    not depend on `scales`: a model trained at one scale gives its weights to a multi-scale one by `set_weights`.
-    The paper trains with frozen batch normalisation and labels shrunk to stride 8; here the loss is taken at full
-    resolution, on the fused scores alone (the paper adds one loss a scale).
+    of the largest and the maximum is kept (section 4.1.2), in training as in prediction; training adds one loss a scale
+    to that of the maximum, with equal weights. The number of weights does not depend on `scales`: a model trained at
+    one scale gives its weights to a multi-scale one by `set_weights`.
+    The paper trains with frozen batch normalisation and labels shrunk to stride 8; here losses are taken at full
+    resolution.
 
     Args:
         classes: int, number of classes.
@@ -37,6 +38,7 @@ def DeepLabV2(classes, encoder_name="resnet101", encoder_weights=None, in_channe
         output_stride: 8, 16 or 32, input pixels per c5 pixel (8: section 3.1); 8 alone on "vgg16".
         rates: tuple of int, rates of the branches at output stride 8 (section 4.1.3); halved at 16.
         scales: tuple of float, sizes at which the image is seen; the paper's are (0.5, 0.75, 1.0).
+        scale_losses: bool, train with one loss a scale beside that of the maximum; of no effect at a single scale.
         filters: int, channels of fc6 and fc7 (VGG16 only).
         dropout: float, rate after fc6 and fc7 (VGG16 only).
         compile: bool, compile with AdamW, cross-entropy and mean IoU.
@@ -64,21 +66,29 @@ def DeepLabV2(classes, encoder_name="resnet101", encoder_weights=None, in_channe
     scores = [branch(features, classes, rate, index, filters, dropout) for index, rate in enumerate(rates, 1)]
     scores = keras.layers.Add(dtype="float32", name="sum")(scores) if len(scores) > 1 else scores[0]
     head = keras.Model(features, scores, name="head")  # one model, so that every scale shares its weights
-    logits = ResizeTo(dtype="float32", name="logits")(_seen_at(pixels, encoder, head, scales), pixels)
-    return finish(pixels, logits, compile=compile, name=name)
+    maps = [_seen_at(scale, index, pixels, encoder, head) for index, scale in enumerate(sorted(set(scales))[::-1])]
+    logits = ResizeTo(dtype="float32", name="logits")(_fused(maps), pixels)
+    each = None
+    if scale_losses and len(maps) > 1:
+        each = [ResizeTo(dtype="float32", name=f"scale{index}_logits")(scores, pixels)
+                for index, scores in enumerate(maps)]
+    return finish(pixels, logits, each, aux_weight=1.0, compile=compile, name=name)
 
 
-def _seen_at(pixels, encoder, head, scales):
-    """Class scores `[B, h, w, classes]` on the grid of the largest scale: the maximum over `scales`."""
-    maps = {}
-    for index, scale in enumerate(sorted(set(scales), reverse=True)):
-        seen = pixels if scale == 1 else ScaleImages(scale, dtype="float32", name=f"scale{index}")(pixels)
-        maps[index] = head(encoder(seen)["c5"])
-    fused = maps.pop(0)
-    if not maps:
-        return fused
-    others = [ResizeTo(dtype="float32", name=f"scale{index}_up")(scores, fused) for index, scores in maps.items()]
-    return keras.layers.Maximum(dtype="float32", name="scale_fusion")([fused, *others])
+def _seen_at(scale, index, pixels, encoder, head):
+    """Class scores of the image at one scale, on that scale's own grid."""
+    seen = pixels if scale == 1 else ScaleImages(scale, dtype="float32", name=f"scale{index}")(pixels)
+    return head(encoder(seen)["c5"])
+
+
+def _fused(maps):
+    """Class scores `[B, h, w, classes]` on the grid of the first map, the largest: the maximum over all."""
+    largest, *others = maps
+    if not others:
+        return largest
+    others = [ResizeTo(dtype="float32", name=f"scale{index}_up")(scores, largest)
+              for index, scores in enumerate(others, 1)]
+    return keras.layers.Maximum(dtype="float32", name="scale_fusion")([largest, *others])
 
 
 def _point_branch(features, classes, rate, index, filters, dropout):

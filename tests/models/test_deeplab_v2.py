@@ -81,6 +81,24 @@ def test_several_scales_train(tiny):
     assert all(np.abs(weight.numpy() - old).max() > 0 for weight, old in zip(model.trainable_variables, before))
 
 
+def test_each_scale_has_a_loss_of_its_own(tiny):
+    model = DeepLabV2(2, "resnet18", scales=(0.5, 0.75, 1.0))
+    pixels = structured_image(40, 56)[None].astype("float32")
+    labels = (pixels[..., 0] > 128).astype("int32")
+    fused, *each = (outputs.numpy() for outputs in model(pixels, training=True))
+    assert len(each) == 3
+    np.testing.assert_allclose(fused, model(pixels), atol=1e-4)
+
+    def cross_entropy(logits):
+        probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+        return -np.log(np.take_along_axis(probabilities, labels[..., None], -1)).mean()
+
+    expected = cross_entropy(fused) + sum(map(cross_entropy, each))
+    np.testing.assert_allclose(model.train_on_batch(pixels, labels, return_dict=True)["loss"], expected, rtol=1e-5)
+    fused_alone = DeepLabV2(2, "resnet18", scales=(0.5, 1.0), scale_losses=False, compile=False)
+    assert len(fused_alone.outputs) == 1
+
+
 def test_vgg_branches_are_fully_connected_layers():
     model = DeepLabV2(3, "vgg16", filters=8, compile=False)
     head = model.get_layer("head")
