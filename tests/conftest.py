@@ -1,6 +1,7 @@
 """Settings for the whole suite: quiet TensorFlow, fixed seeds, structured images."""
 
 import os
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -14,8 +15,10 @@ def _seeded():
     import keras
 
     keras.utils.set_random_seed(7)
+    start = time.monotonic()
     yield
-    keras.backend.clear_session()
+    long = time.monotonic() - start > 1.5  # has built a network; a collection takes half a second itself
+    keras.backend.clear_session(free_memory=long)
 
 
 def structured_image(height, width, channels=3):

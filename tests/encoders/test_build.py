@@ -64,6 +64,7 @@ def _layer_pairs(layer, by_name):
     return [(by_name[layer.name], layer)] if layer.weights and layer.name in by_name else []
 
 
+@pytest.mark.slow
 def test_one_and_six_bands_answer_as_a_grey_rgb_image(tmp_path):
     grey = structured_image(64, 64)[None][..., :1]
     rgb = build_encoder("mobilenetv2")
@@ -123,6 +124,7 @@ def test_no_network_for_imagenet(monkeypatch):
         build_encoder("mobilenetv2", encoder_weights="imagenet")
 
 
+@pytest.mark.slow
 def test_weights_files_round_trip(tmp_path):
     from safetensors.numpy import save_file
 
