@@ -30,3 +30,10 @@ def classify(features, classes, like, *, kernel_size=1, name="logits", **argumen
     scores = keras.layers.Conv2D(classes, kernel_size, padding="same", dtype="float32", name=f"{name}_scores",
                                  **arguments)(features)
     return ResizeTo(dtype="float32", name=name)(scores, like)
+
+
+def auxiliary_head(features, classes, like, filters, dropout):
+    """Class scores of a middle stage, in training only: 3x3 convolution, BN, ReLU, dropout, classifier."""
+    hidden = conv_bn_relu(features, filters, 3, name="aux")
+    hidden = keras.layers.Dropout(dropout, name="aux_dropout")(hidden)
+    return classify(hidden, classes, like=like, name="aux_logits")

@@ -12,7 +12,7 @@ import keras
 from kseg import checks
 from kseg.encoders import build_encoder, canonical_name
 from kseg.layers import AdaptiveAveragePooling2D, ResizeTo
-from kseg.models.blocks import classify, conv_bn_relu, separable_conv_bn_relu
+from kseg.models.blocks import auxiliary_head, classify, conv_bn_relu, separable_conv_bn_relu
 from kseg.models.segmenter import finish, pixels_input
 
 
@@ -60,7 +60,9 @@ def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channel
     if extra_conv:
         context = conv_bn_relu(context, filters, 3, name="head")
     logits = classify(context, classes, like=pixels, kernel_initializer=_classifier_initializer())
-    aux_logits = _auxiliary_head(features["c4"], classes, pixels) if aux else None
+    aux_logits = None
+    if aux:
+        aux_logits = auxiliary_head(features["c4"], classes, pixels, features["c4"].shape[-1] // 4, 0.1)
     return finish(pixels, logits, aux_logits, compile=compile, name=name, aux_weight=aux_weight)
 
 
@@ -158,9 +160,3 @@ def _convolves_depthwise(encoder):
 
 def _classifier_initializer():
     return keras.initializers.TruncatedNormal(stddev=0.01)
-
-
-def _auxiliary_head(features, classes, pixels):
-    hidden = conv_bn_relu(features, features.shape[-1] // 4, 3, name="aux")
-    hidden = keras.layers.Dropout(0.1, name="aux_dropout")(hidden)
-    return classify(hidden, classes, like=pixels, name="aux_logits")

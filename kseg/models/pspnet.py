@@ -8,7 +8,7 @@ import keras
 from kseg import checks
 from kseg.encoders import build_encoder
 from kseg.layers import AdaptiveAveragePooling2D, ResizeTo
-from kseg.models.blocks import classify, conv_bn_relu
+from kseg.models.blocks import auxiliary_head, classify, conv_bn_relu
 from kseg.models.segmenter import finish, pixels_input
 
 
@@ -46,7 +46,7 @@ def PSPNet(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3
     context = conv_bn_relu(context, filters, 3, name="head")
     context = keras.layers.Dropout(dropout, name="head_dropout")(context)
     logits = classify(context, classes, like=pixels)
-    aux_logits = _auxiliary_head(features["c4"], classes, pixels, dropout) if aux else None
+    aux_logits = auxiliary_head(features["c4"], classes, pixels, 256, dropout) if aux else None
     return finish(pixels, logits, aux_logits, compile=compile, name=name, aux_weight=aux_weight)
 
 
@@ -59,9 +59,3 @@ def pyramid_pooling(features, bins):
         pooled = conv_bn_relu(pooled, reduced, 1, name=f"pyramid{bin_count}")
         levels.append(ResizeTo(name=f"pyramid{bin_count}_up")(pooled, features))  # [B, h, w, C / len(bins)]
     return keras.layers.Concatenate(name="pyramid")(levels)
-
-
-def _auxiliary_head(features, classes, pixels, dropout):
-    hidden = conv_bn_relu(features, 256, 3, name="aux")
-    hidden = keras.layers.Dropout(dropout, name="aux_dropout")(hidden)
-    return classify(hidden, classes, like=pixels, name="aux_logits")
