@@ -234,7 +234,8 @@ def _bin_counts(bins, count):
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.math.bincount(bins, minlength=count, maxlength=count, dtype=tf.int64)
+        # tf.math.bincount computes the size from the values, which XLA cannot do within a model's training step.
+        return tf.raw_ops.DenseBincount(input=bins, size=count, weights=tf.zeros([0], tf.int64), binary_output=False)
     return ops.cast(ops.bincount(bins, minlength=count)[:count], "int64")
 
 
