@@ -1,14 +1,21 @@
-"""Training: the recipe behind `kseg train`, schedules, optimisers, freezing and callbacks."""
+"""Training: the recipe behind `kseg train`, schedules, optimisers, freezing, callbacks, adversarial fine-tuning."""
 
 from kseg._lazy import attach
 
 _PUBLIC = {
     "AdamW": "kseg.training.optimizers",
+    "AdversarialRecipe": "kseg.training.adversarial_recipe",
+    "AdversarialTrainer": "kseg.training.adversarial",
+    "LargeFOV": "kseg.training.discriminators",
     "Poly": "kseg.training.schedules",
     "SGD": "kseg.training.optimizers",
+    "SaturationGuard": "kseg.training.saturation",
+    "SmallFOV": "kseg.training.discriminators",
     "StagedResult": "kseg.training.staged",
     "TrainingRecipe": "kseg.training.recipe",
     "TrainingResult": "kseg.training.run",
+    "TwoBranch": "kseg.training.discriminators",
+    "discriminator": "kseg.training.discriminators",
     "freeze_batch_normalization": "kseg.training.freezing",
     "freeze_encoder": "kseg.training.freezing",
     "resume": "kseg.training.run",

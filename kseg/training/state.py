@@ -17,7 +17,7 @@ def save(path, model, facts):
 
     Args:
         path: str, `.npz`; replaced in one move.
-        model: a compiled `keras.Model`.
+        model: a compiled `keras.Model`; `optimizers` of it, if it has them, stand for its optimiser.
         facts: JSON-ready values: epoch, history, best so far.
     """
     arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(_variables(model))}
@@ -49,7 +49,8 @@ def restore(path, model):
 
 
 def _variables(model):
-    """Return the variables in a fixed order: weights, statistics, dropout seeds, then the optimiser's."""
+    """Return the variables in a fixed order: weights, statistics, dropout seeds, then the optimisers'."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    return [*model.variables, *model.optimizer.variables]
+    optimizers = getattr(model, "optimizers", [model.optimizer])
+    return [*model.variables, *(variable for optimizer in optimizers for variable in optimizer.variables)]
