@@ -4,8 +4,9 @@ import dataclasses
 import json
 
 from kseg import checks
-from kseg.cli import options
+from kseg.cli import adversarial_options, options
 from kseg.cli.tables import iou_table, show
+from kseg.training.adversarial_recipe import recipe_from_dict
 from kseg.training.recipe import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingRecipe
 
 _DEFAULT = TrainingRecipe()
@@ -34,6 +35,7 @@ def add_arguments(parser):
         _add(data, name, kind, text)
     _add_optimisation(parser.add_argument_group("optimisation"))
     _add_loss(parser.add_argument_group("loss"))
+    adversarial_options.add(parser.add_argument_group("adversarial fine-tuning"))
 
 
 def _add_model(group):
@@ -87,7 +89,11 @@ def _flag(group, name, text):
 
 
 def recipe(arguments):
-    """Return the `TrainingRecipe` of parsed arguments: those of `--recipe`, overridden by what was typed."""
+    """Return the recipe of parsed arguments: that of `--recipe`, overridden by what was typed."""
+    return adversarial_options.recipe(arguments, _plain_recipe(arguments))
+
+
+def _plain_recipe(arguments):
     typed = vars(arguments)
     values = {}
     for field in dataclasses.fields(TrainingRecipe):
@@ -105,7 +111,7 @@ def recipe(arguments):
         stored = json.load(file)
     default, typed_values = _DEFAULT.to_dict(), TrainingRecipe.from_dict(values).to_dict()
     changed = {name: value for name, value in typed_values.items() if value != default[name]}
-    return TrainingRecipe.from_dict({**stored.get("recipe", stored), **changed})
+    return recipe_from_dict({**stored.get("recipe", stored), **changed})
 
 
 def _term(text):

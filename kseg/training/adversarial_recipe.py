@@ -54,6 +54,11 @@ class AdversarialRecipe(TrainingRecipe):
                                              "Leave it out; the best model by validation is kept anyway."))
 
 
+def recipe_from_dict(values):
+    """Return the recipe that `to_dict` of either kind described."""
+    return (AdversarialRecipe if values.get("start_from") else TrainingRecipe).from_dict(values)
+
+
 def check_settings(settings):
     """Check the attributes that recipe and trainer share."""
     checks.one_of("label_encoding", settings.label_encoding, LABEL_ENCODINGS)

@@ -20,7 +20,14 @@ from kseg.metrics.scores import most_likely_class
 from kseg.training import panels, state
 
 
-class BestModel(keras.callbacks.Callback):
+class _OfSegmenter(keras.callbacks.Callback):
+    """A callback whose model is the segmenter, also where an `AdversarialTrainer` fits it."""
+
+    def set_model(self, model):
+        super().set_model(getattr(model, "segmenter", model))
+
+
+class BestModel(_OfSegmenter):
     """Saves the model whenever the validation mean IoU is the best so far; written beside, then moved into place.
 
     Args:
@@ -55,7 +62,7 @@ class BestModel(keras.callbacks.Callback):
                 stacklevel=2)
 
 
-class Panel(keras.callbacks.Callback):
+class Panel(_OfSegmenter):
     """Draws image, truth and prediction of a few validation images after each validation.
 
     Args:

@@ -17,6 +17,7 @@ from kseg import checks, data
 from kseg.labels import LabelSet
 from kseg.metrics import iou_from_confusion
 from kseg.training import assemble
+from kseg.training.adversarial_recipe import AdversarialRecipe, recipe_from_dict
 from kseg.training.callbacks import BestModel, EarlyStopping, Panel, Record, save_model
 from kseg.training.recipe import TrainingRecipe
 from kseg.training.report import RunReport
@@ -55,7 +56,7 @@ def train(recipe, output_dir, verbose="auto"):
     """Train as `recipe` says, into the new folder `output_dir`.
 
     Args:
-        recipe: `TrainingRecipe`.
+        recipe: `TrainingRecipe`, or an `AdversarialRecipe` to fine-tune a trained model.
         output_dir: str, created; must not hold a run.
         verbose: as `keras.Model.fit`: 0 silent, 1 a bar, 2 a line an epoch.
     Returns:
@@ -87,7 +88,7 @@ def resume(output_dir, verbose="auto"):
     path = checks.existing_file("output_dir", os.path.join(output_dir, "run.json"),
                                 "Give the folder that `kseg train` wrote.")
     with open(path, encoding="utf-8") as file:
-        recipe = TrainingRecipe.from_dict(json.load(file)["recipe"])
+        recipe = recipe_from_dict(json.load(file)["recipe"])
     return _run(recipe, os.fspath(output_dir), verbose)
 
 
@@ -97,23 +98,35 @@ def _run(recipe, output_dir, verbose):
     training, validation = assemble.training_data(recipe, epoch), assemble.validation_data(recipe)
     steps_per_epoch = len(training)
     epochs, steps = assemble.epochs_and_steps(recipe, steps_per_epoch)
-    model, score = assemble.compiled_model(recipe, labels, steps)
+    model, score = _compiled(recipe, labels, steps)
+    segmenter = getattr(model, "segmenter", model)  # an AdversarialTrainer holds it
     os.makedirs(output_dir, exist_ok=True)
     best = BestModel(os.path.join(output_dir, "best.keras"), score, labels)
     panel = Panel(_examples(recipe), labels, os.path.join(output_dir, "panel.png"))
     record = epoch.record = Record(output_dir, best, panel)
     done = record.restore(model)
-    report = RunReport(output_dir, recipe, model, labels, {"steps_per_epoch": steps_per_epoch, "epochs": epochs})
+    report = RunReport(output_dir, recipe, segmenter, labels, {"steps_per_epoch": steps_per_epoch, "epochs": epochs})
     if not report.finished:
         report.write(record.history, best.best, "running")
         with _plain_errors():
+            if not done and getattr(recipe, "pretrain_discriminator_steps", 0):
+                model.pretrain_discriminator(training, steps=recipe.pretrain_discriminator_steps, verbose=verbose)
             model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
                       validation_freq=validated_epochs(epochs, recipe.validate_every), verbose=verbose,
                       callbacks=_callbacks(recipe, best, panel, record))
-        save_model(model, os.path.join(output_dir, "last.keras"))
+        save_model(segmenter, os.path.join(output_dir, "last.keras"))
         report.write(record.history, best.best, "finished")
     return TrainingResult(output_dir, keras.models.load_model(best.path), labels, record.history,
                           best.best["mean_iou"], best.best["epoch"], np.asarray(best.best["confusion"], np.int64))
+
+
+def _compiled(recipe, labels, steps):
+    """Return (what is fitted, compiled; its `MeanIoU`)."""
+    if isinstance(recipe, AdversarialRecipe):
+        from kseg.training.adversarial_run import compiled_trainer
+
+        return compiled_trainer(recipe, labels, steps)
+    return assemble.compiled_model(recipe, labels, steps)
 
 
 def validated_epochs(epochs, every):
