@@ -1,5 +1,7 @@
 import io
 import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -148,6 +150,17 @@ def test_a_huge_image(served):
     content = _encoded(Image.fromarray(pixels), "JPEG")
     answer = served[3]["serve_bytes"](image_bytes=tf.constant([content]))["labels_png_bytes"][0]
     assert tf.io.decode_png(answer).shape == (9000, 12000, 1)
+
+
+@pytest.mark.slow
+def test_tensorflow_command_line_runs_it(served, tmp_path):
+    model, path, _, _ = served
+    pixels = structured_images(40, 56)[:1]
+    np.save(tmp_path / "pixels.npy", pixels)
+    subprocess.run([os.path.join(os.path.dirname(sys.executable), "saved_model_cli"), "run", "--dir", str(path),
+                    "--tag_set", "serve", "--signature_def", "serving_default", "--outdir", str(tmp_path),
+                    "--inputs", f"pixels={tmp_path / 'pixels.npy'}"], check=True, capture_output=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy")[0], _keras_labels(model, pixels[0]))
 
 
 def test_warm_up_requests_are_what_the_server_reads(served):
