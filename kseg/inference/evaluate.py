@@ -12,7 +12,8 @@ from kseg import checks, data, metrics
 from kseg.data import geometry
 from kseg.inference import pictures
 from kseg.inference.evaluation import Evaluation, Example
-from kseg.inference.predict import bar, label_map, predict, resize, softmax
+from kseg.inference.predict import label_map, predict, resize, softmax
+from kseg.inference.progress import bar
 from kseg.inference.runners import runner as make_runner
 
 

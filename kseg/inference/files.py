@@ -7,7 +7,8 @@ import numpy as np
 from kseg import checks
 from kseg.inference import pictures
 from kseg.inference.images import open_image
-from kseg.inference.predict import bar, predict
+from kseg.inference.predict import predict
+from kseg.inference.progress import bar
 from kseg.inference.runners import runner as make_runner
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy")

@@ -7,8 +7,10 @@ import numpy as np
 
 from kseg import checks
 from kseg.inference import predict as prediction
-from kseg.inference.images import mirrored_window, open_image
+from kseg.inference.images import open_image
+from kseg.inference.progress import bar
 from kseg.inference.runners import runner as make_runner
+from kseg.inference.tiles import answered_places, answered_tiles
 
 
 def predict_tiled(model, image, output="labels", *, window=(572, 572), margin=None, batch_size=1, progress=False,
@@ -41,35 +43,26 @@ def predict_tiled(model, image, output="labels", *, window=(572, 572), margin=No
     checks.positive_integer("batch_size", batch_size)
     pixels = open_image(image, run.in_channels, "image")
     margin = _margin(run, window, margin)
-    inner = tuple(side - 2 * margin for side in window)
-    strides = [next((side // step * step for step in (32, 16) if side >= step), side) for side in inner]
-    height, width = pixels.shape[:2]
-    places = [(top, left) for top in _starts(height, inner[0], strides[0])
-              for left in _starts(width, inner[1], strides[1])]
+    places = answered_places(pixels.shape[:2], tuple(side - 2 * margin for side in window))
     if out is None:
         kind = np.float32 if output != "labels" else np.uint8 if run.classes <= 255 else np.int32
-        out = np.zeros((height, width) if output == "labels" else (height, width, run.classes), kind)
-    with prediction.bar(progress, len(places)) as advance:
-        for begin in range(0, len(places), batch_size):
-            chosen = places[begin:begin + batch_size]
-            tiles = np.stack([mirrored_window(pixels, top - margin, left - margin, *window) for top, left in chosen])
-            for (top, left), logits in zip(chosen, _inner(run(tiles), inner)):
-                logits = logits[:height - top, :width - left]
-                out[top:top + len(logits), left:left + logits.shape[1]] = _finished(logits, output)
-            if advance:
-                advance(len(chosen))
+        out = np.zeros(pixels.shape[:2] if output == "labels" else (*pixels.shape[:2], run.classes), kind)
+
+    def write(top, left, logits):
+        out[top:top + len(logits), left:left + logits.shape[1]] = _finished(logits, output)
+
+    with bar(progress, len(places)) as advance:
+        answered_tiles(pixels, run, window, margin, batch_size, write, advance)
     return out
 
 
-def _starts(length, inner, stride):
-    """Return where the answers of tiles begin, so that tiles of `inner` pixels cover `length`."""
-    return range(0, max(length - inner + stride, 1), stride)
-
-
 def _margin(run, window, margin):
-    """Return the margin, measured by one run on a black window where none is given."""
+    """Return the margin: the one given, the model's own, or measured by one run on a black window."""
     if margin is not None:
         margin = checks.positive_integer("margin", margin, minimum=0)
+    elif run.margin:
+        run.check_window(window)
+        margin = run.margin
     else:
         answer = run(np.zeros((1, *window, run.in_channels), np.float32)).shape[1:3]
         margin = (window[0] - answer[0]) // 2
@@ -81,12 +74,6 @@ def _margin(run, window, margin):
         raise ValueError(checks.sentence(
             "window", f"must be larger than two margins of {margin} pixels", window, "Take a larger window."))
     return margin
-
-
-def _inner(logits, inner):
-    """Return the middle of the logits, `[B, *inner, classes]`."""
-    top, left = ((have - want) // 2 for have, want in zip(logits.shape[1:3], inner))
-    return logits[:, top:top + inner[0], left:left + inner[1]]
 
 
 def _finished(logits, output):

@@ -4,12 +4,12 @@ import numbers
 
 import keras
 import numpy as np
-from rich.progress import Progress
 
 from kseg import checks
 from kseg.inference.images import open_image
+from kseg.inference.progress import bar
 from kseg.inference.runners import runner as make_runner
-from kseg.inference.tiles import blended_tiles, count_tiles
+from kseg.inference.tiles import answered_tiles, blended_tiles, count_tiles
 from kseg.layers import ResizeTo
 from kseg.metrics.scores import most_likely_class
 
@@ -23,7 +23,8 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
     Over several scales or with `flip` the softmax probabilities are averaged; "logits" are then their logarithms.
     Without them the tiles of a window blend their logits. Each window is scaled and flipped by itself, so memory does
     not grow with the image beyond the result. A TFLite file of fixed size gets the image resized to it, or, with
-    `window`, tiles of its size. A network whose logits are smaller than its input takes `predict_tiled`.
+    `window`, tiles of its size. A U-Net of valid convolutions sees the image by overlapping tiles, mirrored beyond the
+    border, of `window` pixels where that is given (`predict_tiled` does so in memory bounded by the tile).
 
     Args:
         model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
@@ -94,10 +95,9 @@ class _Options:
         self.overlap = checks.number_between("overlap", overlap, 0, 0.99)
         window = (window, window) if isinstance(window, numbers.Integral) else window
         self.window = None if window is None else checks.image_size(window, "window")
-        if self.window and run.image_size and self.window != run.image_size:
-            raise ValueError(checks.sentence(
-                "window", f"must be {run.image_size}, the one size this model takes", self.window,
-                f"Pass window={run.image_size}."))
+        if self.window:
+            run.check_window(self.window)
+        self.slides = self.window is not None and not run.margin
         self.scales = _checked_scales(scales)
         self.averages = self.flip or self.scales != (1.0,)
 
@@ -112,8 +112,8 @@ def _checked_scales(scales):
 
 def _predict(options, images, out, advance_tiles, advance_images):
     if getattr(images, "ndim", None) == 4:
-        whole = np.stack if options.window else np.concatenate
-        step = 1 if options.window else options.batch_size
+        whole = np.stack if options.slides else np.concatenate
+        step = 1 if options.slides else options.batch_size
         if len(images) == 0:
             raise ValueError(checks.sentence("images", "must hold at least one image", images.shape, "Pass one."))
         parts = []
@@ -121,11 +121,11 @@ def _predict(options, images, out, advance_tiles, advance_images):
             batch = [open_image(one, options.run.in_channels) for one in images[begin:begin + step]]
             target = None if out is None else out[begin:begin + step]
             parts.append(_tiled(options, batch[0], target if target is None else target[0], advance_tiles)
-                         if options.window else _whole(options, np.stack(batch), target))
+                         if options.slides else _whole(options, np.stack(batch), target))
         result = out if out is not None else whole(parts)
     else:
         image = open_image(images, options.run.in_channels)
-        if options.window:
+        if options.slides:
             result = _tiled(options, image, out, advance_tiles)
         else:
             result = _whole(options, np.asarray(image)[None], None if out is None else out[None])[0]
@@ -138,7 +138,9 @@ def _predict(options, images, out, advance_tiles, advance_images):
 def _whole(options, pixels, out):
     """Return the result for a batch of whole images, `[B, H, W(, classes)]`."""
     size = pixels.shape[1:3]
-    pixels = resize(np.asarray(pixels, np.float32), options.run.image_size or size)
+    pixels = np.asarray(pixels, np.float32)
+    if options.run.image_size and not options.run.margin:
+        pixels = resize(pixels, options.run.image_size)
     scores = resize(_class_scores(options, pixels), size)
     result = _finished(options, scores)
     if out is not None:
@@ -183,6 +185,8 @@ def _class_scores(options, pixels):
 
 def _logits(options, pixels):
     """Return the logits at the size of `pixels`; a model of one fixed size slides over another."""
+    if options.run.margin:
+        return np.stack([_answered(options, one) for one in pixels])
     fixed = options.run.image_size
     if fixed and tuple(pixels.shape[1:3]) != tuple(fixed):
         return np.stack([_slide(options.run, one, fixed) for one in pixels])
@@ -191,6 +195,19 @@ def _logits(options, pixels):
         raise ValueError(checks.sentence(
             "model", f"must give logits of the pixels' size {pixels.shape[1:3]}", logits.shape[1:3],
             "Use kseg.inference.predict_tiled for a network of valid convolutions."))
+    return logits
+
+
+def _answered(options, image):
+    """Return the logits of a network of valid convolutions for an image, `[H, W, classes]`."""
+    run = options.run
+    window = options.window or run.window_for(image.shape[:2])
+    logits = np.empty((*image.shape[:2], run.classes), np.float32)
+
+    def write(top, left, scores):
+        logits[top:top + scores.shape[0], left:left + scores.shape[1]] = scores
+
+    answered_tiles(image, run, window, run.margin, 1, write)
     return logits
 
 
@@ -211,23 +228,3 @@ def _finished(options, scores):
     if options.averages:
         return scores if options.output == "probabilities" else np.log(np.maximum(scores, 1e-30))
     return softmax(scores) if options.output == "probabilities" else scores
-
-
-class bar:
-    """A progress bar, or None: `with _bar(shown, total) as advance`, then `advance(steps)`."""
-
-    def __init__(self, shown, total):
-        self.progress = Progress(transient=True) if shown else None
-        self.total = total
-
-    def __enter__(self):
-        if self.progress is None:
-            return None
-        self.progress.start()
-        task = self.progress.add_task("predict", total=self.total)
-        return lambda steps, total=None: self.progress.update(
-            task, advance=steps, **({} if total is None else {"total": total}))
-
-    def __exit__(self, *failure):
-        if self.progress is not None:
-            self.progress.stop()

@@ -11,6 +11,7 @@ import numpy as np
 from kseg import checks
 from kseg.inference.load import load_model
 from kseg.labels import LabelSet
+from kseg.layers.margins import RequireValidSize, valid_loss, valid_sizes
 
 _TRACED = weakref.WeakKeyDictionary()  # Keras model → its traced function, so that every image size shares one trace
 
@@ -23,13 +24,15 @@ class Runner:
         in_channels: int, bands of the pixels.
         label_set: `LabelSet` or None.
         image_size: `(height, width)` in pixels if the model takes no other, else None.
+        margin: int, pixels that the logits lack on every side (valid convolutions), else 0.
     """
 
     def __init__(self, call, classes, in_channels, label_set=None, image_size=None, one_by_one=False,
-                 kept=None):
+                 kept=None, margin=0, poolings=None):
         self._call, self._kept = call, kept
         self.classes, self.in_channels, self.label_set = classes, in_channels, label_set
         self.image_size, self._one_by_one = image_size, one_by_one
+        self.margin, self._poolings = margin, poolings
 
     def __call__(self, pixels):
         """Return the logits of `pixels` (0–255, `[B, H, W, in_channels]`), NumPy float32."""
@@ -37,6 +40,25 @@ class Runner:
         if self._one_by_one and len(pixels) != 1:
             return np.concatenate([self(pixels[index:index + 1]) for index in range(len(pixels))])
         return np.asarray(self._call(pixels), np.float32)
+
+    def check_window(self, window):
+        """Raise ValueError if `window`, `(height, width)` in pixels, is no size for tiles."""
+        if self.image_size and window != self.image_size:
+            raise ValueError(checks.sentence(
+                "window", f"must be {self.image_size}, the one size this model takes", window,
+                f"Pass window={self.image_size}."))
+        if self._poolings and not self.image_size:
+            legal = tuple(valid_sizes(side, self._poolings)[1] for side in window)
+            if window != legal:
+                raise ValueError(checks.sentence(
+                    "window", "must be a size that a U-Net of valid convolutions takes", window,
+                    f"The next larger one is window={legal}."))
+
+    def window_for(self, size, most=572):
+        """Return the size of tiles for an image of `size` and the margin: the image's if legal, at most `most`."""
+        if self.image_size or not self._poolings:
+            return self.image_size or (most, most)
+        return tuple(valid_sizes(min(most, side + 2 * self.margin), self._poolings)[1] for side in size)
 
 
 def runner(model):
@@ -75,7 +97,17 @@ def _keras_runner(model):
             "model", "must have one input, pixels [B, H, W, channels], and give logits [B, H, W, classes]",
             model.name, "Build one with kseg.models."))
     size = tuple(shape[1:3]) if None not in shape[1:3] else None
-    return Runner(_traced(model), outputs[-1], shape[-1], getattr(model, "label_set", None), size, kept=model)
+    poolings = next((layer.depth for layer in model.layers if isinstance(layer, RequireValidSize)), None)
+    return Runner(_traced(model), outputs[-1], shape[-1], getattr(model, "label_set", None), size, kept=model,
+                  margin=valid_loss(poolings) // 2 if poolings else _margin(shape, outputs), poolings=poolings)
+
+
+def _margin(given, made):
+    """Return the pixels that logits of shape `made` lack on each side of pixels of shape `given`, 0 if unknown."""
+    if None in (*given[1:3], *made[1:3]):
+        return 0
+    lost = [have - left for have, left in zip(given[1:3], made[1:3])]
+    return int(lost[0]) // 2 if lost[0] == lost[1] > 0 and lost[0] % 2 == 0 else 0
 
 
 def _traced(model):
@@ -117,9 +149,10 @@ def _saved_model_runner(path):
     spec = next(iter(signature.structured_input_signature[1].values()))
     label_set, _ = _description(path)
     size = tuple(spec.shape[1:3]) if None not in spec.shape[1:3] else None
-    classes = next(iter(signature.structured_outputs.values())).shape[-1]
-    return Runner(call, classes or len(label_set), spec.shape[-1], label_set, size, one_by_one=spec.shape[0] == 1,
-                  kept=loaded)  # the signatures do not keep the variables alive
+    made = next(iter(signature.structured_outputs.values())).shape
+    return Runner(call, made[-1] or len(label_set), spec.shape[-1], label_set, size, one_by_one=spec.shape[0] == 1,
+                  kept=loaded,  # the signatures do not keep the variables alive
+                  margin=_margin(tuple(spec.shape), tuple(made)))
 
 
 def _signature_call(signature):
@@ -162,7 +195,8 @@ def _tflite_runner(path):
         output = interpreter.get_tensor(made["index"])
         return np.eye(classes, dtype=np.float32)[output] if maps_of_ids else _dequantized(output, made)
 
-    return Runner(call, classes, int(given["shape"][-1]), label_set, tuple(map(int, given["shape"][1:3])), True)
+    return Runner(call, classes, int(given["shape"][-1]), label_set, tuple(map(int, given["shape"][1:3])), True,
+                  margin=_margin(given["shape"], made["shape"]))
 
 
 def _quantized(pixels, details):

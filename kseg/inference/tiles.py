@@ -95,6 +95,42 @@ def count_tiles(shape, window, overlap):
     return len(tile_starts(shape[0], window[0], overlap)) * len(tile_starts(shape[1], window[1], overlap))
 
 
+def answered_tiles(image, classify, window, margin, batch_size, write, advance=None):
+    """Run `classify` on tiles that see `margin` pixels more on every side than they answer for (overlap-tile).
+
+    Beyond the border the image is mirrored. Tiles start at multiples of 32 pixels where they answer for more than that
+    (else of 16), so that pooling falls on the same pixels in each.
+
+    Args:
+        image: array `[H, W, C]`, read by windows.
+        classify: function, float32 `[B, *window, C]` → float32 `[B, h, w, classes]`, whose middle is the answer.
+        window: `(height, width)` of a tile in pixels, larger than two margins.
+        margin: int, pixels.
+        batch_size, write, advance: as in `blended_tiles`.
+    """
+    height, width = image.shape[:2]
+    inner = tuple(side - 2 * margin for side in window)
+    places = answered_places((height, width), inner)
+    for begin in range(0, len(places), batch_size):
+        chosen = places[begin:begin + batch_size]
+        tiles = np.stack([mirrored_window(image, top - margin, left - margin, *window) for top, left in chosen])
+        answers = classify(tiles)
+        down, right = ((have - want) // 2 for have, want in zip(answers.shape[1:3], inner))
+        for (top, left), answer in zip(chosen, answers[:, down:down + inner[0], right:right + inner[1]]):
+            write(top, left, answer[:height - top, :width - left])
+        if advance:
+            advance(len(chosen))
+
+
+def answered_places(size, inner):
+    """Return where (top, left) the answers of tiles begin, so that answers of `inner` pixels cover `size`."""
+    starts = []
+    for length, side in zip(size, inner):
+        stride = next((side // step * step for step in (32, 16) if side >= step), side)
+        starts.append(range(0, max(length - side + stride, 1), stride))
+    return [(top, left) for top in starts[0] for left in starts[1]]
+
+
 class _Strip:
     """Running means of the rows in work, for the image's columns `first … last - 1`."""
 

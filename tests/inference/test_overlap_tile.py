@@ -85,5 +85,39 @@ def test_unet_of_2015_equals_its_untiled_prediction():
     logits = predict_tiled(unet, image, "logits", window=220)
     np.testing.assert_allclose(logits, whole(unet, image, 92), atol=1e-5)
     assert predict_tiled(unet, photo(33, 70)[..., 0], window=(220, 236)).shape == (33, 70)
+
+
+def test_predict_takes_the_unet_of_2015():
+    """Whole, by windows, mirrored and at several sizes, each like one run over the mirrored image."""
+    keras.utils.set_random_seed(4)
+    unet = kseg.models.UNet(3, in_channels=1, padding="valid", filters=2, compile=False)
+    image = photo(68, 84)[..., :1]
+    expected = whole(unet, image, 92)
+    for window in (None, 220, (204, 252)):
+        np.testing.assert_allclose(kseg.predict(unet, image, "logits", window=window), expected, atol=1e-5)
+    other = whole(unet, image[:, ::-1], 92)[:, ::-1]
+    mean = (tf.nn.softmax(expected) + tf.nn.softmax(other)) / 2
+    np.testing.assert_allclose(kseg.predict(unet, image, "probabilities", flip=True), mean, atol=1e-5)
+    labels = kseg.predict(unet, np.stack([image, image[:, ::-1]]), scales=(0.5, 1.0), window=220)
+    assert labels.shape == (2, 68, 84)
+    with pytest.raises(ValueError) as caught:
+        kseg.predict(unet, image, window=(200, 220))
+    assert str(caught.value) == ("`window` must be a size that a U-Net of valid convolutions takes, got "
+                                 "window=(200, 220). The next larger one is window=(204, 220).")
+
+
+def test_fixed_valid_networks_are_tiled_at_their_size(tmp_path):
+    keras.utils.set_random_seed(4)
+    pixels = keras.Input((40, 56, 3), batch_size=1)
+    fixed = keras.Model(pixels, keras.layers.Conv2D(2, 9)(pixels / 255.0))
+    fixed.export(tmp_path / "m.tflite", format="litert", verbose=False)
+    image = photo(50, 90)
+    free = keras.Input((None, None, 3))
+    expected = whole(keras.Model(free, fixed.layers[-1](free / 255.0)), image, 4)
+    for model in (fixed, tmp_path / "m.tflite"):
+        np.testing.assert_allclose(kseg.predict(model, image, "logits"), expected, atol=1e-4)
+
+
+def test_predict_refuses_other_networks_that_shrink(valid_network):
     with pytest.raises(ValueError, match="Use kseg.inference.predict_tiled for a network of valid convolutions."):
-        kseg.predict(unet, photo(220, 220)[..., :1])
+        kseg.predict(valid_network, photo(56, 56))
