@@ -22,7 +22,7 @@ from kseg.training import TrainingRecipe, resume, train
 
 SIZE = (96, 96)
 STRIDE_16 = {"model_options": {"output_stride": 16}}
-OWN_ENCODER = {"encoder_name": None, "encoder_weights": None, "steps": 200}
+OWN_ENCODER = {"encoder_name": None, "encoder_weights": None}
 BUILDERS = {  # name -> fields of its recipe
     "FCN32s": {}, "FCN16s": {}, "FCN8s": {},
     "SegNet": OWN_ENCODER, "SegNetBasic": OWN_ENCODER,
@@ -41,7 +41,7 @@ def parse():
     parser.add_argument("--encoder-name", default="efficientnetlite0")
     parser.add_argument("--encoder-weights")
     parser.add_argument("--encoders", nargs="*", default=[], help="of further DeepLabV3Plus, from random weights")
-    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--steps", type=int, default=150)
     return parser.parse_args()
 
 
