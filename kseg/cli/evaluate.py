@@ -23,7 +23,10 @@ def run(arguments):
     """Evaluate, print the table, and write the report if a folder was given."""
     import kseg
     from kseg.cli.tables import show_table
+    from kseg.inference.evaluation import refuse_report
 
+    if arguments.output is not None:
+        refuse_report(arguments.output, arguments.overwrite)  # before minutes are spent
     evaluation = kseg.evaluate(
         arguments.model, arguments.data, arguments.split, data_dir=arguments.data_dir,
         image_size=tuple(arguments.image_size) if arguments.image_size else None,

@@ -1,18 +1,15 @@
-"""The outcome of an evaluation: scores, tables, pictures, JSON and a report that stands by itself."""
+"""The outcome of an evaluation: scores, tables, pictures, JSON and the report's files."""
 
-import base64
 import dataclasses
-import html
-import io
 import json
 import os
 
 import numpy as np
-from PIL import Image
 from rich.table import Table
 
 from kseg import checks, metrics
 from kseg.inference import pictures
+from kseg.inference.report_page import COLUMNS, heading, html_report, shown
 from kseg.labels import LabelSet
 
 _SCORES = ("mean_iou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "mean_dice",
@@ -100,13 +97,12 @@ class Evaluation:
         footers = {"iou": scores["mean_iou"], "dice": scores["mean_dice"], "accuracy": scores["mean_class_accuracy"],
                    "boundary_iou": scores.get("mean_boundary_iou", float("nan"))}
         table.add_column("class", footer="mean")
-        for key in ("iou", "dice", "accuracy", "boundary_iou", "share"):
-            table.add_column(key.replace("_", " "), justify="right", footer=shown(footers.get(key)))
+        for key in COLUMNS:
+            table.add_column(heading(key), justify="right", footer=shown(footers.get(key)))
         for row in self.per_class:
-            table.add_row(row["name"], *(shown(row[key]) for key in (
-                "iou", "dice", "accuracy", "boundary_iou", "share")))
+            table.add_row(row["name"], *(shown(row[key]) for key in COLUMNS))
         rest = ["pixel_accuracy", "frequency_weighted_iou", "boundary_f1", "expected_calibration_error"]
-        table.caption = "   ".join(f"{key.replace('_', ' ')} {shown(scores[key])}" for key in rest if key in scores)
+        table.caption = "   ".join(f"{heading(key)} {shown(scores[key])}" for key in rest if key in scores)
         return table
 
     def to_dict(self):
@@ -136,10 +132,8 @@ class Evaluation:
             FileExistsError: if a report is there and `overwrite` is False.
         """
         folder = os.fspath(folder)
+        refuse_report(folder, overwrite)
         report = os.path.join(folder, "report.json")
-        if os.path.exists(report) and not overwrite:
-            raise FileExistsError(checks.sentence(
-                "folder", "must not hold a report already", folder, "Take another folder or pass overwrite=True."))
         os.makedirs(folder, exist_ok=True)
         confusion = pictures.confusion_picture(self.confusion, self.label_set)
         worst = self.worst_sheet()
@@ -154,65 +148,12 @@ class Evaluation:
         return paths
 
 
-def shown(value):
-    """Return a score as text with four decimals; a dash for NaN or None."""
-    return "–" if value is None or np.isnan(value) else f"{value:.4f}"
-
-
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 1340px; margin: 2em auto; padding: 0 1em }
-h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin-top: 2em } p.note { color: #666 }
-table { border-collapse: collapse; margin: .6em 0 } th, td { padding: .25em .9em; text-align: right }
-th:first-child, td:first-child { text-align: left } thead th { border-bottom: 2px solid #888 }
-tbody tr:nth-child(even) { background: #f4f4f4 } img { max-width: 100%; border: 1px solid #ddd }
-.swatch { display: inline-block; width: .9em; height: .9em; margin-right: .5em; border: 1px solid #888 }
-"""
-
-
-def html_report(evaluation, confusion, worst):
-    """Return an HTML page with the pictures inside; it loads nothing else.
-
-    Args:
-        evaluation: `Evaluation`.
-        confusion, worst: uint8 pictures `[H, W, 3]`; `worst` may be None.
-    """
-    keys = ("iou", "dice", "accuracy", "boundary_iou", "share")
-    colours = evaluation.label_set.palette.tolist()
-    classes = [[f'<span class="swatch" style="background: rgb({red},{green},{blue})"></span>'
-                + html.escape(row["name"]), *(shown(row[key]) for key in keys)]
-               for row, (red, green, blue) in zip(evaluation.per_class, colours)]
-    images = sorted(evaluation.images, key=lambda row: (np.isnan(row["mean_iou"]), row["mean_iou"]))
-    columns = [key for key in ("mean_iou", "pixel_accuracy", "boundary_f1") if key in images[0]]
-    title = html.escape(f"{evaluation.model} on {evaluation.dataset}")
-    settings = html.escape(", ".join(f"{key}={value}" for key, value in evaluation.settings.items()))
-    parts = [
-        f"<h1>{title}</h1><p class='note'>{len(images)} images in {evaluation.seconds:.1f} s; {settings}</p>",
-        _html_table(["score", "value"], [[key.replace("_", " "), shown(value)]
-                                         for key, value in evaluation.scores.items()]),
-        "<h2>Classes</h2>", _html_table(["class", *(key.replace("_", " ") for key in keys)], classes),
-        "<h2>Confusion</h2>", _html_picture(confusion, "confusion matrix")]
-    if worst is not None:
-        parts += [f"<h2>The {len(evaluation.worst)} worst images</h2>", _html_picture(worst, "worst images")]
-    parts += ["<h2>Images, the worst first</h2>", _html_table(
-        ["image", *(key.replace("_", " ") for key in columns)],
-        [[html.escape(str(row["name"])), *(shown(row[key]) for key in columns)] for row in images])]
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n")
-
-
-def _html_table(heads, rows):
-    def line(cells, tag):
-        return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
-
-    body = "".join(line(row, "td") for row in rows)
-    return f"<table><thead>{line(heads, 'th')}</thead><tbody>{body}</tbody></table>"
-
-
-def _html_picture(pixels, alternative):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f'<img alt="{alternative}" src="data:image/png;base64,{encoded}">'
+def refuse_report(folder, overwrite):
+    """Raise FileExistsError if `folder` holds a report and `overwrite` is False."""
+    if os.path.exists(os.path.join(folder, "report.json")) and not overwrite:
+        raise FileExistsError(checks.sentence(
+            "folder", "must not hold a report already", os.fspath(folder),
+            "Take another folder or pass overwrite=True."))
 
 
 def _json_ready(value):

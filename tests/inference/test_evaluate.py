@@ -12,7 +12,8 @@ from rich.console import Console
 
 import kseg
 from kseg import metrics
-from kseg.inference import evaluation
+from kseg.cli import main
+from kseg.inference import report_page
 from kseg.inference.runners import Runner
 from kseg.labels import LabelSet
 
@@ -118,18 +119,25 @@ def test_report_is_written_whole_and_once(run, pairs, tmp_path):
     result.write(tmp_path / "report", overwrite=True)
 
 
+def test_command_refuses_a_report_that_is_there_before_it_measures(tmp_path, capsys):
+    (tmp_path / "report.json").write_text("{}")
+    assert main(["evaluate", "nowhere.keras", "--data", "shapes", "--output", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (f"kseg: `folder` must not hold a report already, got folder={str(tmp_path)!r}. "
+                                       "Take another folder or pass overwrite=True.\n")
+
+
 def test_table_names_classes_and_means(run, pairs):
     console = Console(width=120, record=True, quiet=False, file=open("/dev/null", "w"))
     console.print(kseg.evaluate(run, pairs).table())
     text = console.export_text()
-    assert "green & blue" in text and "mean" in text and "boundary iou" in text and "expected calibration" in text
+    assert "green & blue" in text and "mean" in text and "boundary IoU" in text and "expected calibration" in text
 
 
 def test_absent_classes_and_empty_images_are_null_in_json(run):
     result = kseg.evaluate(run, [(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 255))])
     assert result.to_dict()["scores"]["mean_iou"] is None and result.worst == []
     assert result.worst_sheet() is None
-    assert evaluation.shown(float("nan")) == "–"
+    assert report_page.shown(float("nan")) == "–"
     json.dumps(result.to_dict(), allow_nan=False)
 
 
