@@ -36,10 +36,13 @@ def recipe(arguments, base):
         arguments: the parsed options.
         base: `TrainingRecipe` or, read from a file, `AdversarialRecipe`.
     Raises:
-        ValueError: if options of the fine-tuning are given without a file to start from.
+        ValueError: if options of the fine-tuning are given without a file to start from, or with `--in-stages`.
     """
     typed = {name: value for name, value in vars(arguments).items()
              if name in ("start_from", "stride", *(option[0] for option in _OPTIONS)) and value != _DEFAULTS[name]}
+    if arguments.in_stages and (typed or isinstance(base, AdversarialRecipe)):
+        raise ValueError(checks.sentence("in_stages", "must be left out with --adversarial", True,
+                                         "Train the stages first."))
     if isinstance(base, AdversarialRecipe):
         return dataclasses.replace(base, **typed)
     if not typed:

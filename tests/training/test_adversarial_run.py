@@ -87,8 +87,8 @@ def _recipe(*words):
 
 def test_options_become_a_recipe():
     words = ("--adversarial m.keras --epochs 2 --discriminator Stanford --label-encoding scaling "
-             "--adversarial-weight 2 --update simultaneous --alternate-every 20 --scaling-threshold 0.8 --discriminator-stride 4 "
-             "--discriminator-learning-rate 0.1 --pretrain-discriminator-steps 0")
+             "--adversarial-weight 2 --update simultaneous --alternate-every 20 --scaling-threshold 0.8 "
+             "--discriminator-stride 4 --discriminator-learning-rate 0.1 --pretrain-discriminator-steps 0")
     assert _recipe(*words.split()) == AdversarialRecipe(
         start_from="m.keras", epochs=2, discriminator="Stanford", label_encoding="scaling", adversarial_weight=2.0,
         update="simultaneous", alternate_every=20, scaling_threshold=0.8, stride=4, discriminator_learning_rate=0.1,
@@ -119,6 +119,8 @@ def test_the_schedule_counts_the_segmenters_updates(steps, every, updates):
      "Add for example --adversarial runs/first/best.keras."),
     (["--output", "x", "--adversarial", "none.keras"],
      "`start_from` must be the path of a file, got start_from='none.keras'. Give the best.keras of a finished run."),
+    (["--output", "x", "--adversarial", "m.keras", "--in-stages"],
+     "`in_stages` must be left out with --adversarial, got in_stages=True. Train the stages first."),
     (["--output", "x", "--adversarial", "none.keras", "--ema", "0.9"],
      "`ema` must be None for adversarial fine-tuning, got ema=0.9. "
      "Leave it out; the best model by validation is kept anyway."),
