@@ -1,6 +1,7 @@
 """`kseg check-data`: what is wrong with a dataset, before a training run is wasted."""
 
 import json
+import sys
 
 from kseg.cli import options
 from kseg.cli.tables import say
@@ -10,19 +11,35 @@ def add_arguments(parser):
     """Add the options of `kseg check-data`."""
     options.add_data(parser)
     parser.add_argument("--split", default="train", choices=("train", "validation", "test"), help="which images")
-    parser.add_argument("--json", metavar="FILE", help="write the findings to this file too")
+    parser.add_argument("--json", metavar="FILE", help="write the findings to this file too; - writes them alone to "
+                        "the standard output")
+    parser.add_argument("--quiet", action="store_true", help="draw no progress bar")
 
 
 def run(arguments):
     """Check, print the findings; the exit status is 1 if training would fail on any."""
-    import kseg
+    report = _checked(arguments)
+    if arguments.json == "-":
+        json.dump(report.to_dict(), sys.stdout, indent=1)
+        return 0 if report.ok else 1
     from kseg.cli.tables import show_table
-
-    report = kseg.data.check(arguments.data, arguments.split, data_dir=arguments.data_dir,
-                             **dict(arguments.data_options))
     show_table(report.table())
     if arguments.json is not None:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(report.to_dict(), file, indent=1)
         say(arguments.json)
     return 0 if report.ok else 1
+
+
+def _checked(arguments):
+    """Return the report, with a bar on the standard error if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    import kseg
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True), transient=True,
+                  disable=arguments.quiet or not sys.stderr.isatty()) as progress:
+        task = progress.add_task("checking", total=None)
+        return kseg.data.check(arguments.data, arguments.split, data_dir=arguments.data_dir,
+                               progress=lambda done, total: progress.update(task, completed=done, total=total),
+                               **dict(arguments.data_options))

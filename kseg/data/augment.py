@@ -6,13 +6,19 @@ A recipe is data (`to_dict`), so that a run can be repeated from its record. The
 
 import dataclasses
 
+import tensorflow as tf
+
 from kseg import checks
+from kseg.data import geometry
 from kseg.data.draws import Draws
-from kseg.data.geometry import UNCOVERED, flip, pad, resize, scale_and_crop, scaled_crop  # noqa: F401
+from kseg.data.geometry import UNCOVERED, flip, resize, scale_and_crop
 from kseg.data.mixing import classmix, cutmix
-from kseg.data.photometry import blur, colour_jitter
+from kseg.data.photometry import blur, colour_change, colour_jitter
 from kseg.data.warps import elastic, rotate
 from kseg.labels import IGNORE_CLASS
+
+__all__ = ["RECIPES", "Recipe", "augment_batch", "augment_example", "blur", "classmix", "colour_jitter", "cutmix",
+           "elastic", "flip", "recipe", "resize", "rotate", "scale_and_crop"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,26 +115,38 @@ def augment_example(pixels, labels, seed, plan, size):
         pixels of `size` in the same dtype, labels int32; uncovered pixels are mean colour and 255.
     """
     seed = Draws(seed)
-    whole = plan.scale == (1.0, 1.0) and not plan.class_aware
-    if whole:
-        pixels, labels = resize(pixels, labels, size)
-    else:
-        pixels, labels, offset = scaled_crop(pixels, labels, seed, size, plan.scale, plan.scale_step, plan.class_aware)
-    if plan.blur:  # colour before anything is uncovered, which has to stay mean colour
-        pixels = blur(pixels, seed, plan.blur)
+    pixels, labels, place = geometry.cut(pixels, labels, seed, size, **cut_arguments(plan))
+    pixels, labels = finish_example(pixels, labels, place, seed, plan, size)
+    return pixels, tf.cast(labels, tf.int32)
+
+
+def cut_arguments(plan):
+    """Return the arguments of `geometry.cut` that a `Recipe` makes."""
+    turned = plan.rotation or plan.shift or plan.elastic
+    return {"scale": tuple(plan.scale), "step": plan.scale_step, "class_aware": plan.class_aware,
+            "mirror": (plan.flip_vertical, plan.flip), "outside": UNCOVERED if turned else IGNORE_CLASS}
+
+
+def finish_example(pixels, labels, place, seed, plan, size):
+    """Return what `geometry.cut` cut out with `cut_arguments(plan)` augmented and completed; seed is a `Draws`.
+
+    Labels stay uint8 if they are. Colour and blur come before anything is uncovered, which has to stay mean colour.
+    """
+    channels, change = pixels.shape[-1], None
     if plan.brightness or plan.contrast or plan.saturation or plan.hue:
-        pixels = colour_jitter(pixels, seed, plan.brightness, plan.contrast, plan.saturation, plan.hue)
+        change = colour_change(seed, plan.brightness, plan.contrast, plan.saturation, plan.hue)
+    pixels = geometry.grown(pixels, place, change)
+    if plan.blur:
+        pixels = blur(tf.ensure_shape(pixels, [None, None, channels]), seed, plan.blur)
+    if plan.scale[0] < 1:
+        pixels = geometry.pad(pixels, place, size)
+    static = [side if isinstance(side, int) else None for side in size]
+    pixels, labels = tf.ensure_shape(pixels, [*static, channels]), tf.ensure_shape(labels, static)
     turned = bool(plan.rotation or plan.shift)
-    if not whole:
-        pixels, labels = pad(pixels, labels, offset, size, UNCOVERED if turned or plan.elastic else IGNORE_CLASS)
     if plan.elastic:
         pixels, labels = elastic(pixels, labels, seed, plan.elastic, outside=UNCOVERED if turned else IGNORE_CLASS)
     if turned:
         pixels, labels = rotate(pixels, labels, seed, plan.rotation, plan.shift)
-    if plan.flip:
-        pixels, labels = flip(pixels, labels, seed, plan.flip, axis=1)
-    if plan.flip_vertical:
-        pixels, labels = flip(pixels, labels, seed, plan.flip_vertical, axis=0)
     return pixels, labels
 
 

@@ -43,18 +43,23 @@ def read_pixels(image, channels=3):
         ValueError: if the file is empty, truncated, no image, or implausibly large.
         FileNotFoundError: if there is no such file.
     """
+    array = np.asarray(open_pixels(image, channels))
+    return array if channels == 3 else array[..., None]  # [H, W, channels]
+
+
+def open_pixels(image, channels=3):
+    """Return `read_pixels` as a decoded Pillow image of mode "RGB" or "L"; a crop of it costs less than the array."""
     data, shown = (image, "<bytes>") if isinstance(image, bytes) else (_file_content("image", image), image)
     picture = _decoded("image", shown, data)
     try:
         if picture.mode.startswith("I;16") or picture.mode == "I":
             deep = np.asarray(picture).astype(np.int64)
             grey = np.clip(deep // 257 if deep.max(initial=0) > 255 else deep, 0, 255).astype(np.uint8)
-            return np.repeat(grey[..., None], channels, axis=-1)
+            picture = Image.fromarray(grey)
         wanted = "RGB" if channels == 3 else "L"
-        array = np.asarray(picture if picture.mode == wanted else picture.convert(wanted))
+        return picture if picture.mode == wanted else picture.convert(wanted)
     except _DECODER_FAILURES as failure:
         raise ValueError(_unreadable("image", shown, failure)) from failure
-    return array if channels == 3 else array[..., None]  # [H, W, channels]
 
 
 def read_labels(path, table, classes, palette=None, shown=None):

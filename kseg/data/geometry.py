@@ -8,9 +8,9 @@ Own code instead of keras-cv's layers: in 0.9.0 these paint uncovered labels as 
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-from kseg.data.draws import uniform
+from kseg.data import windows
+from kseg.data.draws import Draws, uniform
 from kseg.labels import IGNORE_CLASS
 
 MEAN_COLOUR = (123.675, 116.28, 103.53)  # mean of ImageNet, RGB 0–255; what uncovered pixels are filled with
@@ -30,7 +30,7 @@ def to_dtype(values, dtype):
     """Return float32 `values` in `dtype`, rounded and clipped to 0..255 if it is an integer type."""
     if dtype.is_floating:
         return tf.cast(values, dtype)
-    return tf.cast(tf.clip_by_value(tf.round(values), 0.0, 255.0), dtype)
+    return tf.cast(tf.clip_by_value(values + 0.5, 0.0, 255.0), dtype)
 
 
 def resize(pixels, labels, size):
@@ -46,9 +46,8 @@ def resize(pixels, labels, size):
     Returns:
         pixels `[height, width, channels]` of the same dtype, labels int32 `[height, width]`.
     """
-    native = tf.cast(tf.shape(labels), tf.float32)
-    pixels, labels = crop_and_resize(pixels, labels, tf.zeros(2), native, size)
-    return pixels, tf.cast(labels, tf.int32)
+    pixels, labels, place = cut(pixels, labels, None, size)
+    return _static(grown(pixels, place), tf.cast(labels, tf.int32), size)
 
 
 def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class_aware=0.0):
@@ -68,105 +67,110 @@ def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class
     Returns:
         pixels and labels (int32) of `size`.
     """
-    pixels, labels, offset = scaled_crop(pixels, labels, seed, size, scale, step, class_aware)
-    return pad(pixels, labels, offset, size)
+    pixels, labels, place = cut(pixels, labels, seed, size, scale, step, class_aware)
+    return _static(pad(grown(pixels, place), place, size), tf.cast(labels, tf.int32), size)
 
 
-def scaled_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class_aware=0.0):
-    """Return the covered part of `scale_and_crop` and its offset (int32 `[2]`) in it: `pad` completes it."""
-    native = tf.cast(tf.shape(labels), tf.float32)
-    factor = uniform(seed, 1, scale[0], scale[1])
-    if step:
-        count = int(round((scale[1] - scale[0]) / step)) + 1
-        factor = scale[0] + step * tf.floor(uniform(seed, 1, 0.0, float(count)))
-    part = native / tf.maximum(factor, 1.0)  # the part of the image that is seen, rows and columns
-    where = uniform(seed, 2, shape=(2,))
-    start = where * (native - part)
-    if class_aware:
-        aimed = tf.clip_by_value(_pixel_of_a_class(labels, seed) - part / 2.0, 0.0, native - part)
-        start = tf.where(uniform(seed, 3) < class_aware, aimed, start)
-    wanted = tf.stack([size[0], size[1]])
-    covered = tf.maximum(tf.cast(tf.round(tf.cast(wanted, tf.float32) * tf.minimum(factor, 1.0)), tf.int32), 1)
-    pixels, labels = crop_and_resize(pixels, labels, start, part, (covered[0], covered[1]))
-    offset = tf.cast(where * tf.cast(wanted - covered + 1, tf.float32), tf.int32)
-    return pixels, labels, tf.minimum(offset, wanted - covered)
+def cut(pixels, labels, seed, size, scale=(1.0, 1.0), step=0.0, class_aware=0.0, mirror=(0.0, 0.0),
+        outside=IGNORE_CLASS):
+    """Draw the window that a result shows and cut it out: labels are complete then, pixels want `grown` and `pad`.
+
+    Args:
+        pixels, labels, seed, size, scale, step, class_aware: as `scale_and_crop`; seed None: the whole image.
+        mirror: (top and bottom, left and right), probabilities of exchanging these sides.
+        outside: int, label of what is not covered.
+    Returns:
+        pixels: `[h, w, channels]` of the same dtype, at most of the size that they take in the result.
+        labels: integer of `size`.
+        place: int32 `[4]`: height and width that the pixels take in the result, and the row and column of its corner.
+    """
+    chooser = chosen_cut(scale, step, class_aware, mirror, outside)
+    numbers = np.zeros(0, np.float32) if seed is None else (seed if isinstance(seed, Draws) else Draws(seed)).numbers
+    dtype = tf.int32 if outside > IGNORE_CLASS else labels.dtype
+    if pixels.dtype == tf.uint8:
+        part, ids, place = tf.numpy_function(lambda image, *others: chooser(image, *others)[:3], [
+            pixels, labels, numbers, tf.stack(size)], [tf.uint8, dtype, tf.int32], stateful=False)
+    else:
+        ids, place, box = tf.numpy_function(lambda *others: chooser(None, *others)[1:], [
+            labels, numbers, tf.stack(size)], [dtype, tf.int32, tf.int32], stateful=False)
+        part = _float_window(pixels, tf.ensure_shape(place, [4]), tf.ensure_shape(box, [6]))
+    return tf.ensure_shape(part, [None, None, pixels.shape[-1]]), tf.ensure_shape(ids, [None, None]), tf.ensure_shape(
+        place, [4])
 
 
-def pad(pixels, labels, offset, size, outside=IGNORE_CLASS):
-    """Return pixels and labels (int32) placed at `offset` in `size`, mean colour and `outside` around them."""
-    shape, channels = tf.shape(labels), pixels.shape[-1]
-    before = offset
-    after = tf.stack([size[0], size[1]]) - shape - offset
+def chosen_cut(scale, step, class_aware, mirror, outside):
+    """Return a NumPy function (pixels or None, labels, numbers, size) → pixels, labels, place (as `cut`), box."""
+    def function(pixels, labels, numbers, size):
+        size = tuple(int(side) for side in size)
+        if not len(numbers) or (scale == (1.0, 1.0) and not class_aware):
+            window = windows.whole(labels.shape, size)
+        else:
+            window = windows.draw(labels, numbers, size, scale, step, class_aware)
+        mirrored = tuple(bool(len(numbers)) and bool(numbers[2 * (10 + axis)] < mirror[axis]) for axis in (0, 1))
+        part = None if pixels is None else windows.cut_pixels(pixels, window, mirrored)
+        ids = windows.cut_labels(labels, window, size, mirrored, outside)
+        return part, ids, np.array(window[4:], np.int32), np.array([*window[:4], *mirrored], np.int32)
+
+    return function
+
+
+def _float_window(pixels, place, box):
+    """Return the window `box` (top, left, height, width, mirrored twice) of float pixels; what shrinks is shrunk."""
+    part = pixels[box[0]:box[0] + box[2], box[1]:box[1] + box[3]]
+    for axis in (0, 1):
+        part = tf.cond(box[4 + axis] > 0, lambda: tf.reverse(part, [axis]), lambda: part)
+
+    def shrunk():
+        scale = tf.cast(place[:2], tf.float32) / tf.cast(box[2:4], tf.float32)
+        values = tf.raw_ops.ScaleAndTranslate(
+            images=tf.cast(part, tf.float32)[None], size=place[:2], scale=scale, translation=tf.zeros(2),
+            kernel_type="triangle", antialias=True)[0]
+        return tf.ensure_shape(tf.cast(values, pixels.dtype), [None, None, pixels.shape[-1]])
+
+    return tf.cond(tf.reduce_any(box[2:4] > place[:2]), shrunk, lambda: part)
+
+
+def grown(pixels, place, change=None):
+    """Return a window of `cut` resized to the height and width of `place`, bilinear with half-pixel centres.
+
+    Args:
+        pixels: uint8 or float `[h, w, channels]`.
+        place: int32 `[4]` of `cut`.
+        change: None, or a function from float32 pixels to float32 pixels, linear in them (colour): run before the
+            resize, where there are fewer, and without rounding in between.
+    Returns:
+        pixels of the same dtype.
+    """
+    def resized(values):
+        return tf.raw_ops.ResizeBilinear(images=values[None], size=place[:2], half_pixel_centers=True)[0]
+
+    if change is not None:
+        changed = resized(tf.ensure_shape(change(tf.cast(pixels, tf.float32)), pixels.shape))
+        return tf.clip_by_value(changed, 0.0, 255.0) if pixels.dtype.is_floating else to_dtype(changed, pixels.dtype)
+    return tf.cond(tf.reduce_all(tf.shape(pixels)[:2] == place[:2]), lambda: pixels,
+                   lambda: to_dtype(resized(tf.cast(pixels, tf.float32)), pixels.dtype))
+
+
+def pad(pixels, place, size):
+    """Return pixels at `place` (of `cut`) in `size`, mean colour around them."""
+    channels = pixels.shape[-1]
+    before, after = place[2:], tf.stack(size) - place[:2] - place[2:]
     mean = to_dtype(tf.constant(mean_colour(channels)), pixels.dtype)
 
     def block(height, width):
         return tf.broadcast_to(mean, tf.stack([height, width, channels]))
 
     def padded():
-        middle = tf.concat([block(shape[0], before[1]), pixels, block(shape[0], after[1])], 1)
+        middle = tf.concat([block(place[0], before[1]), pixels, block(place[0], after[1])], 1)
         return tf.concat([block(before[0], size[1]), middle, block(after[0], size[1])], 0)
 
-    pixels = tf.cond(tf.reduce_any(shape < tf.stack([size[0], size[1]])), padded, lambda: pixels)
-    labels = tf.pad(tf.cast(labels, tf.int32), tf.stack([before, after], 1), constant_values=outside)
-    static = [side if isinstance(side, int) else None for side in size]
-    pixels.set_shape([*static, channels])
-    labels.set_shape(static)
-    return pixels, labels
+    return tf.cond(tf.reduce_any(place[:2] < tf.stack(size)), padded, lambda: pixels)
 
 
-def _pixel_of_a_class(labels, seed):
-    """Return the (row, column) float32 of a random pixel of a class drawn evenly from those in `labels`."""
-    flat = tf.reshape(tf.cast(labels, tf.int32), [-1])  # [H*W]
-    present = tf.math.bincount(flat, minlength=256, maxlength=256) > 0
-    present = tf.logical_and(present, tf.range(256) != IGNORE_CLASS)
-    chosen = tf.argmax(tf.where(present, uniform(seed, 4, shape=(256,)), -1.0), output_type=tf.int32)
-    places = tf.where(flat == chosen)[:, 0]
-    count = tf.shape(places)[0]
-    pick = tf.minimum(tf.cast(uniform(seed, 5) * tf.cast(count, tf.float32), tf.int32), count - 1)
-    width = tf.shape(labels)[1]
-    place = tf.cond(count > 0, lambda: tf.cast(places[tf.maximum(pick, 0)], tf.int32),
-                    lambda: tf.size(labels) // 2)
-    return tf.cast(tf.stack([place // width, place % width]), tf.float32) + 0.5
-
-
-def crop_and_resize(pixels, labels, start, part, size):
-    """Return the box `part` (rows, columns) from `start` on, float32 in pixels, resized to `size`; dtypes are kept.
-
-    Pixels antialiased bilinear, labels to the nearest, half-pixel centres.
-    """
-    if pixels.dtype == tf.uint8:
-        resized, ids = tf.numpy_function(_by_pillow, [pixels, tf.cast(labels, tf.uint8), start, part,
-                                                      tf.stack([size[0], size[1]])], [tf.uint8, tf.uint8],
-                                         stateful=False)
-    else:
-        scale = tf.cast(tf.stack([size[0], size[1]]), tf.float32) / part
-        resized = to_dtype(tf.raw_ops.ScaleAndTranslate(
-            images=pixels[None], size=tf.stack([size[0], size[1]]), scale=scale, translation=-start * scale,
-            kernel_type="triangle", antialias=True)[0], pixels.dtype)
-        rows, columns = (_nearest(size[axis], scale[axis], start[axis], tf.shape(labels)[axis]) for axis in (0, 1))
-        ids = tf.gather(tf.gather(labels, rows, axis=0), columns, axis=1)
-    static = [side if isinstance(side, int) else None for side in size]
-    return tf.ensure_shape(resized, [*static, pixels.shape[-1]]), tf.ensure_shape(ids, static)
-
-
-def _by_pillow(pixels, labels, start, part, size):
-    height, width = labels.shape
-    top, left = np.clip(start, 0, (height, width)).tolist()
-    box = (left, top, min(left + float(part[1]), width), min(top + float(part[0]), height))
-    size = (int(size[1]), int(size[0]))
-    grey = pixels.shape[-1] == 1
-    image = Image.fromarray(pixels[..., 0] if grey else pixels)
-    if size != image.size or box != (0, 0, width, height):
-        image = image.resize(size, Image.Resampling.BILINEAR, box)
-        labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST, box))
-        pixels = np.asarray(image)[..., None] if grey else np.asarray(image)
-    return pixels, labels
-
-
-def _nearest(length, scale, start, native):
-    places = (tf.range(tf.cast(length, tf.float32)) + 0.5) / scale + start
-    nearest = tf.floor(places + 1e-4)  # exact ties between two pixels go to the latter, whatever the rounding
-    return tf.clip_by_value(tf.cast(nearest, tf.int32), 0, native - 1)
+def _static(pixels, labels, size):
+    """Return pixels and labels with the sides of `size` in their static shapes where these are integers."""
+    sides = [side if isinstance(side, int) else None for side in size]
+    return tf.ensure_shape(pixels, [*sides, pixels.shape[-1]]), tf.ensure_shape(labels, sides)
 
 
 def flip(pixels, labels, seed, probability=0.5, axis=1):

@@ -81,8 +81,9 @@ def to_class_ids(stored, table, path, classes):
             raise ValueError(_illegal(path, np.unique(stored), np.unique(stored[(stored < 0) | (stored > 255)]),
                                       classes))
         stored = stored.astype(np.uint8)
-    suspicious = np.uint8(254)  # a class id only if there are 255 classes: count only then, it takes longer
-    ids = np.where(table == ILLEGAL, suspicious, table).astype(np.uint8)[stored]
+    suspicious = 254  # a class id only if there are 255 classes: count only then, it takes longer
+    lookup = np.where(table == ILLEGAL, suspicious, table).astype(np.uint8).tobytes()
+    ids = np.frombuffer(bytearray(stored.tobytes().translate(lookup)), np.uint8).reshape(stored.shape)
     if (ids == suspicious).any():
         counts = np.bincount(stored.ravel(), minlength=256)
         bad = np.flatnonzero((counts > 0) & (table == ILLEGAL))

@@ -1,6 +1,6 @@
 """From a dataset's name to batches: owns the order of the tf.data steps.
 
-epoch → order of the examples → shard → read (decoded cache) → resize or augment → batch → mix → prefetch.
+epoch → order of the examples → shard → read (decoded cache), cut and augment or resize → batch → mix → prefetch.
 
 Example `index` of epoch `epoch` is augmented with a seed made of (seed, epoch, index), and the order is a stateless
 shuffle of (seed, epoch): an epoch is a pure function of these numbers, whatever ran before and on how many threads.
@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from kseg import checks
 from kseg.data import augment as augmentation
-from kseg.data import borders, sources
+from kseg.data import borders, geometry, sources
+from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
-from kseg.data.geometry import resize
 from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader
 
 
@@ -69,13 +69,18 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
         checks.positive_integer("batch_size", batch_size)
     indices = _shard(np.arange(len(source) * patches), shard, shuffle)
     if hasattr(source, "stream"):
-        examples = _streamed(source, len(indices), seed, epoch, shuffle, cache, shard, patches)
+        examples = _shaped(_streamed(source, len(indices), seed, epoch, shuffle, cache, shard, patches), plan, size,
+                           seed)
     else:
         if on_error == "raise":
             sources.probe(source)
         expected = source.read(0)[1].shape if size is None and batch_size not in (1, None) else None
-        examples = _read(_ordered(indices, seed, epoch, shuffle), Reader(source, cache, on_error, expected), patches)
-    examples = _shaped(examples, plan, size, seed)
+        examples = _ordered(indices, seed, epoch, shuffle)
+        reader = Reader(source, cache, on_error, expected)
+        if callable(plan) or (plan is None and size is None):
+            examples = _shaped(_read(examples, reader, patches), plan, size, seed)
+        else:
+            examples = _cut(examples, reader, patches, plan or augmentation.Recipe(), size, seed)
     if drop_remainder is None:
         drop_remainder = shuffle and batch_size is not None and len(indices) >= batch_size
     return _batched(examples, plan, seed, batch_size, drop_remainder, border_weights)
@@ -142,41 +147,66 @@ def _streamed(source, count, seed, epoch, shuffle, cache, shard, patches):
 
 
 def _read(examples, reader, patches):
-    """Return a dataset of (pixels, labels, index, epoch)."""
-    channels = reader.source.channels
-
+    """Return a dataset of (pixels, labels, index, epoch), whole as they are read."""
     def read(index, epoch):
         pixels, labels, good = tf.numpy_function(
             reader.read, [index // patches], [tf.uint8, tf.uint8, tf.bool], stateful=False)
-        pixels.set_shape([*(reader.expected_size or (None, None)), channels])
+        pixels.set_shape([*(reader.expected_size or (None, None)), reader.source.channels])
         labels.set_shape(reader.expected_size or (None, None))
-        good.set_shape([])
-        return pixels, labels, index, epoch, good
+        return pixels, labels, index, epoch, tf.ensure_shape(good, [])
 
-    examples = examples.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return _good(examples.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True), reader)
+
+
+def _cut(examples, reader, patches, plan, size, seed):
+    """Return a dataset of (pixels, labels, index, epoch) augmented by the `Recipe` `plan`.
+
+    Reading and cutting are one call of Python: a window is cut out of the decoded image before TensorFlow copies it.
+    """
+    arguments = augmentation.cut_arguments(plan)
+    chooser = geometry.chosen_cut(**arguments)
+    kind = tf.int32 if arguments["outside"] > 255 else tf.uint8
+
+    def read(index, numbers):
+        pixels, labels, good = reader.open(index)
+        part, ids, place, _ = chooser(pixels, labels, numbers, size or labels.shape)
+        return part, ids, place, good
+
+    def shaped(index, epoch):
+        draws = Draws(example_key(seed, epoch, index))
+        part, labels, place, good = tf.numpy_function(
+            read, [index // patches, draws.numbers], [tf.uint8, kind, tf.int32, tf.bool], stateful=False)
+        part.set_shape([None, None, reader.source.channels])
+        labels.set_shape(size or reader.expected_size or (None, None))
+        target = tuple(labels.shape) if labels.shape.is_fully_defined() else (tf.shape(labels)[0], tf.shape(labels)[1])
+        pixels, labels = augmentation.finish_example(part, labels, tf.ensure_shape(place, [4]), draws, plan, target)
+        return pixels, labels, index, epoch, tf.ensure_shape(good, [])
+
+    return _good(examples.map(shaped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True), reader)
+
+
+def _good(examples, reader):
+    """Return a dataset of (pixels, labels, index, epoch) of those that could be read."""
     if reader.on_error == "skip":
         examples = examples.filter(lambda pixels, labels, index, epoch, good: good)
     return examples.map(lambda pixels, labels, index, epoch, good: (pixels, labels, index, epoch))
 
 
 def _shaped(examples, plan, size, seed):
-    """Return a dataset of (pixels, labels int32, index, epoch) at `size`, augmented by `plan`."""
+    """Return a dataset of (pixels, labels, index, epoch) at `size`, augmented by `plan`."""
     def shaped(pixels, labels, index, epoch):
         key = example_key(seed, epoch, index)
-        target = size if size is not None else (
-            tuple(labels.shape) if labels.shape.is_fully_defined() else (tf.shape(labels)[0], tf.shape(labels)[1]))
         if callable(plan):
             if size is not None:
-                pixels, labels = resize(pixels, labels, target)
+                pixels, labels = geometry.resize(pixels, labels, size)
             pixels, labels = plan(pixels, tf.cast(labels, tf.int32), key)
         elif plan is not None:
-            pixels, labels = augmentation.augment_example(pixels, labels, key, plan, target)
+            target = tuple(labels.shape) if labels.shape.is_fully_defined() else (tf.shape(labels)[0],
+                                                                                  tf.shape(labels)[1])
+            pixels, labels = augmentation.augment_example(pixels, labels, key, plan, size or target)
         elif size is not None:
-            same = tf.reduce_all(tf.equal(tf.shape(labels), size))
-            pixels, labels = tf.cond(same, lambda: (tf.ensure_shape(pixels, [*size, pixels.shape[-1]]),
-                                                    tf.ensure_shape(tf.cast(labels, tf.int32), size)),
-                                     lambda: resize(pixels, labels, size))
-        return pixels, tf.cast(labels, tf.int32), index, epoch
+            pixels, labels = geometry.resize(pixels, labels, size)
+        return pixels, labels, index, epoch
 
     return examples.map(shaped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
@@ -187,6 +217,7 @@ def _batched(examples, plan, seed, batch_size, drop_remainder, border_weights):
     mix = getattr(plan, "mix", None) is not None and batch_size is not None
 
     def finish(pixels, labels, index, epoch):
+        labels = tf.cast(labels, tf.int32)
         if mix:
             key = example_key(seed, epoch[0], index[0])
             pixels, labels = augmentation.augment_batch(pixels, labels, key, plan)

@@ -46,14 +46,20 @@ class Reader:
             return self._from_disk(index)
         if self._memory is not None and index in self._memory:
             return self._memory[index]
-        example = self._checked(index)
+        example = self._checked(index, self.source.read)
         if self._memory is not None:
             self._memory[index] = example
         return example
 
-    def _checked(self, index):
+    def open(self, index):
+        """Return `read`, the pixels perhaps as a Pillow image, which is quicker to cut from if nothing is cached."""
+        if self._folder is None and self._memory is None and hasattr(self.source, "read_picture"):
+            return self._checked(int(index), self.source.read_picture)
+        return self.read(index)
+
+    def _checked(self, index, read):
         try:
-            pixels, labels = self.source.read(index)
+            pixels, labels = read(index)
             if self.expected_size is not None and labels.shape != self.expected_size:
                 raise ValueError(checks.sentence(
                     "image_size", f"must be given when images differ in size: {self.source.describe(index)!r} is "
@@ -79,7 +85,7 @@ class Reader:
         if os.path.exists(path):
             both = np.load(path, mmap_mode="r")
             return np.ascontiguousarray(both[..., :-1]), np.ascontiguousarray(both[..., -1]), np.bool_(True)
-        pixels, labels, good = self._checked(index)
+        pixels, labels, good = self._checked(index, self.source.read)
         if good:
             handle, draft = tempfile.mkstemp(dir=self._folder, suffix=".part")
             with os.fdopen(handle, "wb") as file:
