@@ -10,6 +10,7 @@ from kseg.labels import LabelSet
 
 GAP = 8  # pixels of white between tiles
 _TEXT = (40, 40, 40)
+_STRIP_PIXELS = 4_000_000  # painted at once
 
 
 def write_labels(path, label_map, label_set):
@@ -40,7 +41,9 @@ def write_picture(path, pixels):
 
 def as_rgb(pixels):
     """Return pixels `[H, W, channels]`, 0–255, as uint8 `[H, W, 3]`: one band grey, of more the first three."""
-    pixels = np.clip(np.rint(np.asarray(pixels, np.float32)), 0, 255).astype(np.uint8)
+    pixels = np.asarray(pixels)
+    if pixels.dtype != np.uint8:
+        pixels = np.clip(np.rint(pixels.astype(np.float32)), 0, 255).astype(np.uint8)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     return pixels[..., :3] if pixels.shape[-1] >= 3 else np.repeat(pixels[..., :1], 3, axis=-1)
@@ -56,10 +59,14 @@ def overlay(pixels, label_map, label_set, opacity=0.5):
         opacity: float from 0 (the image) to 1 (the labels).
     """
     checks.number_between("opacity", opacity, 0, 1)
-    image = as_rgb(pixels).astype(np.float32)
-    painted = image + opacity * (label_set.colorize(label_map) - image)
-    counted = np.asarray(label_map) != label_set.ignore_class
-    return np.where(counted[..., None], painted, image).round().astype(np.uint8)
+    pixels, label_map = as_rgb(pixels), np.asarray(label_map)
+    painted = np.empty(pixels.shape, np.uint8)
+    rows = max(1, _STRIP_PIXELS // max(1, label_map.shape[1]))
+    for top in range(0, len(label_map), rows):  # large images take no floats but those of a strip
+        ids, image = label_map[top:top + rows], pixels[top:top + rows].astype(np.float32)
+        mixed = image + opacity * (label_set.colorize(ids) - image)
+        painted[top:top + rows] = np.where((ids != label_set.ignore_class)[..., None], mixed, image).round()
+    return painted
 
 
 def sheet(rows, label_set, titles=("image", "truth", "prediction"), names=None, tile_size=(240, 320)):

@@ -11,7 +11,7 @@ from kseg.inference.progress import bar
 from kseg.inference.runners import runner as make_runner
 from kseg.inference.tiles import answered_tiles, blended_tiles, count_tiles
 from kseg.layers import ResizeTo
-from kseg.metrics.scores import most_likely_class
+from kseg.metrics.confusion_metric import most_likely_class
 
 OUTPUTS = ("labels", "probabilities", "logits")
 

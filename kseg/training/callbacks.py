@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from kseg.metrics import iou_from_confusion, mean_of_present
-from kseg.metrics.scores import most_likely_class
+from kseg.metrics.confusion_metric import most_likely_class
 from kseg.training import panels, state
 
 

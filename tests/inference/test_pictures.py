@@ -30,13 +30,15 @@ def test_indexed_png_keeps_ids_and_colours(tmp_path):
                                  "'float64'). Pass one map, after the argmax.")
 
 
-def test_overlay_mixes_and_leaves_ignored_pixels():
+def test_overlay_mixes_and_leaves_ignored_pixels(monkeypatch):
     image, labels = scene()
     mixed = pictures.overlay(image, labels, LABELS, 0.25)
     assert mixed[0, 0].tolist() == [32, 16, 32]  # a quarter of the road's colour over black
     np.testing.assert_array_equal(mixed[labels == 255], image[labels == 255])
     np.testing.assert_array_equal(pictures.overlay(image, labels, LABELS, 0), image)
     assert pictures.overlay(image[..., :1], labels, LABELS).shape == (12, 18, 3)
+    monkeypatch.setattr(pictures, "_STRIP_PIXELS", 40)
+    np.testing.assert_array_equal(pictures.overlay(image, labels, LABELS, 0.25), mixed)
 
 
 def test_sheet_holds_rows_columns_and_legend():
