@@ -67,8 +67,8 @@ def parse():
     parser.add_argument("--label-encoding", default="scaling", choices=LABEL_ENCODINGS)
     parser.add_argument("--adversarial-weight", type=float, default=0.1)
     parser.add_argument("--stride", type=int, default=8, help="pixels of the image per pixel of the maps compared")
-    parser.add_argument("--discriminator-learning-rate", type=float, default=1e-4)
-    parser.add_argument("--pretrain-steps", type=int, default=30)
+    parser.add_argument("--discriminator-learning-rate", type=float, default=5e-4)
+    parser.add_argument("--pretrain-steps", type=int, default=40)
     parser.add_argument("--validation-images", type=int, default=-1, help="only so many; -1 for all")
     return parser.parse_args()
 
