@@ -223,8 +223,11 @@ def test_keras_file_and_saved_model_answer_alike(model, tmp_path):
     model.save(tmp_path / "m.keras")
     model.export(tmp_path / "saved", verbose=False)
     wanted = kseg.predict(model, photo(), "logits")
+    everything = {"window": 16, "overlap": 0.4, "scales": (0.5, 1.0, 1.5), "flip": True}
+    together = kseg.predict(model, photo(), "probabilities", **everything)
     for path in (tmp_path / "m.keras", tmp_path / "saved"):
         np.testing.assert_allclose(kseg.predict(path, photo(), "logits"), wanted, atol=1e-5)
+        np.testing.assert_allclose(kseg.predict(path, photo(), "probabilities", **everything), together, atol=1e-5)
 
 
 def test_tflite_answers_alike(tmp_path):
@@ -236,7 +239,9 @@ def test_tflite_answers_alike(tmp_path):
     np.testing.assert_allclose(kseg.predict(tmp_path / "m.tflite", image, "logits"), wanted, atol=1e-4)
     both = np.stack([image, image[::-1]])
     assert kseg.predict(tmp_path / "m.tflite", both, scales=(0.75, 1.0), flip=True).shape == (2, 24, 32)
-    assert kseg.predict(str(tmp_path / "m.tflite"), photo(), window=(24, 32)).shape == (37, 53)
+    everything = {"window": (24, 32), "overlap": 0.4, "scales": (0.5, 1.0, 1.5), "flip": True}
+    np.testing.assert_allclose(kseg.predict(str(tmp_path / "m.tflite"), photo(), "probabilities", **everything),
+                               kseg.predict(fixed, photo(), "probabilities", **everything), atol=1e-5)
 
 
 def test_weights_changed_after_a_prediction_count(model):
