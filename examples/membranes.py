@@ -5,8 +5,9 @@
 The folder holds images/ and labels/ (grey 512x512; ids 1 membrane, 0 cell). The last four slices are kept for
 validation. One channel, two classes, 64…1024 channels as in the paper, one crop of 256x256 a step (the paper too takes
 one large tile a step), the paper's augmentation (rotation, shift, elastic deformation on a 3x3 grid, grey values),
-AdamW, poly schedule; two CPU cores. Called again it goes on where it was stopped. Whole slices are predicted by
-overlapping tiles with mirrored borders. Scores: intersection over union of both classes, and the challenge's Rand
+AdamW, poly schedule; two CPU cores. Called again it goes on where it was stopped. Validation during training sees the
+slices shrunk to the crop's size; the scores at the end are those of whole slices at their own size, predicted by
+overlapping tiles with mirrored borders: intersection over union of both classes, and the challenge's Rand
 error (`kseg.metrics.rand_error`): 1 - the greatest F-score of the foreground-restricted Rand index over thresholds.
 Border weights are for touching cells; membranes are a class of their own here.
 
@@ -20,6 +21,7 @@ import os
 import numpy as np
 from PIL import Image
 
+from kseg.data.augment import RECIPES
 from kseg.inference import pictures, predict_tiled
 from kseg.labels import LabelSet
 from kseg.metrics import confusion_matrix, iou_from_confusion, rand_error
@@ -56,11 +58,13 @@ def split(slices, folder):
 
 
 def recipe(arguments, data_dir):
-    """Return the `TrainingRecipe`; an epoch is 80 crops, and the last one is validated."""
+    """Return the `TrainingRecipe`; an epoch is 80 crops at the slices' own scale, and the last one is validated."""
+    sample = os.path.join(data_dir, "train", "images")
+    zoom = Image.open(os.path.join(sample, os.listdir(sample)[0])).height / arguments.crop
     return TrainingRecipe(
         model="UNet", model_options={"in_channels": 1, "filters": arguments.filters}, data="folder", data_dir=data_dir,
         data_options={"classes": 2}, image_size=(arguments.crop, arguments.crop), batch_size=arguments.batch_size,
-        augment="unet", patches=4, steps=arguments.steps, learning_rate=arguments.learning_rate,
+        augment={**RECIPES["unet"].to_dict(), "scale": [zoom, zoom]}, patches=4, steps=arguments.steps, learning_rate=arguments.learning_rate,
         warmup_steps=min(20, arguments.steps // 10), mixed_precision=arguments.mixed_precision,
         validate_every=arguments.steps)
 

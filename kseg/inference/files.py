@@ -55,10 +55,11 @@ def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, s
     options = {"batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend, "scales": scales,
                "flip": flip}
     written, painted, rows = [], [], []
-    with bar(progress, len(names)) as advance:
+    alone = len(names) == 1  # then the bar counts windows
+    with bar(progress and not alone, len(names)) as advance:
         for path, name in names.items():
             pixels = open_image(path, run.in_channels, "inputs")
-            labels = predict(run, pixels, **options)
+            labels = predict(run, pixels, progress=progress and alone, **options)
             os.makedirs(os.path.dirname(targets[path]), exist_ok=True)
             pictures.write_labels(targets[path], labels, label_set)
             written.append(targets[path])
