@@ -64,9 +64,9 @@ def recipe(arguments, data_dir):
     return TrainingRecipe(
         model="UNet", model_options={"in_channels": 1, "filters": arguments.filters}, data="folder", data_dir=data_dir,
         data_options={"classes": 2}, image_size=(arguments.crop, arguments.crop), batch_size=arguments.batch_size,
-        augment={**RECIPES["unet"].to_dict(), "scale": [zoom, zoom]}, patches=4, steps=arguments.steps, learning_rate=arguments.learning_rate,
-        warmup_steps=min(20, arguments.steps // 10), mixed_precision=arguments.mixed_precision,
-        validate_every=arguments.steps)
+        augment={**RECIPES["unet"].to_dict(), "scale": [zoom, zoom]}, patches=4, steps=arguments.steps,
+        learning_rate=arguments.learning_rate, warmup_steps=min(20, arguments.steps // 10),
+        mixed_precision=arguments.mixed_precision, validate_every=arguments.steps)
 
 
 def main():
