@@ -2,8 +2,7 @@
 
 segmenter:      loss(s(x), y) + adversarial_weight * bce(a(s(x)), annotated)
 discriminator:  bce(a(y), annotated) + bce(a(s(x)), predicted)
-Reference: Luc, Couprie, Chintala, Verbeek, Semantic Segmentation using Adversarial Networks, NIPS workshop 2016,
-arXiv:1611.08408, section 3.
+Reference: Luc et al., Semantic Segmentation using Adversarial Networks, NIPS workshop 2016, arXiv:1611.08408, §3.
 """
 
 import keras
@@ -104,27 +103,27 @@ class AdversarialTrainer(keras.Model):
 
     @property
     def optimizers(self):
-        """The two optimisers, the segmenter's first."""
+        """The segmenter's optimiser and the discriminator's."""
         return [self.segmenter.optimizer, self.discriminator.optimizer]
 
     @property
     def metrics(self):
         return [*self.segmenter.metrics, *self._means]
 
-    def fit(self, x=None, y=None, *arguments, callbacks=None, **options):
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **options):
         """As `keras.Model.fit`; a `SaturationGuard` watches the discriminator, the one given or one by default."""
         if not self._pretraining and isinstance(callbacks, (list, tuple, type(None))):
             callbacks = list(callbacks or ())
             if not any(isinstance(callback, SaturationGuard) for callback in callbacks):
                 callbacks.append(SaturationGuard())
-        return super().fit(x, y, *arguments, callbacks=callbacks, **options)
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **options)
 
     def pretrain_discriminator(self, dataset, epochs=1, steps=None, verbose="auto", callbacks=None):
         """Train the discriminator alone; nothing of the segmenter changes, nor is the alternation's step counted.
 
         Args:
             dataset: `tf.data.Dataset` of (pixels, labels).
-            epochs: int, passes over it. steps: int or None, optimiser steps instead, repeating it as needed.
+            epochs: int, passes over it; steps: int or None, optimiser steps instead, repeating it as needed.
             verbose, callbacks: as `keras.Model.fit`.
         Returns:
             `keras.callbacks.History`.

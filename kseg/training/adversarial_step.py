@@ -6,6 +6,7 @@ Reference: Luc et al., arXiv:1611.08408, sections 3.1 and 3.2 (the non-saturatin
 import keras
 from keras import ops
 
+from kseg import checks
 from kseg.training import label_encodings
 
 LOSSES = ("segmentation_loss", "adversarial_loss", "discriminator_real_loss", "discriminator_generated_loss",
@@ -21,9 +22,15 @@ def updated(trainer, pixels, labels, weights, moving):
         moving: (bool, bool), the segmenter, the discriminator.
     Returns:
         (the segmenter's outputs, [float32 scalars: its total loss, then `LOSSES`]).
+    Raises:
+        NotImplementedError: in a strategy of several replicas.
     """
     import tensorflow as tf
 
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        raise NotImplementedError(checks.sentence("replicas", "must be 1 for adversarial training", replicas,
+                                                  "Train outside of the strategy's scope, on one device."))
     segmenter, discriminator = trainer.segmenter, trainer.discriminator
     with tf.GradientTape(persistent=True) as tape:
         outputs = _run(segmenter, pixels, moving[0])

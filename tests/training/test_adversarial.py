@@ -141,7 +141,7 @@ def test_resumed_equals_uninterrupted(tmp_path):
         data = tf.data.Dataset.from_tensor_slices(_examples(28)).batch(4).skip(first).take(last - first)
         return trainer.fit(data, shuffle=False, verbose=0)
 
-    options = {"alternate_every": 2, "label_encoding": "scaling"}
+    options = {"alternate_every": 2, "label_encoding": "scaling", "run_eagerly": True}
     whole, first, second = _trainer(**options), _trainer(**options), _trainer(seed=5, **options)
     steps(whole, 0, 7)
     steps(first, 0, 3)
@@ -262,12 +262,22 @@ def test_the_guard_warns_once_when_the_discriminator_is_stuck(recwarn, accuracie
 
 def test_fit_brings_a_guard_and_pretraining_none(monkeypatch):
     given = []
-    monkeypatch.setattr(keras.Model, "fit", lambda self, *data, callbacks, **options: given.append(callbacks))
+    monkeypatch.setattr(keras.Model, "fit", lambda self, *arguments, **options: given.append(arguments[5]))
     trainer, own = _trainer(), SaturationGuard(patience=5)
     trainer.fit(_dataset())
     trainer.fit(_dataset(), callbacks=(own,))
     trainer.pretrain_discriminator(_dataset())
     assert isinstance(given[0][0], SaturationGuard) and given[1:] == [[own], None]
+
+
+def test_several_replicas_are_refused(monkeypatch):
+    trainer = _trainer(run_eagerly=True, update="simultaneous")
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        monkeypatch.setattr(tf.distribute.Strategy, "num_replicas_in_sync", 2)
+        with pytest.raises(NotImplementedError) as caught:
+            trainer.train_step(_batch())
+    assert str(caught.value) == ("`replicas` must be 1 for adversarial training, got replicas=2. "
+                                 "Train outside of the strategy's scope, on one device.")
 
 
 def test_error_sentences():
