@@ -13,7 +13,7 @@ from kseg.data import geometry
 from kseg.data.draws import Draws
 from kseg.data.geometry import UNCOVERED, flip, resize, scale_and_crop
 from kseg.data.mixing import classmix, cutmix
-from kseg.data.photometry import blur, colour_change, colour_jitter
+from kseg.data.photometry import blur, colour_jitter, colour_matrix, with_colour
 from kseg.data.warps import elastic, rotate
 from kseg.labels import IGNORE_CLASS
 
@@ -116,7 +116,9 @@ def augment_example(pixels, labels, seed, plan, size):
     """
     seed = Draws(seed)
     pixels, labels, place = geometry.cut(pixels, labels, seed, size, **cut_arguments(plan))
-    pixels, labels = finish_example(pixels, labels, place, seed, plan, size)
+    colour = tf.numpy_function(lambda image, numbers: colours(image, numbers, plan), [pixels, seed.numbers],
+                               tf.float32, stateful=False)
+    pixels, labels = finish_example(pixels, labels, place, colour, seed, plan, size)
     return pixels, tf.cast(labels, tf.int32)
 
 
@@ -127,15 +129,25 @@ def cut_arguments(plan):
             "mirror": (plan.flip_vertical, plan.flip), "outside": UNCOVERED if turned else IGNORE_CLASS}
 
 
-def finish_example(pixels, labels, place, seed, plan, size):
-    """Return what `geometry.cut` cut out with `cut_arguments(plan)` augmented and completed; seed is a `Draws`.
+def colours(pixels, numbers, plan):
+    """Return the `colour_matrix` of a `Recipe` for pixels `[h, w, channels]`, NumPy."""
+    return colour_matrix(pixels, numbers, plan.brightness, plan.contrast, plan.saturation, plan.hue)
+
+
+def finish_example(pixels, labels, place, colour, seed, plan, size):
+    """Return what `geometry.cut` cut out with `cut_arguments(plan)` augmented and completed.
 
     Labels stay uint8 if they are. Colour and blur come before anything is uncovered, which has to stay mean colour.
+
+    Args:
+        pixels, labels, place: of `geometry.cut`.
+        colour: float32 `[4, 3]` of `colours`.
+        seed: `Draws`.
+        plan, size: as `augment_example`.
     """
-    channels, change = pixels.shape[-1], None
-    if plan.brightness or plan.contrast or plan.saturation or plan.hue:
-        change = colour_change(seed, plan.brightness, plan.contrast, plan.saturation, plan.hue)
-    pixels = geometry.grown(pixels, place, change)
+    channels = pixels.shape[-1]
+    changes = plan.brightness or plan.contrast or plan.saturation or plan.hue
+    pixels = geometry.to_place(pixels, place, (lambda values: with_colour(values, colour)) if changes else None)
     if plan.blur:
         pixels = blur(tf.ensure_shape(pixels, [None, None, channels]), seed, plan.blur)
     if plan.scale[0] < 1:

@@ -47,7 +47,7 @@ def resize(pixels, labels, size):
         pixels `[height, width, channels]` of the same dtype, labels int32 `[height, width]`.
     """
     pixels, labels, place = cut(pixels, labels, None, size)
-    return _static(grown(pixels, place), tf.cast(labels, tf.int32), size)
+    return _static(to_place(pixels, place), tf.cast(labels, tf.int32), size)
 
 
 def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class_aware=0.0):
@@ -68,19 +68,19 @@ def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class
         pixels and labels (int32) of `size`.
     """
     pixels, labels, place = cut(pixels, labels, seed, size, scale, step, class_aware)
-    return _static(pad(grown(pixels, place), place, size), tf.cast(labels, tf.int32), size)
+    return _static(pad(to_place(pixels, place), place, size), tf.cast(labels, tf.int32), size)
 
 
 def cut(pixels, labels, seed, size, scale=(1.0, 1.0), step=0.0, class_aware=0.0, mirror=(0.0, 0.0),
         outside=IGNORE_CLASS):
-    """Draw the window that a result shows and cut it out: labels are complete then, pixels want `grown` and `pad`.
+    """Draw the window that a result shows and cut it out: labels are complete then, pixels want `to_place` and `pad`.
 
     Args:
         pixels, labels, seed, size, scale, step, class_aware: as `scale_and_crop`; seed None: the whole image.
         mirror: (top and bottom, left and right), probabilities of exchanging these sides.
         outside: int, label of what is not covered.
     Returns:
-        pixels: `[h, w, channels]` of the same dtype, at most of the size that they take in the result.
+        pixels: `[h, w, channels]` of the same dtype, antialiased but not yet resized where they are not reduced.
         labels: integer of `size`.
         place: int32 `[4]`: height and width that the pixels take in the result, and the row and column of its corner.
     """
@@ -93,7 +93,7 @@ def cut(pixels, labels, seed, size, scale=(1.0, 1.0), step=0.0, class_aware=0.0,
     else:
         ids, place, box = tf.numpy_function(lambda *others: chooser(None, *others)[1:], [
             labels, numbers, tf.stack(size)], [dtype, tf.int32, tf.int32], stateful=False)
-        part = _float_window(pixels, tf.ensure_shape(place, [4]), tf.ensure_shape(box, [6]))
+        part = _float_window(pixels, tf.ensure_shape(place, [4]), tf.ensure_shape(box, [7]))
     return tf.ensure_shape(part, [None, None, pixels.shape[-1]]), tf.ensure_shape(ids, [None, None]), tf.ensure_shape(
         place, [4])
 
@@ -109,46 +109,48 @@ def chosen_cut(scale, step, class_aware, mirror, outside):
         mirrored = tuple(bool(len(numbers)) and bool(numbers[2 * (10 + axis)] < mirror[axis]) for axis in (0, 1))
         part = None if pixels is None else windows.cut_pixels(pixels, window, mirrored)
         ids = windows.cut_labels(labels, window, size, mirrored, outside)
-        return part, ids, np.array(window[4:], np.int32), np.array([*window[:4], *mirrored], np.int32)
+        box = np.array([*window[:4], *mirrored, window.antialias], np.int32)
+        return part, ids, np.array(window[4:8], np.int32), box
 
     return function
 
 
 def _float_window(pixels, place, box):
-    """Return the window `box` (top, left, height, width, mirrored twice) of float pixels; what shrinks is shrunk."""
+    """Return the window `box` (top, left, height, width, mirrored twice, antialias) of float pixels."""
     part = pixels[box[0]:box[0] + box[2], box[1]:box[1] + box[3]]
     for axis in (0, 1):
         part = tf.cond(box[4 + axis] > 0, lambda: tf.reverse(part, [axis]), lambda: part)
 
-    def shrunk():
+    def reduced():
         scale = tf.cast(place[:2], tf.float32) / tf.cast(box[2:4], tf.float32)
         values = tf.raw_ops.ScaleAndTranslate(
             images=tf.cast(part, tf.float32)[None], size=place[:2], scale=scale, translation=tf.zeros(2),
             kernel_type="triangle", antialias=True)[0]
         return tf.ensure_shape(tf.cast(values, pixels.dtype), [None, None, pixels.shape[-1]])
 
-    return tf.cond(tf.reduce_any(box[2:4] > place[:2]), shrunk, lambda: part)
+    return tf.cond(box[6] > 0, reduced, lambda: part)
 
 
-def grown(pixels, place, change=None):
+def to_place(pixels, place, change=None):
     """Return a window of `cut` resized to the height and width of `place`, bilinear with half-pixel centres.
 
     Args:
         pixels: uint8 or float `[h, w, channels]`.
         place: int32 `[4]` of `cut`.
-        change: None, or a function from float32 pixels to float32 pixels, linear in them (colour): run before the
-            resize, where there are fewer, and without rounding in between.
+        change: None, or a function from float32 pixels to float32 pixels, linear in them (colour): run where there
+            are fewer of them, before or after the resize, and without rounding in between.
     Returns:
         pixels of the same dtype.
     """
     def resized(values):
         return tf.raw_ops.ResizeBilinear(images=values[None], size=place[:2], half_pixel_centers=True)[0]
 
-    if change is not None:
-        changed = resized(tf.ensure_shape(change(tf.cast(pixels, tf.float32)), pixels.shape))
-        return tf.clip_by_value(changed, 0.0, 255.0) if pixels.dtype.is_floating else to_dtype(changed, pixels.dtype)
-    return tf.cond(tf.reduce_all(tf.shape(pixels)[:2] == place[:2]), lambda: pixels,
-                   lambda: to_dtype(resized(tf.cast(pixels, tf.float32)), pixels.dtype))
+    if change is None:
+        return tf.cond(tf.reduce_all(tf.shape(pixels)[:2] == place[:2]), lambda: pixels,
+                       lambda: to_dtype(resized(tf.cast(pixels, tf.float32)), pixels.dtype))
+    values = tf.cast(pixels, tf.float32)
+    changed = tf.cond(tf.shape(pixels)[0] > place[0], lambda: change(resized(values)), lambda: resized(change(values)))
+    return tf.clip_by_value(changed, 0.0, 255.0) if pixels.dtype.is_floating else to_dtype(changed, pixels.dtype)
 
 
 def pad(pixels, place, size):

@@ -170,16 +170,17 @@ def _cut(examples, reader, patches, plan, size, seed):
     def read(index, numbers):
         pixels, labels, good = reader.open(index)
         part, ids, place, _ = chooser(pixels, labels, numbers, size or labels.shape)
-        return part, ids, place, good
+        return part, ids, place, augmentation.colours(part, numbers, plan), good
 
     def shaped(index, epoch):
         draws = Draws(example_key(seed, epoch, index))
-        part, labels, place, good = tf.numpy_function(
-            read, [index // patches, draws.numbers], [tf.uint8, kind, tf.int32, tf.bool], stateful=False)
+        part, labels, place, colour, good = tf.numpy_function(
+            read, [index // patches, draws.numbers], [tf.uint8, kind, tf.int32, tf.float32, tf.bool], stateful=False)
         part.set_shape([None, None, reader.source.channels])
         labels.set_shape(size or reader.expected_size or (None, None))
         target = tuple(labels.shape) if labels.shape.is_fully_defined() else (tf.shape(labels)[0], tf.shape(labels)[1])
-        pixels, labels = augmentation.finish_example(part, labels, tf.ensure_shape(place, [4]), draws, plan, target)
+        pixels, labels = augmentation.finish_example(part, labels, tf.ensure_shape(place, [4]), colour, draws, plan,
+                                                     target)
         return pixels, labels, index, epoch, tf.ensure_shape(good, [])
 
     return _good(examples.map(shaped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True), reader)
