@@ -9,7 +9,8 @@ SegNet, whose encoder is VGG16's, and the U-Net of 2015 start from random weight
 in their decoder take a lower learning rate. Called again it goes on: finished models are not run again.
 
 OUTPUT gets a folder a run, table.md, table.json and sheet.png, a row an image, a column a model.
-`--image-size 360 480 --steps 1800 --models A B` is the longer run of two models: 40 epochs.
+`--image-size 360 480 --steps 1800 --models A B` is the longer run of two models: 40 epochs. `--set` changes a field of
+the recipe for all, into another OUTPUT.
 
 Scores and minutes seen: the table in the README.
 """
@@ -25,6 +26,7 @@ import numpy as np
 from PIL import Image
 
 import kseg
+from kseg.cli.options import name_value
 from kseg.cli.tables import show
 from kseg.inference import pictures
 from kseg.training import TrainingRecipe, resume, train
@@ -64,8 +66,8 @@ def parse():
     parser.add_argument("--image-size", type=int, nargs=2, default=(192, 256), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--steps", type=int, default=450)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, help="of every model instead of its own")
-    parser.add_argument("--augment", default="deeplab", help="a recipe of kseg.data.augment")
+    parser.add_argument("--set", dest="fields", action="append", type=name_value, default=[], metavar="FIELD=VALUE",
+                        help="a field of every model's TrainingRecipe, e.g. loss='{\"cross_entropy\":1,\"dice\":1}'")
     return parser.parse_args()
 
 
@@ -74,15 +76,13 @@ def recipe(name, seed, arguments):
     fields = dict(FAMILIES[name])
     options = {key: arguments.output_stride if value is STRIDE else value
                for key, value in fields.pop("model_options", {}).items()}
-    if arguments.learning_rate is not None:
-        fields["learning_rate"] = arguments.learning_rate
     if name not in WITHOUT_ENCODER:
         fields.update(encoder_name=arguments.encoder_name, encoder_weights=arguments.encoder_weights)
-    return TrainingRecipe(
-        model="UNet" if name == "UNet2015" else name, model_options=options, data="camvid",
-        data_dir=arguments.data_dir, image_size=tuple(arguments.image_size), batch_size=arguments.batch_size,
-        augment=arguments.augment, steps=arguments.steps, warmup_steps=min(45, arguments.steps // 10),
-        validate_every=arguments.steps, seed=seed, **fields)
+    return TrainingRecipe(**{
+        "model": "UNet" if name == "UNet2015" else name, "model_options": options, "data": "camvid",
+        "data_dir": arguments.data_dir, "image_size": tuple(arguments.image_size), "batch_size": arguments.batch_size,
+        "augment": "deeplab", "steps": arguments.steps, "warmup_steps": min(45, arguments.steps // 10),
+        "validate_every": arguments.steps, "seed": seed, **fields, **dict(arguments.fields)})
 
 
 def one_run(name, seed, arguments):
