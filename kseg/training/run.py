@@ -114,6 +114,10 @@ def _run(recipe, output_dir, verbose):
             model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
                       validation_freq=validated_epochs(epochs, recipe.validate_every), verbose=verbose,
                       callbacks=_callbacks(recipe, best, panel, record))
+        if best.best["confusion"] is None:
+            raise ValueError(checks.sentence(
+                "learning_rate", "must be low enough for the loss to stay finite until the first validation",
+                recipe.learning_rate, "Lower it, add warm-up steps or clip the gradients, in a new folder."))
         save_model(segmenter, os.path.join(output_dir, "last.keras"))
         report.write(record.history, best.best, "finished")
     return TrainingResult(output_dir, keras.models.load_model(best.path), labels, record.history,

@@ -135,6 +135,15 @@ def test_early_stopping_counts_validations(tmp_path):
     assert len(history) < 20 and ["val_mean_iou" in row for row in history] == [False, True] * (len(history) // 2)
 
 
+def test_a_loss_that_is_never_finite_is_said(tmp_path):
+    recipe = TrainingRecipe(**{**SHORT, "learning_rate": 1e6}, optimizer="sgd", validate_every=4)
+    with pytest.raises(ValueError) as error:
+        train(recipe, str(tmp_path / "run"), verbose=0)
+    assert str(error.value) == (
+        "`learning_rate` must be low enough for the loss to stay finite until the first validation, got "
+        "learning_rate=1000000.0. Lower it, add warm-up steps or clip the gradients, in a new folder.")
+
+
 def test_the_last_epoch_is_always_validated():
     assert validated_epochs(7, 3) == [3, 6, 7] and validated_epochs(2, 5) == [2] and validated_epochs(2, 1) == [1, 2]
 
