@@ -224,7 +224,7 @@ def _trains(trainer):
 
 @pytest.mark.slow
 def test_runs_compiled_by_xla():
-    _trains(_trainer(jit_compile=True, alternate_every=1))
+    _trains(_trainer(aux=False, jit_compile=True, alternate_every=1))
 
 
 def test_runs_in_half_precision_with_each_loss_scaled(tmp_path):
