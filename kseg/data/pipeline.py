@@ -21,7 +21,7 @@ from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader
 
 
 def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, augment=False, seed=None, shuffle=None,
-         cache=None, drop_remainder=None, on_error="raise", classes=None, channels=3, label_map=None,
+         cache=None, cache_size=None, drop_remainder=None, on_error="raise", classes=None, channels=3, label_map=None,
          image_pattern=None, label_pattern=None, epoch=None, shard=None, patches=1, border_weights=None):
     """Return a dataset of batches (pixels, labels); one pass is one epoch, it never repeats, and `len` is known.
 
@@ -37,6 +37,7 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
         seed: int or None (another one each run), of order and augmentation.
         shuffle: bool or None (True for "train").
         cache: None (decoded images in memory if they take less than 1 GiB), False, "memory", or a folder's path.
+        cache_size: (height, width) to which pairs are resized before they are cached, or None for their own size.
         drop_remainder: bool or None: drop an incomplete last batch; None: if examples are shuffled and fill one.
         on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown).
         classes, channels, label_map, image_pattern, label_pattern: as `kseg.data.source`.
@@ -55,6 +56,7 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
         FileNotFoundError: if files are missing.
     """
     size = None if image_size is None else checks.image_size(image_size)
+    cache_size = None if cache_size is None else checks.image_size(cache_size)
     if isinstance(name, str):
         source = sources.source(name, split, data_dir=data_dir, image_size=size, classes=classes, channels=channels,
                                 label_map=label_map, image_pattern=image_pattern, label_pattern=label_pattern)
@@ -69,14 +71,14 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
         checks.positive_integer("batch_size", batch_size)
     indices = _shard(np.arange(len(source) * patches), shard, shuffle)
     if hasattr(source, "stream"):
-        examples = _shaped(_streamed(source, len(indices), seed, epoch, shuffle, cache, shard, patches), plan, size,
-                           seed)
+        examples = _shaped(_streamed(source, len(indices), seed, epoch, shuffle, cache, cache_size, shard,
+                                     patches), plan, size, seed)
     else:
         if on_error == "raise":
             sources.probe(source)
-        expected = source.read(0)[1].shape if size is None and batch_size not in (1, None) else None
+        expected = (cache_size or source.read(0)[1].shape) if size is None and batch_size not in (1, None) else None
         examples = _ordered(indices, seed, epoch, shuffle)
-        reader = Reader(source, cache, on_error, expected)
+        reader = Reader(source, cache, on_error, expected, cache_size)
         if callable(plan) or (plan is None and size is None):
             examples = _shaped(_read(examples, reader, patches), plan, size, seed)
         else:
@@ -119,7 +121,7 @@ def _epoch(epoch):
         lambda _: tf.ensure_shape(tf.numpy_function(number, [], tf.int64, stateful=True), []))
 
 
-def _streamed(source, count, seed, epoch, shuffle, cache, shard, patches):
+def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, patches):
     """Return a dataset of (pixels, labels, index, epoch) of a source that has a stored order only.
 
     Shuffled in a buffer of up to 1024 examples, seeded by (seed, epoch).
@@ -127,6 +129,11 @@ def _streamed(source, count, seed, epoch, shuffle, cache, shard, patches):
     stream = source.stream()
     if shard is not None:
         stream = stream.shard(shard[1], shard[0])
+    if cache_size is not None:
+        def reduced(pixels, labels, index):
+            pixels, labels = geometry.resize(pixels, labels, cache_size)
+            return pixels, tf.cast(labels, tf.uint8), index
+        stream = stream.map(reduced, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if cache is not False:
         pixels, labels, _ = next(iter(stream))
         if cache is not None or (pixels.shape.num_elements() + labels.shape.num_elements()) * len(

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 
 from kseg import checks
+from kseg.data import windows
 
 _LOG = logging.getLogger("kseg")
 AUTOMATIC_CACHE_BYTES = 1 << 30  # decoded sets up to this size are kept in memory unless told otherwise
@@ -23,19 +24,22 @@ class Reader:
             use again; each file is written whole or not at all, so that a killed run leaves none broken.
         on_error: "raise", or "skip" to leave unreadable pairs out, with a warning and their list in `skipped`.
         expected_size: (height, width) or None; any other size is an error.
+        cache_size: (height, width) or None, to which pairs are resized before they are kept.
     """
 
-    def __init__(self, source, cache=None, on_error="raise", expected_size=None):
-        self.source, self.expected_size = source, expected_size
+    def __init__(self, source, cache=None, on_error="raise", expected_size=None, cache_size=None):
+        self.source, self.expected_size, self.cache_size = source, expected_size, cache_size
         self.on_error = checks.one_of("on_error", on_error, ("raise", "skip"))
         self.skipped = {}
         self._memory, self._folder = {}, None
         self._lock = threading.Lock()
         if cache not in (None, False, "memory"):
-            self._folder = os.path.join(os.fspath(cache), f"{source.name}-{source.split}-{source.channels}")
+            at = "" if cache_size is None else f"-{cache_size[0]}x{cache_size[1]}"
+            self._folder = os.path.join(os.fspath(cache), f"{source.name}-{source.split}-{source.channels}{at}")
             os.makedirs(self._folder, exist_ok=True)
         elif cache is not False:
-            self._memory = {} if cache == "memory" or _decoded_bytes(source) <= AUTOMATIC_CACHE_BYTES else None
+            small = cache == "memory" or _decoded_bytes(source, cache_size) <= AUTOMATIC_CACHE_BYTES
+            self._memory = {} if small else None
         else:
             self._memory = None
 
@@ -60,6 +64,8 @@ class Reader:
     def _checked(self, index, read):
         try:
             pixels, labels = read(index)
+            if self.cache_size is not None:
+                pixels, labels = windows.resized(pixels, labels, self.cache_size)
             if self.expected_size is not None and labels.shape != self.expected_size:
                 raise ValueError(checks.sentence(
                     "image_size", f"must be given when images differ in size: {self.source.describe(index)!r} is "
@@ -94,8 +100,10 @@ class Reader:
         return pixels, labels, good
 
 
-def _decoded_bytes(source):
-    """Return the estimated bytes of all decoded pairs, from the first readable one."""
+def _decoded_bytes(source, size):
+    """Return the estimated bytes of all decoded pairs, from their `size` or the first readable one."""
+    if size is not None:
+        return size[0] * size[1] * (source.channels + 1) * len(source)
     for index in range(min(3, len(source))):
         try:
             pixels, labels = source.read(index)

@@ -117,3 +117,9 @@ def cut_pixels(pixels, window, mirrored=(False, False)):
         pixels = pixels.transpose(turn) if wanted else pixels
     array = np.asarray(pixels)
     return array if array.ndim == 3 else array[..., None]
+
+
+def resized(pixels, labels, size):
+    """Return a whole pair at `size`, by Pillow: pixels uint8 antialiased bilinear, labels uint8 to the nearest."""
+    window = whole(labels.shape, size)._replace(antialias=labels.shape != tuple(size))
+    return cut_pixels(pixels, window), cut_labels(labels, window, size)

@@ -102,6 +102,17 @@ def test_caches_do_not_change_what_comes_out(folder, tmp_path, cache):
         assert len(os.listdir(os.path.join(where, os.listdir(where)[0]))) == 6
 
 
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_the_cache_may_hold_resized_pairs(folder, tmp_path, cache):
+    where = str(tmp_path / "cache") if cache == "disk" else cache
+    options = dict(data_dir=folder, batch_size=6)
+    kept = kseg.data.load("folder", "validation", cache=where, cache_size=(10, 15), **options)
+    expected = batches(kseg.data.load("folder", "validation", image_size=(10, 15), **options))
+    assert equal(batches(kept), expected) and equal(batches(kept), expected)
+    if cache == "disk":
+        assert os.listdir(where) == ["folder-validation-3-10x15"]
+
+
 def test_evaluation_resizes_pixels_smoothly_and_labels_to_the_nearest(folder):
     dataset = kseg.data.load("folder", "validation", data_dir=folder, image_size=(10, 15), batch_size=6)
     (pixels, labels), = batches(dataset)

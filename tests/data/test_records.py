@@ -1,6 +1,10 @@
 """TFRecords: what goes in comes out, any program reads them, and a kill leaves no broken shard."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -80,6 +84,46 @@ def test_a_killed_run_is_resumed_without_a_broken_shard(folder, tmp_path, monkey
     records.write_records("folder", target, "train", shards=3, data_dir=folder)
     assert calls == [4, 5]
     assert len(sources.source("records", data_dir=target)) == 6
+
+
+def test_any_filesystem_that_tensorflow_opens(folder):
+    records.write_records("folder", "ram://records/folder", "train", shards=2, data_dir=folder)
+    after = sources.source("records", data_dir="ram://records/folder")
+    before = sources.source("folder", data_dir=folder)
+    for index in (0, 5):
+        for one, other in zip(before.read(index), after.read(index)):
+            np.testing.assert_array_equal(one, other)
+
+
+SLOW_WRITER = """
+import sys, time
+from kseg.data import records
+real = records._example
+records._example = lambda *words: (time.sleep(0.4), real(*words))[1]
+records.write_records("folder", sys.argv[2], "train", shards=3, data_dir=sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_it_writes_leaves_whole_shards_only(folder, tmp_path):
+    target = str(tmp_path / "records")
+    writer = subprocess.Popen([sys.executable, "-c", SLOW_WRITER, folder, target])
+    first = os.path.join(target, "train-00000-of-00003.tfrecord.json")
+    for _ in range(600):
+        if os.path.exists(first):
+            break
+        time.sleep(0.1)
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    kept = {name: os.stat(os.path.join(target, name)).st_mtime_ns for name in os.listdir(target)
+            if name.endswith(".tfrecord")}
+    assert kept and not os.path.exists(os.path.join(target, "train.json"))
+    for name in kept:
+        assert sum(1 for _ in tf.data.TFRecordDataset(os.path.join(target, name))) == 2  # reads every checksum
+    records.write_records("folder", target, "train", shards=3, data_dir=folder)
+    assert all(os.stat(os.path.join(target, name)).st_mtime_ns == written for name, written in kept.items())
+    assert len(list(tf.data.TFRecordDataset([os.path.join(target, name) for name in sorted(os.listdir(target))
+                                             if name.endswith(".tfrecord")]))) == 6
 
 
 def test_a_changed_record_raises(folder, tmp_path):

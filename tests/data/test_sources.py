@@ -109,6 +109,25 @@ def test_camvid_in_folders_and_by_segnets_lists(tmp_path, lists):
     np.testing.assert_array_equal(chosen.read(0)[1], [[0, 10], [255, 3]])
 
 
+def test_camvid_of_published_size(tmp_path):
+    """367 and 101 pairs in SegNet's list layout, every count of the class histogram as painted."""
+    random = np.random.default_rng(0)
+    for split, count in (("train", 367), ("val", 101)):
+        expected, lines = np.zeros(12, int), []
+        for index in range(count):
+            ids = random.integers(0, 12, (6, 8), dtype=np.uint8)
+            expected += np.bincount(ids.ravel(), minlength=12)
+            save(str(tmp_path / f"{split}/{index:04d}.png"), np.zeros((6, 8, 3)))
+            save(str(tmp_path / f"{split}annot/{index:04d}.png"), ids)
+            lines.append(f"/SegNet/CamVid/{split}/{index:04d}.png /SegNet/CamVid/{split}annot/{index:04d}.png")
+        (tmp_path / f"{split}.txt").write_text("\n".join(lines))
+        name = "validation" if split == "val" else split
+        report = kseg.data.check("camvid", name, data_dir=str(tmp_path), other_splits=False)
+        assert report.ok and report.pairs == count
+        assert report.class_pixels == expected[:11].tolist()
+        assert report.void_share == pytest.approx(expected[11] / expected.sum())
+
+
 def test_voc2012_takes_sbds_list_for_training(tmp_path):
     root = tmp_path / "VOCdevkit/VOC2012"
     ids = np.array([[0, 20], [255, 3]], np.uint8)

@@ -1,0 +1,115 @@
+"""Every kind of broken file: a clear error by default, a counted skip on request, a finding of `check`."""
+
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kseg
+from kseg.data import reader, sources
+from tests.data.conftest import make_folder
+
+
+def truncate(path):
+    with open(path, "r+b") as file:
+        file.truncate(os.path.getsize(path) * 2 // 3)
+
+
+def empty(path):
+    open(path, "wb").close()
+
+
+def bomb(path):
+    """A PNG that says 60000 × 60000 and would take 11 GB."""
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
+def loop(path):
+    os.remove(path)
+    os.symlink(path, path)
+
+
+def text(path):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("not an image, whatever its name says")
+
+
+def deep(path):
+    Image.fromarray(np.full((20, 30), 1000, np.uint16)).save(path)
+
+
+def transparent(path):
+    Image.fromarray(np.full((20, 30, 4), 100, np.uint8)).save(path)
+
+
+def jpeg_mask(path):
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(path, "JPEG")
+
+
+CASES = {
+    "truncated image": ("images", truncate, "`image` must be a complete image file", "unreadable image"),
+    "truncated mask": ("labels", truncate, "`labels` must be a complete image file", "unreadable labels"),
+    "PNG bomb": ("images", bomb, "decompression bomb", "unreadable image"),
+    "PNG bomb as mask": ("labels", bomb, "decompression bomb", "unreadable labels"),
+    "zero bytes": ("images", empty, "this one has no bytes", "unreadable image"),
+    "zero bytes as mask": ("labels", empty, "this one has no bytes", "unreadable labels"),
+    "wrong extension, no image": ("images", text, "cannot identify image file", "unreadable image"),
+    "wrong extension, lossy mask": ("labels", jpeg_mask, "JPEG blurs class ids", "unreadable labels"),
+    "16-bit mask": ("labels", deep, "16-bit instance or scaled ids", "illegal ids"),
+    "mask with alpha": ("labels", transparent, "must have no transparent pixels", "unreadable labels"),
+    "link to itself": ("images", loop, "symbolic links", "unreadable image"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_a_bad_file_raises_or_is_skipped_and_counted_and_is_found(case, tmp_path, caplog):
+    part, spoil, said, kind = CASES[case]
+    folder = make_folder(tmp_path / "set", count=3, splits=("train",), suffix=".jpg")
+    suffix = "jpg" if part == "images" else "png"
+    path = os.path.join(folder, "train", part, f"001.{suffix}")
+    spoil(path)
+    chosen = sources.source("folder", data_dir=folder, classes=3)
+    with pytest.raises(ValueError) as failure:
+        reader.Reader(chosen, cache=False).open(1)
+    assert said in str(failure.value) and path in str(failure.value)
+    lenient = reader.Reader(chosen, cache=False, on_error="skip")
+    assert [bool(lenient.open(index)[2]) for index in range(3)] == [True, False, True]
+    assert list(lenient.skipped) == [1] and "skipped 1 of 3 examples of folder so far" in caplog.text
+    report = kseg.data.check("folder", "train", data_dir=folder, classes=3, other_splits=False)
+    assert [(finding["kind"], finding["path"]) for finding in report.errors] == [(kind, path)]
+
+
+def test_a_truncated_jpeg_stops_a_pass_or_leaves_the_pass_by_one(tmp_path):
+    folder = make_folder(tmp_path / "set", count=4, splits=("train",), suffix=".jpg")
+    truncate(os.path.join(folder, "train", "images", "002.jpg"))
+    options = dict(data_dir=folder, classes=3, batch_size=1, image_size=(16, 16), shuffle=False)
+    with pytest.raises(ValueError, match="002.jpg"):  # few files: all are looked at before the first batch
+        kseg.data.load("folder", "train", **options)
+    assert sum(1 for _ in kseg.data.load("folder", "train", on_error="skip", **options)) == 3
+
+
+def test_spaces_and_other_letters_in_paths(tmp_path):
+    folder = make_folder(tmp_path / "mit Leerzeichen · 街路" / "é", count=2)
+    pixels, labels = next(iter(kseg.data.load("folder", "train", data_dir=folder, batch_size=2)))
+    assert pixels.shape[:3] == labels.shape == (2, 20, 30)
+    assert kseg.data.check("folder", "train", data_dir=folder).pairs == 2
+
+
+def test_a_mask_with_an_image_extension_and_small_16_bit_ids_are_read(tmp_path):
+    """Documented: the content decides the format, and 16 bits may hold small ids."""
+    folder = make_folder(tmp_path / "set", count=1)
+    label = os.path.join(folder, "train", "labels", "000.png")
+    ids = np.asarray(Image.open(label))
+    Image.fromarray(ids.astype(np.uint16)).save(label)
+    os.rename(os.path.join(folder, "train", "images", "000.png"), os.path.join(folder, "train", "images", "000.jpg"))
+    _, labels = sources.source("folder", data_dir=folder, classes=3).read(0)
+    np.testing.assert_array_equal(labels, ids)
