@@ -39,7 +39,7 @@ FAMILIES = {  # name -> fields of the recipe; STRIDE stands for --output-stride
     "DeepLabV3": {"model_options": {"output_stride": STRIDE}},
     "DeepLabV3Plus": {"model_options": {"output_stride": STRIDE}},
     "FCN8s": {"model_options": {"upsampling": "learned"}},
-    "RefineNet": {"model_options": {"filters": 128}, "learning_rate": LOW_RATE},
+    "RefineNet": {"model_options": {"filters": 64}, "learning_rate": LOW_RATE},  # the paper: 256, on ResNet's 256-2048
     "UNet": {},
     "SegNet": {},
     "UNet2015": {"learning_rate": LOW_RATE},

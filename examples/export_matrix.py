@@ -28,7 +28,7 @@ BUILDERS = {  # name -> fields of its recipe
     "SegNet": OWN_ENCODER, "SegNetBasic": OWN_ENCODER,
     "UNet": {},
     "DeepLabV1": STRIDE_16, "DeepLabV2": STRIDE_16, "DeepLabV3": STRIDE_16, "DeepLabV3Plus": STRIDE_16,
-    "RefineNet": {"model_options": {"filters": 128}, "learning_rate": 3e-4},
+    "RefineNet": {"model_options": {"filters": 64}, "learning_rate": 3e-4},
     "PSPNet": STRIDE_16,
 }
 FORMS = ("SavedModel", "its bytes", "fixed size", "float32", "float16", "int8")
