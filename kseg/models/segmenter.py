@@ -58,9 +58,6 @@ class Segmenter(keras.Model):
         outputs = super().compute_output_spec(inputs, training=training, mask=mask)
         return outputs[0] if self.has_aux and not training else outputs
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.classes)
-
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
         """As `keras.Model.compile`; optimisers of `kseg.training` learn which weights belong to which part."""
         super().compile(optimizer=optimizer, loss=loss, **kwargs)

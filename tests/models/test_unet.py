@@ -148,3 +148,9 @@ def test_error_sentences():
     assert message(UNet, 2, tiny_backbone(), decoder_filters=(8, 8)) == (
         "`decoder_filters` must hold five channel counts, deepest first, got decoder_filters=(8, 8). "
         "The default is (256, 128, 64, 32, 16).")
+
+
+def test_output_shape_of_valid_convolutions():
+    model = UNet(2, padding="valid", filters=2, compile=False)
+    assert model.compute_output_shape((1, 572, 572, 3)) == (1, 388, 388, 2)
+    assert UNet(2, filters=2, compile=False).compute_output_shape((1, 97, 129, 3)) == (1, 97, 129, 2)
