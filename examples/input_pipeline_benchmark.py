@@ -1,19 +1,18 @@
 """Images a second of kseg's input pipeline, beside a torch DataLoader with albumentations doing the same steps.
 
 JPEG and PNG on disk → decoded → scale 0.5–2, pad and crop to 360×480, flip, colour jitter → batches of 8; two workers.
-Both sides run in processes of their own, in turns, on one machine.
+Both sides run in processes of their own, in turns, on one machine; memory is what the processes of a side hold together
+(proportional set size). Then the time of each step, and how long training steps of the default model wait for data.
 
     python examples/input_pipeline_benchmark.py --data-dir camvid --peer-python peers/bin/python
 
 The peer's interpreter needs torch, albumentations, opencv and numpy, but not kseg. Without --peer-python only kseg is
-measured. Seen on a busy machine of two cores: from files 0.84 of the peer, with the decoded cache 1.06; memory 670, 931
-and 722 MiB. On an idle one measure again.
+measured. The peer does slightly less: it resizes without antialiasing, and its labels stay 8 bits.
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,15 +22,42 @@ SIZE, BATCH = (360, 480), 8
 
 
 def passes(batches, count):
-    """Return the images a second of `count` passes after one that warms up."""
-    rates = []
+    """Return (images a second of each of `count` passes after one that warms up, processor ms an image, MiB)."""
+    rates, memory = [], 0.0
     for number in range(count + 1):
+        if number == 1:
+            used = processor_seconds()
         start, images = time.perf_counter(), 0
         for pixels, _ in batches:
             images += len(pixels)
         if number:
             rates.append(images / (time.perf_counter() - start))
-    return rates
+        memory = max(memory, held(os.getpid()) / 1024)
+    return rates, 1000 * (processor_seconds() - used) / (count * images), memory
+
+
+def family(process):
+    """Return the numbers of a process and its descendants (Linux)."""
+    with open(f"/proc/{process}/task/{process}/children", encoding="ascii") as file:
+        return [process, *(one for child in file.read().split() for one in family(int(child)))]
+
+
+def held(process):
+    """Return KiB of memory, shared pages counted once, of a process and its descendants."""
+    total = 0
+    for one in family(process):
+        with open(f"/proc/{one}/smaps_rollup", encoding="ascii") as file:
+            total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    return total
+
+
+def processor_seconds():
+    """Return the processor time that this process and its living descendants have taken."""
+    ticks = 0
+    for one in family(os.getpid()):
+        with open(f"/proc/{one}/stat", encoding="utf-8") as file:
+            ticks += sum(int(word) for word in file.read().rsplit(")", 1)[1].split()[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def kseg_side(data_dir, count, cache):
@@ -76,32 +102,66 @@ def peer_side(data_dir, count):
 
 
 def split_by_step(data_dir, repeats=100):
-    """Return milliseconds an image of each step on one thread, the graph's steps compiled alone."""
+    """Return milliseconds an image of each step on one thread."""
     import tensorflow as tf
 
-    from kseg.data import decode, geometry, photometry, sources
+    from kseg.data import augment, decode, draws, geometry, reader, sources
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     source = sources.source("camvid", "train", data_dir=data_dir)
-    pixels, labels = (tf.constant(part) for part in source.read(0))
-    crop = tf.function(lambda seed: geometry.scale_and_crop(pixels, labels, seed, SIZE))
-    flip = tf.function(lambda seed: geometry.flip(pixels, labels, seed))
-    jitter = tf.function(lambda seed: photometry.colour_jitter(pixels, seed))
-    seed = tf.constant([0, 0], tf.int64)
-    steps = {"JPEG to pixels": lambda index: decode.read_pixels(source.pairs[index][0]),
+    plan = augment.RECIPES["default"]
+    chosen = geometry.chosen_cut(**augment.cut_arguments(plan))
+    pair = reader.Reader(source, cache=False).open(0)
+    drawn = [draws.Draws([seed, 0]).numbers.numpy() for seed in range(repeats)]
+    cuts = [chosen(*pair[:2], numbers, SIZE) for numbers in drawn]
+    colours = [augment.colours(cut[0], numbers, plan) for cut, numbers in zip(cuts, drawn)]
+
+    @tf.function(reduce_retracing=True)
+    def finish(pixels, labels, place, colour):
+        return augment.finish_example(pixels, labels, place, colour, None, plan, SIZE)
+
+    @tf.function
+    def nothing(pixels):
+        return pixels
+
+    tensors = [[tf.constant(part) for part in (*cut[:3], colour)] for cut, colour in zip(cuts, colours)]
+    batch = tf.zeros((BATCH, *SIZE, 3), tf.uint8)
+    steps = {"JPEG to a picture": lambda index: decode.open_pixels(source.pairs[index][0]),
              "PNG to ids": source.read_labels,
-             "scale, pad, crop": lambda index: crop(seed + index), "flip": lambda index: flip(seed + index),
-             "colour": lambda index: jitter(seed + index)}
+             "window, flip, ids": lambda index: chosen(*pair[:2], drawn[index], SIZE),
+             "colour matrix": lambda index: augment.colours(cuts[index][0], drawn[index], plan),
+             "colour, resize, pad": lambda index: finish(*tensors[index]),
+             "(an empty call in it)": lambda index: nothing(tensors[index][0]),
+             "batch": lambda index: tf.identity(batch).numpy().copy()[:0] if index % BATCH == 0 else None}
     result = {}
     for name, step in steps.items():
-        step(0)
-        start = time.perf_counter()
+        for index in range(5):
+            step(index)
+        start = time.process_time()
         for index in range(repeats):
             step(index)
-        result[name] = 1000 * (time.perf_counter() - start) / repeats
+        result[name] = 1000 * (time.process_time() - start) / repeats
     return result
 
 
+def waiting(data_dir, steps=4):
+    """Return seconds of a training step of the default model, and seconds that it waits for its batch (the longest)."""
+    import kseg
+    batches = iter(kseg.data.load("camvid", "train", data_dir=data_dir, image_size=SIZE, batch_size=BATCH, augment=True,
+                                  seed=0, cache=False))
+    model = kseg.models.PSPNet(classes=11)
+    model.train_on_batch(*next(batches))
+    times = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        batch = next(batches)
+        there = time.perf_counter()
+        model.train_on_batch(*batch)
+        times.append((time.perf_counter() - there, there - start))
+    return [statistics.median(step for step, _ in times), max(wait for _, wait in times)]
+
+
 def measured(python, side, arguments):
-    """Run one side in a process of its own; return its rates and peak memory in MiB."""
+    """Run one side in a process of its own; return what it printed."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     command = [python, os.path.abspath(__file__), "--side", side, "--data-dir", arguments.data_dir, "--passes",
                str(arguments.passes)]
@@ -110,15 +170,15 @@ def measured(python, side, arguments):
 
 
 def run_side(arguments):
-    if arguments.side == "peer":
-        rates = peer_side(arguments.data_dir, arguments.passes)
-    elif arguments.side == "steps":
-        rates = split_by_step(arguments.data_dir)
+    if arguments.side == "steps":
+        result = split_by_step(arguments.data_dir)
+    elif arguments.side == "waiting":
+        result = waiting(arguments.data_dir)
+    elif arguments.side == "peer":
+        result = peer_side(arguments.data_dir, arguments.passes)
     else:
-        rates = kseg_side(arguments.data_dir, arguments.passes, "memory" if arguments.side == "cached" else False)
-    own, workers = (resource.getrusage(who).ru_maxrss / 1024
-                    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(json.dumps({"rates": rates, "memory": own + 2 * workers if arguments.side == "peer" else own}))
+        result = kseg_side(arguments.data_dir, arguments.passes, "memory" if arguments.side == "cached" else False)
+    print(json.dumps(result))
 
 
 def main():
@@ -127,26 +187,31 @@ def main():
     parser.add_argument("--peer-python", help="interpreter with torch and albumentations")
     parser.add_argument("--passes", type=int, default=3, help="passes over the set a turn, after one to warm up")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--side", choices=("uncached", "cached", "peer", "steps"), help=argparse.SUPPRESS)
+    parser.add_argument("--no-training", action="store_true", help="leave out the training steps, which take a minute")
+    parser.add_argument("--side", choices=("uncached", "cached", "peer", "steps", "waiting"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
         return run_side(arguments)
     sides = {"kseg, from files": (sys.executable, "uncached"), "kseg, decoded cache": (sys.executable, "cached")}
     if arguments.peer_python:
         sides["torch + albumentations"] = (arguments.peer_python, "peer")
-    rates, memory = {name: [] for name in sides}, {}
+    rates, used, memory = ({name: [] for name in sides} for _ in range(3))
     for _ in range(arguments.turns):
         for name, (python, side) in sides.items():
             result = measured(python, side, arguments)
-            rates[name] += result["rates"]
-            memory[name] = result["memory"]
+            rates[name] += result[0]
+            used[name].append(result[1])
+            memory[name].append(result[2])
     for name in sides:
         median = statistics.median(rates[name])
         ratio = median / statistics.median(rates["torch + albumentations"]) if arguments.peer_python else float("nan")
-        print(f"{name:24s} {median:7.0f} images/s ({min(rates[name]):.0f}–{max(rates[name]):.0f})   {ratio:5.2f} × peer"
-              f"   {memory[name]:6.0f} MiB peak")
-    for name, milliseconds in measured(sys.executable, "steps", arguments)["rates"].items():
-        print(f"{name:24s} {milliseconds:7.2f} ms an image, one call")
+        print(f"{name:24s} {median:5.0f} images/s ({min(rates[name]):.0f}–{max(rates[name]):.0f})  {ratio:5.2f} × peer "
+              f" {statistics.median(used[name]):5.2f} processor ms an image  {max(memory[name]):5.0f} MiB")
+    for name, milliseconds in measured(sys.executable, "steps", arguments).items():
+        print(f"{name:24s} {milliseconds:7.2f} ms an image on one thread")
+    if not arguments.no_training:
+        step, wait = measured(sys.executable, "waiting", arguments)
+        print(f"PSPNet on batches of {BATCH}: {step:.2f} s a step, waiting at most {1000 * wait:.1f} ms for its data")
     return None
 
 

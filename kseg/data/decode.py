@@ -1,13 +1,16 @@
 """Image and label files to NumPy arrays, by Pillow; every failure names the file and its likely cause.
 
-TensorFlow's decoders are not used for files: they read palette masks as colours, 16-bit masks as their high byte and
-2-bit masks stretched to 0..255, all silently, and their errors do not name the file. Pillow decodes JPEG at the same
-speed (both use libjpeg-turbo) and leaves the interpreter free meanwhile.
+TensorFlow's decoders are not used for files in general: they read palette masks as colours, 16-bit masks as their
+high byte and 2-bit masks stretched to 0..255, all silently, and their errors do not name the file. Pillow decodes JPEG
+at the same speed (both use libjpeg-turbo) and leaves the interpreter free meanwhile. Plain masks, 8-bit grey PNG, do go
+through TensorFlow where it is loaded: 0.39 ms instead of 0.46 for 360×480, and the interpreter is free.
 """
 
 import functools
 import io
 import struct
+import sys
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -84,6 +87,12 @@ def read_stored_values(path, palette=None, shown=None):
     """Return the values a label file stores, unsigned integers `[H, W]`, before any table. Arguments as above."""
     data = path if isinstance(path, bytes) else _file_content("labels", path)
     path = shown or path
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and _is_plain(data):
+        try:
+            return tensorflow.raw_ops.DecodePng(contents=data, channels=1).numpy()[..., 0]
+        except tensorflow.errors.OpError:
+            pass  # Pillow says what is wrong with it
     picture = _decoded("labels", path, data)
     if picture.format in ("JPEG", "MPO"):
         raise ValueError(checks.sentence(
@@ -171,9 +180,28 @@ def _decoded(name, path, data):
     try:
         picture = Image.open(io.BytesIO(data))
         picture.load()
+        if data.startswith(_PNG_SIGNATURE):
+            _check_png(data)
     except _DECODER_FAILURES as failure:
         raise ValueError(_unreadable(name, path, failure)) from failure
     return picture
+
+
+def _is_plain(data):
+    """Return whether `data` are a grey PNG of 8 bits, not interlaced, of a size that Pillow takes without a warning."""
+    rows, columns = (int.from_bytes(data[place:place + 4], "big") for place in (20, 16))
+    return (data.startswith(_PNG_SIGNATURE) and data[24:29] == b"\x08\0\0\0\0"
+            and rows * columns <= Image.MAX_IMAGE_PIXELS)
+
+
+def _check_png(data):
+    """Raise if a part of a PNG does not have its checksum, which Pillow leaves out for pixels."""
+    place = len(_PNG_SIGNATURE)
+    while data[place + 4:place + 8] != b"IEND":
+        end = place + 8 + int.from_bytes(data[place:place + 4], "big")
+        if len(data) < end + 4 or zlib.crc32(data[place + 4:end]) != int.from_bytes(data[end:end + 4], "big"):
+            raise ValueError(f"wrong checksum of part {data[place + 4:place + 8]!r}")
+        place = end + 4
 
 
 def _unreadable(name, path, failure):

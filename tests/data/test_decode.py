@@ -163,6 +163,30 @@ def test_png_bomb_raises_before_it_is_decoded(tmp_path):
             read(str(path))
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "RGB"])
+def test_a_changed_byte_in_a_png_raises(tmp_path, mode):
+    """Pillow alone would return other ids; plain grey masks are read by TensorFlow where it is loaded."""
+    pytest.importorskip("tensorflow")
+    path = tmp_path / "mask.png"
+    array = np.kron(IDS, np.ones((16, 16), np.uint8))
+    Image.fromarray(np.repeat(array[..., None], 3, -1) if mode == "RGB" else array).convert(mode).save(path)
+    np.testing.assert_array_equal(decode.read_labels(str(path), TABLE, 3), array)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 12] ^= 0x10
+    path.write_bytes(data)
+    for read in (decode.read_pixels, lambda name: decode.read_labels(name, TABLE, 3)):
+        with pytest.raises(ValueError, match="must be a complete image file, got .*mask.png"):
+            read(str(path))
+
+
+def test_plain_masks_are_read_alike_with_and_without_tensorflow(tmp_path, monkeypatch):
+    import sys
+    path = write(tmp_path / "mask.png", np.kron(IDS, np.ones((16, 16), np.uint8)))
+    with_it = decode.read_labels(path, TABLE, 3)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    np.testing.assert_array_equal(decode.read_labels(path, TABLE, 3), with_it)
+
+
 def test_symbolic_link_that_loops_raises(tmp_path):
     path = tmp_path / "loop.png"
     os.symlink(path, path)
