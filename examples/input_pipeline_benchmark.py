@@ -115,23 +115,24 @@ def split_by_step(data_dir, repeats=100):
     cuts = [chosen(*pair[:2], numbers, SIZE) for numbers in drawn]
     colours = [augment.colours(cut[0], numbers, plan) for cut, numbers in zip(cuts, drawn)]
 
-    @tf.function(reduce_retracing=True)
+    window = tf.TensorSpec((None, None, 3), tf.uint8)
+
+    @tf.function(input_signature=[window, tf.TensorSpec(SIZE, tf.uint8), tf.TensorSpec((4,), tf.int32),
+                                  tf.TensorSpec((4, 3), tf.float32)])
     def finish(pixels, labels, place, colour):
         return augment.finish_example(pixels, labels, place, colour, None, plan, SIZE)
 
-    @tf.function
+    @tf.function(input_signature=[window])
     def nothing(pixels):
         return pixels
 
     tensors = [[tf.constant(part) for part in (*cut[:3], colour)] for cut, colour in zip(cuts, colours)]
-    batch = tf.zeros((BATCH, *SIZE, 3), tf.uint8)
     steps = {"JPEG to a picture": lambda index: decode.open_pixels(source.pairs[index][0]),
              "PNG to ids": source.read_labels,
              "window, flip, ids": lambda index: chosen(*pair[:2], drawn[index], SIZE),
              "colour matrix": lambda index: augment.colours(cuts[index][0], drawn[index], plan),
              "colour, resize, pad": lambda index: finish(*tensors[index]),
-             "(an empty call in it)": lambda index: nothing(tensors[index][0]),
-             "batch": lambda index: tf.identity(batch).numpy().copy()[:0] if index % BATCH == 0 else None}
+             "(an empty call in it)": lambda index: nothing(tensors[index][0])}
     result = {}
     for name, step in steps.items():
         for index in range(5):
