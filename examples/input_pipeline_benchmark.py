@@ -144,11 +144,11 @@ def split_by_step(data_dir, repeats=100):
     return result
 
 
-def waiting(data_dir, steps=4):
-    """Return seconds of a training step of the default model, and seconds that it waits for its batch (the longest)."""
+def waiting(data_dir, batch_size=2, steps=4):
+    """Return the batch size, seconds of a training step of the default model, and of its longest wait for a batch."""
     import kseg
-    batches = iter(kseg.data.load("camvid", "train", data_dir=data_dir, image_size=SIZE, batch_size=BATCH, augment=True,
-                                  seed=0, cache=False))
+    batches = iter(kseg.data.load("camvid", "train", data_dir=data_dir, image_size=SIZE, batch_size=batch_size,
+                                  augment=True, seed=0, cache=False))
     model = kseg.models.PSPNet(classes=11)
     model.train_on_batch(*next(batches))
     times = []
@@ -158,7 +158,7 @@ def waiting(data_dir, steps=4):
         there = time.perf_counter()
         model.train_on_batch(*batch)
         times.append((time.perf_counter() - there, there - start))
-    return [statistics.median(step for step, _ in times), max(wait for _, wait in times)]
+    return [batch_size, statistics.median(step for step, _ in times), max(wait for _, wait in times)]
 
 
 def measured(python, side, arguments):
@@ -211,8 +211,8 @@ def main():
     for name, milliseconds in measured(sys.executable, "steps", arguments).items():
         print(f"{name:24s} {milliseconds:7.2f} ms an image on one thread")
     if not arguments.no_training:
-        step, wait = measured(sys.executable, "waiting", arguments)
-        print(f"PSPNet on batches of {BATCH}: {step:.2f} s a step, waiting at most {1000 * wait:.1f} ms for its data")
+        batch_size, step, wait = measured(sys.executable, "waiting", arguments)
+        print(f"PSPNet on batches of {batch_size}: {step:.2f} s a step, waiting at most {1000 * wait:.1f} ms for its data")
     return None
 
 

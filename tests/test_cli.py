@@ -1,5 +1,6 @@
 """The command line: help without TensorFlow, options to recipes, errors as one sentence."""
 
+import json
 import subprocess
 import sys
 
@@ -87,6 +88,37 @@ def test_errors_are_one_sentence_on_stderr(capsys, words, sentence):
     assert out == "" and err.startswith("kseg: `") and err.count("\n") == 1
     if sentence is not None:
         assert err == f"kseg: {sentence}\n"
+
+
+def test_check_data_prints_a_table_writes_json_and_says_by_its_status_whether_training_would_fail(tmp_path, capsys):
+    from tests.data.conftest import make_folder
+
+    folder = make_folder(tmp_path / "set", count=3)
+    words = ["check-data", "--data", "folder", "--data-dir", folder, "--data-option", "classes=3"]
+    assert cli.main([*words, "--json", str(tmp_path / "report.json")]) == 0
+    out = capsys.readouterr().out
+    assert "3 pairs, 0 errors" in out and "report.json" in out
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["ok"] is True
+    (tmp_path / "set" / "train" / "labels" / "001.png").write_bytes(b"")
+    assert cli.main([*words, "--json", "-"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert [finding["kind"] for finding in report["errors"]] == ["unreadable labels"]
+    assert cli.main(words) == 1
+    assert "error: unreadable labels (1)" in capsys.readouterr().out
+
+
+def test_check_data_shows_its_progress_on_a_terminal(tmp_path, capsys, monkeypatch):
+    import sys
+
+    from tests.data.conftest import make_folder
+
+    words = ["check-data", "--data", "folder", "--data-dir", make_folder(tmp_path / "set", count=3)]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert cli.main(words) == 0
+    assert "3/3" in capsys.readouterr().err
+    assert cli.main([*words, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_traceback_on_request():

@@ -3,7 +3,9 @@
 All functions take one example and a stateless seed (int `[2]`), so that the result depends on the seed alone, in any
 order and any number of parallel maps. Arithmetic is float32; the dtype of the pixels is restored at the end.
 
-Own code instead of keras-cv's layers: in 0.9.0 these paint uncovered labels as class 0 and offer no other value.
+Own code instead of keras-cv's layers: in 0.9.0 these paint uncovered labels as class 0, offer no other value and take
+no stateless seed. Processor ms an image 360×480 with its labels in tf.data, keras-cv and own: RandomFlip 8.4 and 1.1,
+JitteredResize and `scale_and_crop` 6.6 and 2.5, RandomRotation and `warps.rotate` 14.4 and 13.0.
 """
 
 import numpy as np

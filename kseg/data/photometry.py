@@ -1,6 +1,7 @@
 """Changes of colour and sharpness of one example; labels are not touched. Seeds as in `geometry`.
 
-Own code instead of keras-cv's `RandomColorJitter`, which takes no stateless seed.
+Own code instead of keras-cv 0.9.0's layers, which take no stateless seed. Processor ms an image 360×480, keras-cv and
+own: RandomColorJitter 18.0 and 2.2, RandomGaussianBlur 4.2 and 3.3.
 """
 
 import numpy as np
