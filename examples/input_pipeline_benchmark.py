@@ -145,7 +145,7 @@ def split_by_step(data_dir, repeats=100):
 
 
 def waiting(data_dir, batch_size=2, steps=4):
-    """Return the batch size, seconds of a training step of the default model, and of its longest wait for a batch."""
+    """Return the batch size, seconds of a training step of the default model and of its longest wait for a batch."""
     import kseg
     batches = iter(kseg.data.load("camvid", "train", data_dir=data_dir, image_size=SIZE, batch_size=batch_size,
                                   augment=True, seed=0, cache=False))
@@ -212,7 +212,7 @@ def main():
         print(f"{name:24s} {milliseconds:7.2f} ms an image on one thread")
     if not arguments.no_training:
         batch_size, step, wait = measured(sys.executable, "waiting", arguments)
-        print(f"PSPNet on batches of {batch_size}: {step:.2f} s a step, waiting at most {1000 * wait:.1f} ms for its data")
+        print(f"PSPNet, batches of {batch_size}: {step:.2f} s a step, waiting up to {1000 * wait:.1f} ms for its data")
     return None
 
 

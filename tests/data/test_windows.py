@@ -42,7 +42,7 @@ def test_pictures_arrays_and_floats_give_the_same(seed, size):
     part, ids, place = geometry.cut(tf.constant(pixels, tf.float32), tf.constant(labels), [seed, 1], size, **arguments)
     np.testing.assert_array_equal(ids, by_array[1])
     np.testing.assert_array_equal(place, by_array[2])
-    np.testing.assert_allclose(part, by_array[0], atol=1)  # Pillow rounds between rows and columns
+    np.testing.assert_allclose(part, by_array[0], atol=1.1)  # Pillow rounds between rows and columns
 
 
 @settings(max_examples=15, deadline=None)
