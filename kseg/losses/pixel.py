@@ -35,7 +35,7 @@ class CrossEntropy(SegmentationLoss):
     def __init__(self, class_weights=None, label_smoothing=0.0, ohem_fraction=None, ohem_threshold=None,
                  ignore_class=IGNORE_CLASS, name="cross_entropy"):
         super().__init__(ignore_class, name)
-        self.class_weights = _weights("class_weights", class_weights)
+        self.class_weights = weights_of_classes("class_weights", class_weights)
         self.label_smoothing = checks.number_between("label_smoothing", label_smoothing, 0, 1)
         self.ohem_fraction = ohem_fraction
         self.ohem_threshold = ohem_threshold
@@ -89,7 +89,7 @@ class Focal(SegmentationLoss):
     def __init__(self, gamma=2.0, alpha=None, ignore_class=IGNORE_CLASS, name="focal"):
         super().__init__(ignore_class, name)
         self.gamma = checks.number_between("gamma", gamma, 0, 100)
-        self.alpha = _weights("alpha", alpha)
+        self.alpha = weights_of_classes("alpha", alpha)
 
     def measure(self, labels, logits, valid, weights):
         values = pixel_cross_entropy(labels, logits, valid)
@@ -146,7 +146,8 @@ def _uniform_cross_entropy(logits, valid):
     return ops.where(valid, values, 0.0)
 
 
-def _weights(name, values):
+def weights_of_classes(name, values):
+    """Return the argument `name`, numbers one a class, as a list of float, or None; illegal ones raise."""
     if values is None:
         return None
     values = [float(value) for value in values]
@@ -156,12 +157,17 @@ def _weights(name, values):
     return values
 
 
-def _class_weight_map(name, values, labels, logits):
-    if len(values) != logits.shape[-1]:
+def class_factors(name, values, classes):
+    """Return the argument `name` as float32 `[classes]`; raises if their count is another."""
+    if len(values) != classes:
         raise ValueError(checks.sentence(
-            name, f"must hold {logits.shape[-1]} numbers, one a class of the logits", values,
+            name, f"must hold {classes} numbers, one a class of the logits", values,
             "Give each class a weight, 1.0 for no change."))
-    return ops.take(ops.convert_to_tensor(values, "float32"), labels, axis=0)  # [B, H, W]
+    return ops.convert_to_tensor(values, "float32")
+
+
+def _class_weight_map(name, values, labels, logits):
+    return ops.take(class_factors(name, values, logits.shape[-1]), labels, axis=0)  # [B, H, W]
 
 
 def _mean(values, valid, weights):

@@ -5,6 +5,7 @@ from keras import ops
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
+from kseg.losses.pixel import class_factors, weights_of_classes
 from kseg.losses.segmentation_loss import SegmentationLoss
 
 
@@ -17,6 +18,15 @@ def region_weights(valid, weights):
     """Return the pixels' weights, float32 `[B, H, W]`, 0 where not `valid`."""
     counted = ops.cast(valid, "float32")
     return counted if weights is None else counted * weights
+
+
+def mean_over_classes(values, present, class_weights):
+    """Return the mean of `values`, float32 `[..., classes]`, over those `present`, each as `class_weights` says."""
+    counted = ops.cast(present, "float32")
+    if class_weights is not None:
+        counted = counted * class_factors("class_weights", class_weights, values.shape[-1])
+    total = ops.sum(counted)
+    return ops.sum(values * counted) / ops.where(total > 0, total, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -35,20 +45,22 @@ class Tversky(SegmentationLoss):
         gamma: float above 0, exponent; above 1 turns to the classes done worst. Default 1.
         smooth: float of at least 0, added above and below the fraction line. Default 0.
         per_image: bool, whether images are measured one by one. Default False.
+        class_weights: sequence of floats, one a class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
     Raises:
         ValueError: if a number is outside its range.
     """
 
-    def __init__(self, alpha=0.3, beta=0.7, gamma=1.0, smooth=0.0, per_image=False, ignore_class=IGNORE_CLASS,
-                 name="tversky"):
+    def __init__(self, alpha=0.3, beta=0.7, gamma=1.0, smooth=0.0, per_image=False, class_weights=None,
+                 ignore_class=IGNORE_CLASS, name="tversky"):
         super().__init__(ignore_class, name)
         self.alpha = checks.number_between("alpha", alpha, 0, 100)
         self.beta = checks.number_between("beta", beta, 1e-6, 100)
         self.gamma = checks.number_between("gamma", gamma, 1e-3, 100)
         self.smooth = checks.number_between("smooth", smooth, 0, 1e9)
         self.per_image = bool(per_image)
+        self.class_weights = weights_of_classes("class_weights", class_weights)
 
     def measure(self, labels, logits, valid, weights):
         weights = region_weights(valid, weights)
@@ -65,12 +77,11 @@ class Tversky(SegmentationLoss):
         distance = 1 - (hit + self.smooth) / below
         if self.gamma != 1:
             distance = ops.power(ops.maximum(distance, 1e-7), self.gamma)
-        distance = ops.where(present, distance, 0.0)
-        return ops.sum(distance) / ops.maximum(ops.sum(ops.cast(present, "float32")), 1.0)
+        return mean_over_classes(ops.where(present, distance, 0.0), present, self.class_weights)
 
     def get_config(self):
         return {**super().get_config(), "alpha": self.alpha, "beta": self.beta, "gamma": self.gamma,
-                "smooth": self.smooth, "per_image": self.per_image}
+                "smooth": self.smooth, "per_image": self.per_image, "class_weights": self.class_weights}
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -82,12 +93,13 @@ class Dice(Tversky):
     Args:
         smooth: float of at least 0, added above and below the fraction line of TP / (TP + FP/2 + FN/2). Default 0.
         per_image: bool, whether images are measured one by one. Default False.
+        class_weights: sequence of floats, one a class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
     """
 
-    def __init__(self, smooth=0.0, per_image=False, ignore_class=IGNORE_CLASS, name="dice"):
-        super().__init__(0.5, 0.5, 1.0, smooth, per_image, ignore_class, name)
+    def __init__(self, smooth=0.0, per_image=False, class_weights=None, ignore_class=IGNORE_CLASS, name="dice"):
+        super().__init__(0.5, 0.5, 1.0, smooth, per_image, class_weights, ignore_class, name)
 
     def get_config(self):
         return _without_exponents(super().get_config())
@@ -102,12 +114,13 @@ class Jaccard(Tversky):
     Args:
         smooth: float of at least 0, added above and below the fraction line. Default 0.
         per_image: bool, whether images are measured one by one. Default False.
+        class_weights: sequence of floats, one a class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
     """
 
-    def __init__(self, smooth=0.0, per_image=False, ignore_class=IGNORE_CLASS, name="jaccard"):
-        super().__init__(1.0, 1.0, 1.0, smooth, per_image, ignore_class, name)
+    def __init__(self, smooth=0.0, per_image=False, class_weights=None, ignore_class=IGNORE_CLASS, name="jaccard"):
+        super().__init__(1.0, 1.0, 1.0, smooth, per_image, class_weights, ignore_class, name)
 
     def get_config(self):
         return _without_exponents(super().get_config())
@@ -128,13 +141,15 @@ class LovaszSoftmax(SegmentationLoss):
 
     Args:
         per_image: bool, whether images are measured one by one. Default False (all pixels of the batch together).
+        class_weights: sequence of floats, one a class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
     """
 
-    def __init__(self, per_image=False, ignore_class=IGNORE_CLASS, name="lovasz_softmax"):
+    def __init__(self, per_image=False, class_weights=None, ignore_class=IGNORE_CLASS, name="lovasz_softmax"):
         super().__init__(ignore_class, name)
         self.per_image = bool(per_image)
+        self.class_weights = weights_of_classes("class_weights", class_weights)
 
     def measure(self, labels, logits, valid, weights):
         classes = logits.shape[-1]
@@ -154,8 +169,7 @@ class LovaszSoftmax(SegmentationLoss):
         before = ops.maximum(union - intruding, 1e-12)
         slope = missed / union + intersection * intruding / (union * before)
         loss = ops.sum(errors * ops.stop_gradient(slope), axis=-1)  # [groups, classes]
-        present = ops.cast(labelled[..., 0] > 0, "float32")
-        return ops.sum(loss * present) / ops.maximum(ops.sum(present), 1.0)
+        return mean_over_classes(loss, labelled[..., 0] > 0, self.class_weights)
 
     def get_config(self):
-        return {**super().get_config(), "per_image": self.per_image}
+        return {**super().get_config(), "per_image": self.per_image, "class_weights": self.class_weights}

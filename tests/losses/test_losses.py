@@ -319,3 +319,21 @@ def test_compiled_by_xla():
     loss = losses.CrossEntropy(label_smoothing=0.1) + losses.Dice()
     compiled = tf.function(loss, jit_compile=True)
     assert float(compiled(labels, logits)) == pytest.approx(float(loss(labels, logits)), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [losses.Tversky, losses.Dice, losses.Jaccard, losses.LovaszSoftmax])
+def test_class_weights_of_region_losses_weigh_the_mean_over_classes_present(kind):
+    """The weighted mean of the losses of single classes."""
+    labels, logits = scene()
+    classes = logits.shape[-1]
+    single = [float(kind(class_weights=np.eye(classes)[index])(labels, logits)) for index in range(classes)]
+    present = np.array([(np.asarray(labels) == index).any() for index in range(classes)])
+    weights = np.arange(1.0, classes + 1)
+    expected = (weights * present * single).sum() / (weights * present).sum()
+    loss = kind(class_weights=weights)
+    assert float(loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
+    equal = kind(class_weights=[3.0] * classes)
+    assert float(equal(labels, logits)) == pytest.approx(float(kind()(labels, logits)), rel=1e-5)
+    assert float(kind.from_config(loss.get_config())(labels, logits)) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match=f"`class_weights` must hold {classes} numbers, one a class of the logits"):
+        kind(class_weights=[1.0])(labels, logits)
