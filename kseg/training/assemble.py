@@ -92,16 +92,19 @@ def optimizer(recipe, steps):
 
 def loss(recipe):
     """Return the recipe's loss, a sum if it names several."""
-    terms = [(_one_loss(name, recipe), weight) for name, weight in recipe.loss.items()]
+    weights = _class_weights(recipe)
+    terms = [(_one_loss(name, recipe, weights), weight) for name, weight in recipe.loss.items()]
     return terms[0][0] if len(terms) == 1 and terms[0][1] == 1 else losses.WeightedSum(terms)
 
 
-def _one_loss(name, recipe):
+def _one_loss(name, recipe, weights):
     if name == "cross_entropy":
-        return losses.CrossEntropy(class_weights=_class_weights(recipe), label_smoothing=recipe.label_smoothing,
+        return losses.CrossEntropy(class_weights=weights, label_smoothing=recipe.label_smoothing,
                                    ohem_fraction=recipe.ohem_fraction, ohem_threshold=recipe.ohem_threshold)
-    return {"dice": losses.Dice, "focal": losses.Focal, "jaccard": losses.Jaccard,
-            "lovasz_softmax": losses.LovaszSoftmax, "tversky": losses.Tversky}[name]()
+    if name == "focal":
+        return losses.Focal(alpha=weights)
+    return {"dice": losses.Dice, "jaccard": losses.Jaccard, "lovasz_softmax": losses.LovaszSoftmax,
+            "tversky": losses.Tversky}[name](class_weights=weights)
 
 
 def _class_weights(recipe):

@@ -33,7 +33,7 @@ class TrainingRecipe:
         schedule: "poly" (with `power`) or "constant". warmup_steps: int, of a poly schedule.
         loss: str or dict of name -> weight; names: cross_entropy, dice, focal, jaccard, lovasz_softmax, tversky.
         class_weights: None, a list with one number a class, or how `kseg.data.class_weights` computes them, e.g.
-            "median_frequency"; of the cross-entropy.
+            "median_frequency"; of every loss (`alpha` of focal).
         label_smoothing, ohem_fraction, ohem_threshold: of the cross-entropy.
         freeze_encoder, freeze_batch_normalization: bool.
         mixed_precision: None, "mixed_float16" or "mixed_bfloat16".

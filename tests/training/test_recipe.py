@@ -74,6 +74,13 @@ def test_the_loss_of_a_recipe():
         ("CrossEntropy", 1.0), ("LovaszSoftmax", 0.5)]
 
 
+def test_class_weights_reach_every_loss():
+    names = ("cross_entropy", "dice", "focal", "jaccard", "lovasz_softmax", "tversky")
+    summed = assemble.loss(TrainingRecipe(loss=dict.fromkeys(names, 1.0), class_weights=[1, 2, 3]))
+    for loss, _ in summed.terms:
+        assert (loss.alpha if loss.name == "focal" else loss.class_weights) == [1.0, 2.0, 3.0], loss.name
+
+
 def test_class_weights_by_name_come_from_the_training_images(monkeypatch):
     from kseg import data
     from kseg.data import shapes
