@@ -55,11 +55,32 @@ def test_a_stored_recipe_is_repeated_and_overridden(tmp_path):
     assert (changed.model, changed.epochs, changed.data_options) == ("FCN8s", 2, {"label_map": {255: 1}})
 
 
+def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
+    import json
+
+    stored = TrainingRecipe(epochs=18, batch_size=4, learning_rate=5e-4, loss={"dice": 1.0}, ema=0.9,
+                            freeze_encoder=True, decay_biases=False, multipliers={"encoder": 0.1},
+                            model_options={"output_stride": 16, "aux": True}, data_options={"classes": 2})
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"recipe": stored.to_dict()}))
+    words = ("--epochs 10 --batch-size 8 --learning-rate 0.001 --loss cross_entropy --ema none --no-freeze-encoder "
+             "--bias-decay --output-stride 8 --data-option channels=1 --multiplier head=2 --model PSPNet")
+    assert _recipe("--recipe", str(path), *words.split()) == TrainingRecipe(
+        epochs=10, multipliers={"encoder": 0.1, "head": 2.0}, model_options={"output_stride": 8, "aux": True},
+        data_options={"classes": 2, "channels": 1})
+    assert _recipe("--recipe", str(path), "--no-aux").model_options == {"output_stride": 16, "aux": False}
+    fine = _recipe("--recipe", str(path), "--adversarial", "m.keras", "--update", "alternate")
+    assert (fine.start_from, fine.ema, fine.epochs, fine.update) == ("m.keras", None, 18, "alternate")
+
+
 @pytest.mark.parametrize("words, sentence", [
     (["train"], "`output` must name a new folder for the run, got output=None. Write for example --output runs/first."),
     (["train", "--resume", "x", "--in-stages"],
      "`resume` must be left out with --in-stages, got resume='x'. "
      "Repeat the first command line: finished stages are not trained again."),
+    (["train", "--resume", "x", "--epochs", "30", "--aux"],
+     "`resume` must be given without other options (epochs, aux), got resume='x'. "
+     "A run goes on as it began; for a changed one write --recipe RUN/run.json with a new --output."),
     (["train", "--output", "x", "--model", "PSPNett"],
      "`model` must be one of ('FCN32s', 'FCN16s', 'FCN8s', 'SegNet', 'SegNetBasic', 'UNet', 'DeepLabV1', 'DeepLabV2', "
      "'DeepLabV3', 'DeepLabV3Plus', 'RefineNet', 'PSPNet'), got model='PSPNett'. Did you mean 'PSPNet'?"),

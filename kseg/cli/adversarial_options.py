@@ -1,5 +1,6 @@
 """Options of `kseg train --adversarial`: from a training recipe to an `AdversarialRecipe`."""
 
+import argparse
 import dataclasses
 
 from kseg import checks
@@ -19,14 +20,14 @@ _OPTIONS = (
 
 
 def add(group):
-    """Add the options; their defaults are those of `AdversarialRecipe`."""
-    group.add_argument("--adversarial", metavar="FILE", dest="start_from",
+    """Add the options; what is not typed is `AdversarialRecipe`'s own."""
+    group.add_argument("--adversarial", metavar="FILE", dest="start_from", default=argparse.SUPPRESS,
                        help="fine-tune the trained segmenter in this .keras file against a discriminator")
     for name, kind, choices, text in _OPTIONS:
-        group.add_argument(f"--{name.replace('_', '-')}", type=kind, choices=choices, default=_DEFAULTS[name],
-                           help=text)
-    group.add_argument("--discriminator-stride", dest="stride", type=int, default=_DEFAULTS["stride"],
-                       help="pixels of the image per pixel of the maps shown")
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, choices=choices, default=argparse.SUPPRESS,
+                           help=f"{text} (default: {_DEFAULTS[name]})")
+    group.add_argument("--discriminator-stride", dest="stride", type=int, default=argparse.SUPPRESS,
+                       help=f"pixels of the image per pixel of the maps shown (default: {_DEFAULTS['stride']})")
 
 
 def recipe(arguments, base):
@@ -39,7 +40,7 @@ def recipe(arguments, base):
         ValueError: if options of the fine-tuning are given without a file to start from, or with `--in-stages`.
     """
     typed = {name: value for name, value in vars(arguments).items()
-             if name in ("start_from", "stride", *(option[0] for option in _OPTIONS)) and value != _DEFAULTS[name]}
+             if name in ("start_from", "stride", *(option[0] for option in _OPTIONS))}
     if arguments.in_stages and (typed or isinstance(base, AdversarialRecipe)):
         raise ValueError(checks.sentence("in_stages", "must be left out with --adversarial", True,
                                          "Train the stages first."))
@@ -50,4 +51,7 @@ def recipe(arguments, base):
     if "start_from" not in typed:
         raise ValueError(checks.sentence("adversarial", f"must name a trained .keras file with {', '.join(typed)}",
                                          None, "Add for example --adversarial runs/first/best.keras."))
-    return AdversarialRecipe(**{field.name: getattr(base, field.name) for field in dataclasses.fields(base)}, **typed)
+    values = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
+    if "ema" not in vars(arguments):  # the first training's average is no part of the fine-tuning
+        values["ema"] = None
+    return AdversarialRecipe(**values, **typed)

@@ -18,7 +18,6 @@ def add_arguments(parser):
     parser.add_argument("--minimum-agreement", type=float, help="least share of pixels with the same label")
     parser.add_argument("--overwrite", action="store_true", help="replace what stands at the path")
     options.add_data(parser, required=False)
-    parser.set_defaults(data=None)
 
 
 def run(arguments):

@@ -6,18 +6,27 @@ import json
 NAME_VALUE = "NAME=VALUE"
 
 
-def add_data(parser, required=True):
-    """Add `--data`, `--data-dir` and `--data-option`."""
-    parser.add_argument("--data", required=required, default=None if required else "shapes", metavar="NAME",
-                        help="shapes, folder, camvid, voc2012, cityscapes, ade20k or tfds:NAME")
-    parser.add_argument("--data-dir", metavar="FOLDER", help="where the dataset's files are")
-    parser.add_argument("--data-option", dest="data_options", action="append", type=name_value, default=[],
-                        metavar=NAME_VALUE, help="another argument of kseg.data.load, e.g. classes=2; may be repeated")
+def add_data(parser, required=True, default=None, options_of="the dataset's reader"):
+    """Add `--data`, `--data-dir` and `--data-option`; with `default=argparse.SUPPRESS` only what is typed is there."""
+    parser.add_argument("--data", required=required, default=default, metavar="NAME",
+                        help="shapes, folder, camvid, voc2012, cityscapes, ade20k, records or tfds:NAME")
+    parser.add_argument("--data-dir", metavar="FOLDER", default=default, help="where the dataset's files are")
+    parser.add_argument("--data-option", dest="data_options", action="append", type=name_value, metavar=NAME_VALUE,
+                        default=default or [],
+                        help=f"another argument of {options_of}, e.g. classes=2; may be repeated")
 
 
 def add_image_size(parser, default=None, help="height and width in pixels"):
     """Add `--image-size HEIGHT WIDTH`."""
     parser.add_argument("--image-size", type=int, nargs=2, default=default, metavar=("HEIGHT", "WIDTH"), help=help)
+
+
+def optional(kind):
+    """Return a parser of `kind` that reads "none" as None: it takes a stored value back."""
+    def parse(text):
+        return None if text.lower() in ("none", "null") else kind(text)
+    parse.__name__ = kind.__name__  # argparse names it in "invalid … value"
+    return parse
 
 
 def name_value(text):

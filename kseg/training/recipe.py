@@ -99,6 +99,8 @@ class TrainingRecipe:
             if getattr(self, name) is not None:
                 checks.number_between(name, getattr(self, name), 0, high)
         object.__setattr__(self, "loss", _checked_loss(self.loss))
+        if self.class_weights is not None and not isinstance(self.class_weights, str):
+            object.__setattr__(self, "class_weights", [float(weight) for weight in self.class_weights])
 
     def to_dict(self):
         """Return the fields as JSON-ready values."""

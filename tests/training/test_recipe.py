@@ -119,3 +119,8 @@ def test_training_data_depends_on_the_epoch_alone(monkeypatch):
     passes = [[pixels.numpy() for pixels, _ in assemble.training_data(recipe, lambda: epoch)] for epoch in (0, 1, 1)]
     np.testing.assert_array_equal(passes[1], passes[2])
     assert not np.array_equal(passes[0], passes[1])
+
+
+def test_class_weights_of_an_array_are_json():
+    recipe = TrainingRecipe(class_weights=np.array([0.5, 2], np.float32))
+    assert json.loads(json.dumps(recipe.to_dict()))["class_weights"] == [0.5, 2.0]
