@@ -11,7 +11,8 @@ overlapping tiles with mirrored borders: intersection over union of both classes
 error (`kseg.metrics.rand_error`): 1 - the greatest F-score of the foreground-restricted Rand index over thresholds.
 Border weights are for touching cells; membranes are a class of their own here.
 
-Minutes and scores seen: the README.
+Seen with this command (two cores, 2026-11-22): 5.0 minutes, intersection over union of cells 0.849 and of membranes
+0.396, Rand error 0.399; 240 steps are few: the loss was still falling.
 """
 
 import argparse
