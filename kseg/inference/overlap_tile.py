@@ -27,15 +27,16 @@ def predict_tiled(model, image, output="labels", *, window=(572, 572), margin=No
         output: "labels", "probabilities" or "logits".
         window: int or `(height, width)` in pixels, the network's input. Default 572, the paper's; `kseg.models.UNet`
             with valid convolutions takes 16 k + 12.
-        margin: int, pixels, or None: half of what the network's output is smaller than its input. A network that
-            keeps the size takes any; half of its receptive field makes the result exact.
+        margin: int, pixels, or None: half of what the network's output is smaller than its input, which is also the
+            least. A network that keeps the size takes any; half of its receptive field makes the result exact.
         batch_size: int, tiles run at once.
         progress: bool, whether a bar is drawn in the terminal.
         out: array to write into instead of a new one, or None.
     Returns:
         As `kseg.predict`: uint8 `[H, W]`, or float32 `[H, W, classes]`.
     Raises:
-        ValueError: if the window is not larger than two margins, or a network that keeps the size is given none.
+        ValueError: if the window is not larger than two margins, the network takes no such window, its output is
+            smaller than `margin` leaves, or a network that keeps the size is given no margin.
     """
     run = make_runner(model)
     window = (window, window) if isinstance(window, int) else checks.image_size(window, "window")
@@ -58,10 +59,10 @@ def predict_tiled(model, image, output="labels", *, window=(572, 572), margin=No
 
 def _margin(run, window, margin):
     """Return the margin: the one given, the model's own, or measured by one run on a black window."""
+    run.check_window(window)
     if margin is not None:
         margin = checks.positive_integer("margin", margin, minimum=0)
     elif run.margin:
-        run.check_window(window)
         margin = run.margin
     else:
         answer = run(np.zeros((1, *window, run.in_channels), np.float32)).shape[1:3]

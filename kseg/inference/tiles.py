@@ -7,6 +7,7 @@ columns, so the weight so far follows from vectors too.
 
 import numpy as np
 
+from kseg import checks
 from kseg.inference.images import mirrored_window
 
 STRIP_BYTES = 128 * 2 ** 20  # the largest strip of class scores; wider images are done in bands of columns
@@ -107,6 +108,8 @@ def answered_tiles(image, classify, window, margin, batch_size, write, advance=N
         window: `(height, width)` of a tile in pixels, larger than two margins.
         margin: int, pixels.
         batch_size, write, advance: as in `blended_tiles`.
+    Raises:
+        ValueError: if the answers are smaller than the window less two margins.
     """
     height, width = image.shape[:2]
     inner = tuple(side - 2 * margin for side in window)
@@ -115,6 +118,11 @@ def answered_tiles(image, classify, window, margin, batch_size, write, advance=N
         chosen = places[begin:begin + batch_size]
         tiles = np.stack([mirrored_window(image, top - margin, left - margin, *window) for top, left in chosen])
         answers = classify(tiles)
+        lost = max(side - have for side, have in zip(window, answers.shape[1:3]))
+        if lost > 2 * margin:
+            raise ValueError(checks.sentence(
+                "margin", f"must be at least {-(-lost // 2)}, half of the {lost} pixels by which the network's answers "
+                "are smaller than its window", margin, f"Leave it out, or pass margin={-(-lost // 2)}."))
         down, right = ((have - want) // 2 for have, want in zip(answers.shape[1:3], inner))
         for (top, left), answer in zip(chosen, answers[:, down:down + inner[0], right:right + inner[1]]):
             write(top, left, answer[:height - top, :width - left])

@@ -78,6 +78,31 @@ def test_a_network_that_keeps_the_size_takes_a_margin():
                                  "Take a larger window.")
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_margin_below_the_networks_own_is_refused(fixed):
+    """Of a network that loses 20 pixels a side, in one size and in any; a larger margin only costs time."""
+    keras.utils.set_random_seed(3)
+    pixels = keras.Input((60, 64, 3) if fixed else (None, None, 3))
+    network = keras.Model(pixels, keras.layers.Conv2D(2, 11, dilation_rate=4)(pixels / 255.0))
+    image = photo(50, 60)
+    with pytest.raises(ValueError) as caught:
+        predict_tiled(network, image, window=(60, 64), margin=10)
+    assert str(caught.value) == (
+        "`margin` must be at least 20, half of the 40 pixels by which the network's answers are smaller than its "
+        "window, got margin=10. Leave it out, or pass margin=20.")
+    for margin in (20, 24):
+        np.testing.assert_allclose(predict_tiled(network, image, "logits", window=(60, 64), margin=margin),
+                                   predict_tiled(network, image, "logits", window=(60, 64)), atol=1e-5)
+
+
+def test_a_window_the_network_does_not_take_is_refused_with_a_margin_too():
+    unet = kseg.models.UNet(2, in_channels=1, padding="valid", filters=2, compile=False)
+    with pytest.raises(ValueError) as caught:
+        predict_tiled(unet, photo(68, 84)[..., :1], window=(200, 220), margin=92)
+    assert str(caught.value) == ("`window` must be a size that a U-Net of valid convolutions takes, got "
+                                 "window=(200, 220). The next larger one is window=(204, 220).")
+
+
 def test_unet_of_2015_equals_its_untiled_prediction():
     keras.utils.set_random_seed(4)
     unet = kseg.models.UNet(2, in_channels=1, padding="valid", filters=2, compile=False)
