@@ -7,6 +7,7 @@ shuffle of (seed, epoch): an epoch is a pure function of these numbers, whatever
 """
 
 import itertools
+import os
 import secrets
 
 import numpy as np
@@ -17,6 +18,7 @@ from kseg.data import augment as augmentation
 from kseg.data import borders, geometry, sources
 from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
+from kseg.data.identity import cache_folder
 from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader
 
 
@@ -26,25 +28,28 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
     """Return a dataset of batches (pixels, labels); one pass is one epoch, it never repeats, and `len` is known.
 
     Args:
-        name: "shapes", "folder", "camvid", "voc2012", "cityscapes", "ade20k", "tfds:NAME", or a source.
+        name: "shapes", "folder", "camvid", "voc2012", "cityscapes", "ade20k", "records" (what `write_records` wrote
+            into `data_dir`), "tfds:NAME", or a source.
         split: "train", "validation" (a folder `val` counts) or "test".
         data_dir: str or None, where the files are; "shapes" needs none.
         image_size: (height, width) in pixels of what comes out, or None for each image's own size, which a batch of
             more than one needs to be equal. Pixels are resized antialiased bilinear, labels to the nearest.
         batch_size: int, or None for single examples without a batch axis.
         augment: False, True ("default"), "deeplab", "pspnet", "unet", a `Recipe`, a dict of its fields, or a function
-            `(pixels, labels, seed) -> (pixels, labels)`.
+            `(pixels, labels, seed) -> (pixels, labels)`. Of a recipe's scales only those above 1 crop; at 1 the whole
+            image fills `image_size`.
         seed: int or None (another one each run), of order and augmentation.
         shuffle: bool or None (True for "train").
-        cache: None (decoded images in memory if they take less than 1 GiB), False, "memory", or a folder's path.
+        cache: None (decoded images in memory if they take less than 1 GiB), False, "memory", or the path of a folder,
+            in which each source, split and size has a folder of its own; changed files or ids are decoded anew.
         cache_size: (height, width) to which pairs are resized before they are cached, or None for their own size.
         drop_remainder: bool or None: drop an incomplete last batch; None: if examples are shuffled and fill one.
         on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown).
         classes, channels, label_map, image_pattern, label_pattern: as `kseg.data.source`.
         epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a
             function () → int: asked at the start of each pass, so that resumed training goes on with the same data.
-        shard: None, or (index, count): every `count`-th example from `index` on; with shuffling, shards are cut to
-            equal length.
+        shard: None, or (index, count): every `count`-th example ("tfds:": image) from `index` on; with shuffling,
+            shards are cut to equal length.
         patches: int, how often an epoch takes each image, each time augmented differently (patch sampling).
         border_weights: None, or a dict of arguments of `kseg.data.border_weights`: adds U-Net's weight map, float32
             `[B, H, W]`, as third element (Keras takes it as sample weight).
@@ -69,11 +74,13 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
     checks.positive_integer("patches", patches)
     if batch_size is not None:
         checks.positive_integer("batch_size", batch_size)
-    indices = _shard(np.arange(len(source) * patches), shard, shuffle)
-    if hasattr(source, "stream"):
-        examples = _shaped(_streamed(source, len(indices), seed, epoch, shuffle, cache, cache_size, shard,
-                                     patches), plan, size, seed)
+    if hasattr(source, "stream"):  # cut to shards by image, so that each reads its own only
+        count = len(_shard(np.arange(len(source)), shard, shuffle)) * patches
+        examples = _shaped(_streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, patches), plan,
+                           size, seed)
     else:
+        indices = _shard(np.arange(len(source) * patches), shard, shuffle)
+        count = len(indices)
         if on_error == "raise":
             sources.probe(source)
         expected = (cache_size or source.read(0)[1].shape) if size is None and batch_size not in (1, None) else None
@@ -84,7 +91,7 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
         else:
             examples = _cut(examples, reader, patches, plan or augmentation.Recipe(), size, seed)
     if drop_remainder is None:
-        drop_remainder = shuffle and batch_size is not None and len(indices) >= batch_size
+        drop_remainder = shuffle and batch_size is not None and count >= batch_size
     return _batched(examples, plan, seed, batch_size, drop_remainder, border_weights)
 
 
@@ -124,7 +131,7 @@ def _epoch(epoch):
 def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, patches):
     """Return a dataset of (pixels, labels, index, epoch) of a source that has a stored order only.
 
-    Shuffled in a buffer of up to 1024 examples, seeded by (seed, epoch).
+    Shuffled in a buffer of up to 1024 examples, seeded by (seed, epoch). `count` is of examples, `patches` an image.
     """
     stream = source.stream()
     if shard is not None:
@@ -138,7 +145,7 @@ def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, pat
         pixels, labels, _ = next(iter(stream))
         if cache is not None or (pixels.shape.num_elements() + labels.shape.num_elements()) * len(
                 source) <= AUTOMATIC_CACHE_BYTES:
-            stream = stream.cache("" if cache in (None, "memory") else cache)
+            stream = stream.cache("" if cache in (None, "memory") else _stream_file(cache, source, cache_size, shard))
 
     def order(number):
         examples = stream
@@ -151,6 +158,14 @@ def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, pat
         return examples.take(count).map(lambda pixels, labels, index: (pixels, labels, index, number))
 
     return _epoch(epoch).flat_map(order).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _stream_file(cache, source, cache_size, shard):
+    """Return the path that the files of a cached stream begin with, in a folder of their own."""
+    parts = [] if cache_size is None else ["x".join(map(str, cache_size))]
+    if shard is not None:
+        parts.append(f"{shard[0]}of{shard[1]}")
+    return os.path.join(cache_folder(cache, source, *parts), "examples")
 
 
 def _read(examples, reader, patches):

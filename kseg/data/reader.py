@@ -10,6 +10,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.data import windows
+from kseg.data.identity import cache_folder
 
 _LOG = logging.getLogger("kseg")
 AUTOMATIC_CACHE_BYTES = 1 << 30  # decoded sets up to this size are kept in memory unless told otherwise
@@ -21,7 +22,8 @@ class Reader:
     Args:
         source: a source (`kseg.data.source`).
         cache: None (memory if the decoded set is below 1 GiB), False, "memory", or a folder for files that later runs
-            use again; each file is written whole or not at all, so that a killed run leaves none broken.
+            of the same source use again (`identity.digest`); each file is written whole or not at all, so that a
+            killed run leaves none broken.
         on_error: "raise", or "skip" to leave unreadable pairs out, with a warning and their list in `skipped`.
         expected_size: (height, width) or None; any other size is an error.
         cache_size: (height, width) or None, to which pairs are resized before they are kept.
@@ -34,9 +36,7 @@ class Reader:
         self._memory, self._folder = {}, None
         self._lock = threading.Lock()
         if cache not in (None, False, "memory"):
-            at = "" if cache_size is None else f"-{cache_size[0]}x{cache_size[1]}"
-            self._folder = os.path.join(os.fspath(cache), f"{source.name}-{source.split}-{source.channels}{at}")
-            os.makedirs(self._folder, exist_ok=True)
+            self._folder = cache_folder(cache, source, *([] if cache_size is None else ["x".join(map(str, cache_size))]))
         elif cache is not False:
             small = cache == "memory" or _decoded_bytes(source, cache_size) <= AUTOMATIC_CACHE_BYTES
             self._memory = {} if small else None

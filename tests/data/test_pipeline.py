@@ -1,6 +1,8 @@
 """Batches by name: shapes, order, epochs, shards, sizes, caches and errors."""
 
 import os
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -110,7 +112,26 @@ def test_the_cache_may_hold_resized_pairs(folder, tmp_path, cache):
     expected = batches(kseg.data.load("folder", "validation", image_size=(10, 15), **options))
     assert equal(batches(kept), expected) and equal(batches(kept), expected)
     if cache == "disk":
-        assert os.listdir(where) == ["folder-validation-3-10x15"]
+        assert re.fullmatch("folder-validation-3-10x15-[0-9a-f]{12}", *os.listdir(where))
+
+
+def test_a_cache_on_disk_answers_for_its_own_source_only(folder, tmp_path):
+    def ids(where, **options):
+        data = kseg.data.load("folder", "train", data_dir=where, classes=3, batch_size=6, shuffle=False,
+                              cache=str(tmp_path / "cache"), **options)
+        return next(iter(data))[1].numpy()
+
+    first = ids(folder)
+    np.testing.assert_array_equal(ids(folder, label_map={0: 2, 1: 1, 2: 0}), 2 - first)
+    other = shutil.copytree(folder, tmp_path / "other")
+    for index in range(6):
+        Image.fromarray(np.full((20, 30), 1, np.uint8)).save(other / "train" / "labels" / f"{index:03d}.png")
+    assert (ids(str(other)) == 1).all()
+    Image.fromarray(np.full((20, 30), 2, np.uint8)).save(other / "train" / "labels" / "000.png")
+    assert (ids(str(other))[0] == 2).all()
+    assert len(os.listdir(tmp_path / "cache")) == 4
+    np.testing.assert_array_equal(ids(folder), first)
+    assert len(os.listdir(tmp_path / "cache")) == 4
 
 
 def test_evaluation_resizes_pixels_smoothly_and_labels_to_the_nearest(folder):

@@ -1,5 +1,6 @@
 """TensorFlow Datasets as sources, without a network."""
 
+import os
 import types
 
 import numpy as np
@@ -43,6 +44,28 @@ def test_oxford_pets(mocked):
     again = [tuple(part.numpy() for part in batch) for batch in kseg.data.load(
         "tfds:oxford_iiit_pet", "train", image_size=(16, 16), batch_size=3, seed=1, augment=True, epoch=1)]
     np.testing.assert_array_equal(again[0][0], second[0][0])
+
+
+def test_a_cache_on_disk_holds_each_split_shard_and_size_by_itself(mocked, tmp_path):
+    where = tmp_path / "cache"
+    load = lambda split="train", **options: [tuple(part.numpy() for part in example) for example in kseg.data.load(
+        "tfds:oxford_iiit_pet", split, batch_size=None, shuffle=False, **options)]
+    for options in ({}, {"split": "test"}, {"channels": 1}, {"cache_size": (8, 8)}, {"shard": (0, 2)},
+                    {"shard": (1, 2)}, {"label_map": {1: 0, 2: 1, 3: 2}}, {}):
+        for one, other in zip(load(cache=str(where), **options), load(cache=False, **options), strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+    assert os.listdir(tmp_path) == ["cache"]
+    assert len(os.listdir(where)) == 7 and all(name.startswith("tfds-oxford_iiit_pet-t") for name in os.listdir(where))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_shards_hold_whole_images_with_all_their_patches(mocked, shuffle):
+    parts = [kseg.data.load("tfds:oxford_iiit_pet", "train", batch_size=None, patches=3, shard=(index, 4), seed=0,
+                            shuffle=shuffle) for index in range(4)]
+    heights = [sorted(labels.shape[0] for _, labels in part) for part in parts]
+    assert [len(part) for part in parts] == [len(one) for one in heights] == ([3] * 4 if shuffle else [6, 6, 3, 3])
+    assert shuffle or heights == [[20] * 3 + [24] * 3, [21] * 3 + [25] * 3, [22] * 3, [23] * 3]
 
 
 def test_ids_are_mapped_and_illegal_ones_raise(mocked):
