@@ -37,7 +37,8 @@ def evaluate(model, dataset, split="validation", *, data_dir=None, image_size=No
         progress: bool, whether a bar is drawn in the terminal.
         data_options: dict or None, further arguments of `kseg.data.source`, for a named dataset.
     Returns:
-        `Evaluation`: scores as attributes, `table()`, `to_dict()`, `write(folder)`.
+        `Evaluation`: scores as attributes, `table()`, `to_dict()`, `write(folder)`. The calibration error and the
+        entropy of a TFLite file exported with `output="labels"` are NaN: it says nothing of its confidence.
     Raises:
         ValueError: if an argument is out of range, the dataset is empty, or a label id is no class of the model.
         TypeError: if an example is no pair of pixels and labels.
@@ -58,10 +59,10 @@ def evaluate(model, dataset, split="validation", *, data_dir=None, image_size=No
     label_set = pictures.known_labels(label_set or known or run.label_set, run.classes)
     options = {"batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend,
                "scales": tuple(np.atleast_1d(scales).tolist()), "flip": flip}
-    scores = _Scores(run.classes, label_set.ignore_class, boundaries, keep_worst)
+    scores = _Scores(run.classes, label_set.ignore_class, boundaries, keep_worst, run.labels_only)
     with bar(progress, count) as advance:
         for title, pixels, labels in examples:
-            scores.add(title, pixels, labels, predict(run, pixels, "logits", **options))
+            scores.add(title, pixels, labels, _logits(run, pixels, options))
             if advance:
                 advance(1)
     if not scores.images:
@@ -72,10 +73,18 @@ def evaluate(model, dataset, split="validation", *, data_dir=None, image_size=No
         scores.calibration, scores.images, scores.worst(), settings, time.perf_counter() - began)
 
 
+def _logits(run, pixels, options):
+    """Return the logits of an image, float32 `[h, w, classes]`; 1 and 0 from a file that gives labels alone."""
+    if run.labels_only:
+        return np.eye(run.classes, dtype=np.float32)[predict(run, pixels, **options)]
+    return predict(run, pixels, "logits", **options)
+
+
 class _Scores:
     """What is counted image by image."""
 
-    def __init__(self, classes, ignore_class, boundaries, keep):
+    def __init__(self, classes, ignore_class, boundaries, keep, labels_only=False):
+        self.labels_only = labels_only
         self.classes, self.ignore_class, self.keep = classes, ignore_class, keep
         self.confusion = np.zeros((classes, classes), np.int64)
         self.boundary = np.zeros((3, classes), np.int64) if boundaries else None
@@ -85,11 +94,12 @@ class _Scores:
     def add(self, title, pixels, labels, logits):
         """Count one image: logits `[h, w, classes]` are resized to the labels `[H, W]`."""
         logits = resize(logits[None], labels.shape)[0]
-        probabilities = softmax(logits)
+        probabilities = np.full_like(logits, np.nan) if self.labels_only else softmax(logits)
         predictions = label_map(logits)
         matrix = metrics.confusion_matrix(labels, predictions, self.classes, self.ignore_class)
         self.confusion += matrix
-        self.calibration.update(labels, probabilities)
+        if not self.labels_only:
+            self.calibration.update(labels, probabilities)
         own = metrics.scores_from_confusion(matrix)
         row = {"name": title, "mean_iou": own["mean_iou"], "pixel_accuracy": own["pixel_accuracy"]}
         if self.boundary is not None:

@@ -18,7 +18,10 @@ _SCORES = ("mean_iou", "pixel_accuracy", "mean_class_accuracy", "frequency_weigh
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One image kept for the pictures, thinned out: pixels and entropy `[h, w(, 3)]`, labels, predictions `[h, w]`."""
+    """One image kept for the pictures, thinned out: pixels and entropy `[h, w(, 3)]`, labels, predictions `[h, w]`.
+
+    The entropy is NaN where the model gives labels alone.
+    """
 
     name: str
     mean_iou: float

@@ -36,11 +36,12 @@ def predict_tiled(model, image, output="labels", *, window=(572, 572), margin=No
         As `kseg.predict`: uint8 `[H, W]`, or float32 `[H, W, classes]`.
     Raises:
         ValueError: if the window is not larger than two margins, the network takes no such window, its output is
-            smaller than `margin` leaves, or a network that keeps the size is given no margin.
+            smaller than `margin` leaves, a network that keeps the size is given no margin, or a file that gives labels
+            alone is asked for more.
     """
     run = make_runner(model)
     window = (window, window) if isinstance(window, int) else checks.image_size(window, "window")
-    output = checks.one_of("output", output, prediction.OUTPUTS)
+    output = prediction.checked_output(output, run)
     checks.positive_integer("batch_size", batch_size)
     pixels = open_image(image, run.in_channels, "image")
     margin = _margin(run, window, margin)

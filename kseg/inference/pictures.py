@@ -159,9 +159,10 @@ def confusion_picture(matrix, label_set, cell=46):
 
 
 def heat(values):
-    """Return values from 0 (black) over red and yellow to 1 (white) as a picture, uint8 `[H, W, 3]`."""
+    """Return values from 0 (black) over red and yellow to 1 (white) as a picture, uint8 `[H, W, 3]`; NaN is grey."""
     level = np.clip(np.asarray(values, np.float32), 0, 1)[..., None]
-    return (255 * np.clip(3 * level - np.arange(3, dtype=np.float32), 0, 1)).astype(np.uint8)
+    colours = 255 * np.clip(3 * level - np.arange(3, dtype=np.float32), 0, 1)
+    return np.where(np.isnan(level), 128, colours).astype(np.uint8)
 
 
 def _tile(picture, label_set, size):

@@ -25,6 +25,8 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
     not grow with the image beyond the result. A TFLite file of fixed size gets the image resized to it, or, with
     `window`, tiles of its size. A U-Net of valid convolutions sees the image by overlapping tiles, mirrored beyond the
     border, of `window` pixels where that is given (`predict_tiled` does so in memory bounded by the tile).
+    A TFLite file exported with `output="labels"` gives one vote a pixel instead of logits: windows, scales and flips
+    average the votes, the class with most wins, and only "labels" can be asked for.
 
     Args:
         model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
@@ -43,7 +45,8 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
         "labels": uint8 `[H, W]` (int32 beyond 255 classes); "probabilities" and "logits": float32 `[H, W, classes]`.
         With a leading B for a batch; a list for a list.
     Raises:
-        ValueError: if an argument is out of range, a label map stands for pixels, or the count of bands differs.
+        ValueError: if an argument is out of range, a label map stands for pixels, the count of bands differs, or a
+            file that gives labels alone is asked for more.
         TypeError: if `images` or `model` is of another kind.
         FileNotFoundError: if nothing stands at a path.
     """
@@ -56,6 +59,16 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
             return [_predict(options, image, None, None, advance) for image in images]
     with bar(progress, None) as advance:
         return _predict(options, images, out, advance, None)
+
+
+def checked_output(output, run):
+    """Return `output` if it is one of `OUTPUTS` that the model of `run` can give; raise ValueError otherwise."""
+    checks.one_of("output", output, OUTPUTS)
+    if run.labels_only and output != "labels":
+        raise ValueError(checks.sentence(
+            "output", "must be 'labels' for a file that was exported with output='labels'", output,
+            "Export it with kseg.export.tflite(..., output='logits')."))
+    return output
 
 
 def label_map(logits):
@@ -89,7 +102,7 @@ class _Options:
 
     def __init__(self, run, output, batch_size, window, overlap, blend, scales, flip):
         self.run, self.flip = run, bool(flip)
-        self.output = checks.one_of("output", output, OUTPUTS)
+        self.output = checked_output(output, run)
         self.batch_size = checks.positive_integer("batch_size", batch_size)
         self.blend = checks.one_of("blend", blend, ("hann", "uniform"))
         self.overlap = checks.number_between("overlap", overlap, 0, 0.99)
@@ -178,8 +191,9 @@ def _class_scores(options, pixels):
                 "scales", f"must leave at least one pixel of {size[0]}×{size[1]}", scale, "Leave this scale out."))
         scaled = resize(pixels, scaled_size)
         for turn in (1, -1) if options.flip else (1,):
-            probabilities = softmax(_logits(options, scaled[:, :, ::turn])[:, :, ::turn])
-            total, count = total + resize(probabilities, size), count + 1
+            answer = _logits(options, scaled[:, :, ::turn])[:, :, ::turn]
+            shares = answer if options.run.labels_only else softmax(answer)
+            total, count = total + resize(shares, size), count + 1
     return total / np.float32(count)
 
 

@@ -25,14 +25,16 @@ class Runner:
         label_set: `LabelSet` or None.
         image_size: `(height, width)` in pixels if the model takes no other, else None.
         margin: int, pixels that the logits lack on every side (valid convolutions), else 0.
+        labels_only: bool, whether the model answers with class ids; its "logits" are then votes, 1 for the class of a
+            pixel and 0 for the others.
     """
 
     def __init__(self, call, classes, in_channels, label_set=None, image_size=None, one_by_one=False,
-                 kept=None, margin=0, poolings=None):
+                 kept=None, margin=0, poolings=None, labels_only=False):
         self._call, self._kept = call, kept
         self.classes, self.in_channels, self.label_set = classes, in_channels, label_set
         self.image_size, self._one_by_one = image_size, one_by_one
-        self.margin, self._poolings = margin, poolings
+        self.margin, self._poolings, self.labels_only = margin, poolings, labels_only
 
     def __call__(self, pixels):
         """Return the logits of `pixels` (0–255, `[B, H, W, in_channels]`), NumPy float32."""
@@ -181,8 +183,8 @@ def _tflite_runner(path):
             "model", "must be a TFLite file", path, f"The interpreter says: {failure}.")) from failure
     given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     label_set, classes = _description(path)
-    maps_of_ids = len(made["shape"]) == 3
-    classes = classes if maps_of_ids else int(made["shape"][-1])
+    labels_only = len(made["shape"]) == 3
+    classes = classes if labels_only else int(made["shape"][-1])
     if len(given["shape"]) != 4 or not classes:
         raise ValueError(checks.sentence(
             "model", "must be a TFLite file from pixels [B, H, W, channels] to logits", path,
@@ -193,10 +195,10 @@ def _tflite_runner(path):
         interpreter.set_tensor(given["index"], _quantized(pixels, given))
         interpreter.invoke()
         output = interpreter.get_tensor(made["index"])
-        return np.eye(classes, dtype=np.float32)[output] if maps_of_ids else _dequantized(output, made)
+        return np.eye(classes, dtype=np.float32)[output] if labels_only else _dequantized(output, made)
 
     return Runner(call, classes, int(given["shape"][-1]), label_set, tuple(map(int, given["shape"][1:3])), True,
-                  margin=_margin(given["shape"], made["shape"]))
+                  margin=_margin(given["shape"], made["shape"]), labels_only=labels_only)
 
 
 def _quantized(pixels, details):

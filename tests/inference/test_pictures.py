@@ -63,6 +63,10 @@ def test_confusion_picture_darkens_with_the_share(classes):
     assert pictures.confusion_picture(np.zeros((classes, classes), int), names).shape == picture.shape
 
 
+def test_heat_is_grey_where_nothing_is_known():
+    assert pictures.heat(np.array([[np.nan, 0.0]]))[0].tolist() == [[128, 128, 128], [0, 0, 0]]
+
+
 def test_heat_goes_from_black_to_white():
     assert pictures.heat(np.array([[0.0, 1 / 3, 2 / 3, 1.0]]))[0].tolist() == [
         [0, 0, 0], [255, 0, 0], [255, 255, 0], [255, 255, 255]]

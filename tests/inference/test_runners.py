@@ -1,11 +1,16 @@
 """Exported models of kseg answer through the same face as the Keras model they come from."""
 
+import json
+import zipfile
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kseg
-from kseg.inference.runners import runner
+from kseg.inference import predict_tiled
+from kseg.inference.runners import Runner, runner
 from kseg.labels import LabelSet
 from kseg.layers import NormalizePixels, ResizeTo
 from kseg.models.segmenter import Segmenter
@@ -46,8 +51,60 @@ def test_tflite_of_kseg(model, tmp_path, arguments):
     kseg.export.tflite(model, tmp_path / "m.tflite", image_size=(48, 64), **arguments)
     run = runner(tmp_path / "m.tflite")
     assert (run.classes, run.in_channels, run.image_size, run.label_set) == (3, 3, (48, 64), LABELS)
+    assert run.labels_only == bool(arguments)
     np.testing.assert_array_equal(kseg.predict(run, photo()), kseg.predict(model, photo()))
     assert kseg.predict(run, photo(31, 77)).shape == (31, 77)
+
+
+@pytest.fixture
+def labels_file(tmp_path):
+    """A TFLite file of 16×24 pixels that answers with the class of the largest band."""
+    class Largest(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 16, 24, 3), tf.float32)])
+        def __call__(self, pixels):
+            return tf.cast(tf.argmax(pixels, -1), tf.uint8)
+
+    module = Largest()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module)
+    path = tmp_path / "labels.tflite"
+    path.write_bytes(converter.convert())
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("kseg.json", json.dumps({"label_set": LABELS.to_dict(), "classes": 3}))
+    return path
+
+
+def test_a_file_of_labels_gives_no_probabilities(labels_file):
+    run, image = runner(labels_file), photo(16, 24)
+    assert run.labels_only and not runner(band_runner()).labels_only
+    for output in ("probabilities", "logits"):
+        for function in (kseg.predict, predict_tiled):
+            with pytest.raises(ValueError) as caught:
+                function(run, image, output)
+            assert str(caught.value) == (
+                f"`output` must be 'labels' for a file that was exported with output='labels', got output={output!r}. "
+                "Export it with kseg.export.tflite(..., output='logits').")
+    wanted = image.argmax(-1)
+    for options in ({}, {"flip": True}, {"window": (16, 24), "overlap": 0.4}):
+        np.testing.assert_array_equal(kseg.predict(run, image, **options), wanted)
+    big = np.repeat(np.repeat(image, 3, 0), 2, 1)
+    np.testing.assert_array_equal(kseg.predict(run, big, window=(16, 24), flip=True), big.argmax(-1))
+
+
+def test_a_file_of_labels_is_evaluated_without_its_confidence(labels_file, tmp_path):
+    image = photo(16, 24)
+    labels = image.argmax(-1)
+    labels[:, :5] = 1
+    result = kseg.evaluate(labels_file, [(image, labels)])
+    direct = kseg.evaluate(band_runner(), [(image, labels)])
+    np.testing.assert_array_equal(result.confusion, direct.confusion)
+    assert np.isnan(result.expected_calibration_error) and not np.isnan(direct.expected_calibration_error)
+    assert np.isnan(result.worst[0].entropy).all()
+    result.write(tmp_path / "report")
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["scores"]["expected_calibration_error"] is None
+
+
+def band_runner():
+    return Runner(lambda pixels: pixels / 32, 3, 3, LABELS)
 
 
 @pytest.mark.slow
