@@ -17,16 +17,21 @@ def digest(source):
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
-def cache_folder(cache, source, *also):
+def cache_folder(cache, source, size=None, shard=None):
     """Return the folder below `cache` of this source alone, made if it is missing.
 
     Args:
         cache: path of the folder that the user named.
         source: a source (`kseg.data.source`).
-        also: str, what else decides the content: "10x15", the size of what is kept.
+        size: (height, width) or None, to which pairs are resized before they are kept.
+        shard: (index, count) or None, if only this part is kept.
     """
-    words = "-".join([source.name, source.split, str(source.channels), *also, digest(source)])
-    path = os.path.join(os.fspath(cache), re.sub(r"[/\\:]", "-", words))
+    words = [source.name, source.split, str(source.channels)]
+    if size is not None:
+        words.append(f"{size[0]}x{size[1]}")
+    if shard is not None:
+        words.append(f"{shard[0]}of{shard[1]}")
+    path = os.path.join(os.fspath(cache), re.sub(r"[/\\:]", "-", "-".join([*words, digest(source)])))
     os.makedirs(path, exist_ok=True)
     return path
 

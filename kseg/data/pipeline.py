@@ -145,7 +145,8 @@ def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, pat
         pixels, labels, _ = next(iter(stream))
         if cache is not None or (pixels.shape.num_elements() + labels.shape.num_elements()) * len(
                 source) <= AUTOMATIC_CACHE_BYTES:
-            stream = stream.cache("" if cache in (None, "memory") else _stream_file(cache, source, cache_size, shard))
+            stream = stream.cache("" if cache in (None, "memory") else os.path.join(
+                cache_folder(cache, source, cache_size, shard), "examples"))
 
     def order(number):
         examples = stream
@@ -158,14 +159,6 @@ def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, pat
         return examples.take(count).map(lambda pixels, labels, index: (pixels, labels, index, number))
 
     return _epoch(epoch).flat_map(order).apply(tf.data.experimental.assert_cardinality(count))
-
-
-def _stream_file(cache, source, cache_size, shard):
-    """Return the path that the files of a cached stream begin with, in a folder of their own."""
-    parts = [] if cache_size is None else ["x".join(map(str, cache_size))]
-    if shard is not None:
-        parts.append(f"{shard[0]}of{shard[1]}")
-    return os.path.join(cache_folder(cache, source, *parts), "examples")
 
 
 def _read(examples, reader, patches):

@@ -36,7 +36,7 @@ class Reader:
         self._memory, self._folder = {}, None
         self._lock = threading.Lock()
         if cache not in (None, False, "memory"):
-            self._folder = cache_folder(cache, source, *([] if cache_size is None else ["x".join(map(str, cache_size))]))
+            self._folder = cache_folder(cache, source, cache_size)
         elif cache is not False:
             small = cache == "memory" or _decoded_bytes(source, cache_size) <= AUTOMATIC_CACHE_BYTES
             self._memory = {} if small else None

@@ -20,6 +20,7 @@ from PIL import Image
 from kseg import checks
 from kseg.data import decode, sources
 from kseg.data.geometry import resize
+from kseg.data.identity import digest
 from kseg.data.label_ids import identity_table
 from kseg.labels import LabelSet
 
@@ -40,7 +41,8 @@ def write_records(name, folder, split="train", *, shards=16, image_size=None, pr
     Returns:
         str, path of the split's index `split.json`.
     Raises:
-        ValueError: if a pair is broken; shards finished so far stay.
+        ValueError: if a pair is broken (shards finished so far stay), or if `folder` holds records of the split from
+            other files, classes, ids or another size.
     """
     chosen = sources.source(name, split, image_size=image_size if name == "shapes" else None, **options) if isinstance(
         name, str) else name
@@ -48,12 +50,13 @@ def write_records(name, folder, split="train", *, shards=16, image_size=None, pr
     count = min(checks.positive_integer("shards", shards), max(len(chosen), 1))
     tf.io.gfile.makedirs(folder)
     identity = {"name": chosen.name, "pairs": len(chosen), "channels": chosen.channels,
-                "image_size": size and list(size)}
+                "image_size": size and list(size), "source": digest(chosen)}
+    _refuse_others(folder, split, identity)
     bounds = np.linspace(0, len(chosen), count + 1).astype(int)
     files = []
     for shard in range(count):
         path = os.path.join(folder, f"{split}-{shard:05d}-of-{count:05d}.tfrecord")
-        if not _finished(path, identity):
+        if not _finished(path):
             _write_shard(path, chosen, range(bounds[shard], bounds[shard + 1]), size, identity)
         files.append(os.path.basename(path))
         if progress is not None:
@@ -63,11 +66,19 @@ def write_records(name, folder, split="train", *, shards=16, image_size=None, pr
     return index
 
 
-def _finished(path, identity):
+def _refuse_others(folder, split, identity):
+    for name in tf.io.gfile.listdir(folder):
+        if name.startswith(f"{split}-") and name.endswith(".tfrecord.json") and _read_json(
+                os.path.join(folder, name))["identity"] != identity:
+            raise ValueError(checks.sentence(
+                "folder", f"must hold no records of split {split!r} from other files, classes, ids or another size",
+                folder, f"Delete its {split}* files to write them anew, or choose another folder."))
+
+
+def _finished(path):
     if not (tf.io.gfile.exists(path) and tf.io.gfile.exists(path + ".json")):
         return False
-    kept = _read_json(path + ".json")
-    return kept["identity"] == identity and tf.io.gfile.stat(path).length == kept["bytes"]
+    return tf.io.gfile.stat(path).length == _read_json(path + ".json")["bytes"]
 
 
 def _write_shard(path, chosen, indices, size, identity):

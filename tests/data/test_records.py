@@ -86,6 +86,23 @@ def test_a_killed_run_is_resumed_without_a_broken_shard(folder, tmp_path, monkey
     assert len(sources.source("records", data_dir=target)) == 6
 
 
+@pytest.mark.parametrize("change", ["label_map", "image_size", "file"])
+def test_records_of_another_source_are_not_mixed_in(folder, tmp_path, change):
+    target = str(tmp_path / "records")
+    records.write_records("folder", target, "train", shards=3, data_dir=folder, classes=3)
+    os.remove(os.path.join(target, "train.json"))  # as a killed run leaves it
+    os.remove(os.path.join(target, "train-00002-of-00003.tfrecord.json"))
+    options = {"label_map": {"label_map": {0: 2, 1: 1, 2: 0}}, "image_size": {"image_size": (10, 15)}, "file": {}}
+    if change == "file":
+        path = os.path.join(folder, "train", "labels", "000.png")
+        os.utime(path, (1, 1))
+    with pytest.raises(ValueError) as failure:
+        records.write_records("folder", target, "train", shards=3, data_dir=folder, classes=3, **options[change])
+    assert str(failure.value) == (
+        "`folder` must hold no records of split 'train' from other files, classes, ids or another size, got "
+        f"folder={target!r}. Delete its train* files to write them anew, or choose another folder.")
+
+
 def test_any_filesystem_that_tensorflow_opens(folder):
     records.write_records("folder", "ram://records/folder", "train", shards=2, data_dir=folder)
     after = sources.source("records", data_dir="ram://records/folder")
