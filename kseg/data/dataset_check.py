@@ -104,7 +104,9 @@ def check(name, split="train", *, data_dir=None, other_splits=True, progress=Non
         ValueError, FileNotFoundError: as `kseg.data.source`, missing partners excepted.
     """
     findings = _Findings()
-    chosen = _lenient_source(name, split, data_dir, options, findings) if isinstance(name, str) else name
+    chosen = name
+    if isinstance(name, str):
+        chosen, options = _lenient_source(name, split, data_dir, options, findings)
     classes = len(chosen.label_set)
     pixels, images = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
     void = total = 0
@@ -141,12 +143,25 @@ class _Findings:
 
 
 def _lenient_source(name, split, data_dir, options, findings):
-    """Return the source; for folders, files without partner become findings instead of an exception."""
+    """Return the source and its options.
+
+    For folders, files without partner become findings instead of an exception, and so do masks whose classes cannot
+    be counted: they are then read as ids of two classes.
+    """
     lonely = []
-    chosen = sources.source(name, split, data_dir=data_dir, lonely=lonely, **options)
+    try:
+        chosen = sources.source(name, split, data_dir=data_dir, lonely=lonely, **options)
+    except ValueError as failure:
+        if not str(failure).startswith("`labels` must hold class ids"):
+            raise
+        kind = "0/255 masks" if "0/255 masks" in str(failure) else "illegal ids"
+        findings.error(kind, f"{name} {split}", f"{name} {split}: {failure}")
+        lonely.clear()
+        options = {**options, "classes": 2}
+        chosen = sources.source(name, split, data_dir=data_dir, lonely=lonely, **options)
     for path, partner in lonely:
         findings.error("missing partner", path, f"{path} has no {partner} file")
-    return chosen
+    return chosen, options
 
 
 def _read(chosen, index, findings, stored, hashes):
@@ -188,7 +203,8 @@ def _read(chosen, index, findings, stored, hashes):
 
 def _judge_set(chosen, findings, pixels, void_share, stored):
     where = f"{chosen.name} {chosen.split}"
-    if stored == {0, 255} and len(chosen.label_set) > 1:
+    told = any(finding["kind"] == "0/255 masks" for finding in findings.errors)
+    if stored == {0, 255} and len(chosen.label_set) > 1 and sources.reads_ids_as_stored(chosen) and not told:
         findings.error("0/255 masks", where, f"{where}: the label files hold nothing but 0 and 255. "
                        + label_ids.likely_cause(stored, len(chosen.label_set)))
     for index in np.flatnonzero(pixels == 0):

@@ -209,6 +209,11 @@ def _highest_id(pairs, most=256):
     return highest
 
 
+def reads_ids_as_stored(chosen):
+    """Return whether a `FileSource` takes stored values for class ids, and 255 for ignore."""
+    return np.array_equal(chosen.table, label_ids.identity_table(len(chosen.label_set)))
+
+
 def probe(chosen, most=8):
     """Read up to `most` pairs spread over a source, so that a wrong dataset fails at once and by itself.
 
@@ -223,8 +228,7 @@ def probe(chosen, most=8):
     values = set()
     for index in np.unique(np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(int)):
         values.update(np.unique(chosen.read(index)[1]).tolist())
-    if chosen.name == "folder" and values == {0, 255} and np.array_equal(
-            chosen.table, label_ids.identity_table(len(chosen.label_set))):
+    if chosen.name == "folder" and values == {0, 255} and reads_ids_as_stored(chosen):
         raise ValueError(checks.sentence(
             "labels", "must hold class ids, and 255 only for ignore; the files read so far hold nothing else than",
             sorted(values), label_ids.likely_cause(values, len(chosen.label_set))))

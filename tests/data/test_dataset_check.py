@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import kseg
+from kseg import cli
 from kseg.data import dataset_check as room
 
 
@@ -51,10 +52,37 @@ def test_every_kind_of_error_is_found_and_named(folder):
         "labels={9: 600}. The ids look stretched for viewing (multiples of 9): pass label_map={0: 0, 9: 1, …}.")
 
 
-def test_0_255_masks_void_and_empty_classes(folder):
+def black_and_white(folder):
     for index in range(6):
         values = (np.asarray(Image.open(path(folder, "labels", index))) > 0) * np.uint8(255)
         Image.fromarray(values).save(path(folder, "labels", index))
+
+
+def test_0_255_masks_are_sound_where_label_map_says_so(folder):
+    black_and_white(folder)
+    report = room.check("folder", "train", data_dir=folder, label_map={0: 0, 255: 1}, other_splits=False)
+    assert report.ok and not report.warnings and all(report.class_pixels)
+
+
+def test_masks_whose_classes_cannot_be_counted_are_reported(folder, capsys):
+    black_and_white(folder)
+    os.remove(path(folder, "labels", 5))
+    assert cli.main(["check-data", "--data", "folder", "--data-dir", folder, "--json", "-"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert kinds(report["errors"]) == ["0/255 masks", "missing partner"] and len(report["errors"]) == 2
+    assert report["errors"][0]["message"] == (
+        "folder train: `labels` must hold class ids (0, 1, …) and 255 for ignore, got labels=[0, 255]. These look "
+        "like 0/255 masks, and 255 means ignore: pass label_map={0: 0, 255: 1} to read 255 as class 1.")
+    Image.fromarray(np.full((20, 30), 9000, np.uint16)).save(path(folder, "labels", 0))
+    report = room.check("folder", "train", data_dir=folder, other_splits=False)
+    assert kinds(report.errors) == ["illegal ids", "missing partner"]
+    assert report.errors[0]["message"] == (
+        "folder train: `labels` must hold class ids (0, 1, …) and 255 for ignore, got labels=[0, 255, 9000]. These "
+        "look like 16-bit instance or scaled ids: store class ids below 255 in 8 bits.")
+
+
+def test_0_255_masks_void_and_empty_classes(folder):
+    black_and_white(folder)
     report = room.check("folder", "train", data_dir=folder, classes=2, other_splits=False)
     assert kinds(report.errors) == ["0/255 masks"]
     assert kinds(report.warnings) == ["empty class", "much void"]
