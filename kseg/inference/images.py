@@ -5,10 +5,11 @@ import os
 import warnings
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from kseg import checks
-from kseg.data import decode
+from kseg.data import decode, geometry
 
 _LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as many
 
@@ -27,6 +28,7 @@ def open_image(image, channels, name="images"):
         TypeError: if it is none of these.
         FileNotFoundError: if no file stands at the path.
     """
+    image = map_file(image, name)
     if isinstance(image, (str, os.PathLike)):
         image = _from_file(os.fspath(image), channels, name)
     elif isinstance(image, Image.Image):
@@ -44,6 +46,30 @@ def open_image(image, channels, name="images"):
             name, "are pixels from 0 to 255, and these look divided by 255 already", float(pixels.max()),
             "Multiply them by 255: the model normalises by itself."), stacklevel=3)
     return pixels
+
+
+def map_file(image, name="images"):
+    """Return the numbers of a `.npy` file, mapped, not read, where `image` is the path of one; else `image` itself."""
+    if not isinstance(image, (str, os.PathLike)) or not os.fspath(image).lower().endswith(".npy"):
+        return image
+    return np.load(checks.existing_file(name, os.fspath(image)), mmap_mode="r", allow_pickle=False)
+
+
+def fit(images, size):
+    """Return images at the one size a model takes, antialiased bilinear, as training and `kseg.evaluate` resize.
+
+    Args:
+        images: numbers 0–255 `[B, H, W, bands]`, any count of bands.
+        size: `(height, width)` in pixels.
+    Returns:
+        `[B, height, width, bands]`, uint8 if `images` are uint8 of 1 or 3 bands, else float32.
+    """
+    if tuple(images.shape[1:3]) == tuple(size):
+        return images
+    if images.dtype != np.uint8 or images.shape[-1] not in (1, 3):
+        images = images.astype(np.float32)  # Pillow, which reduces uint8, would take 2 and 4 bands for transparency
+    no_labels = np.zeros(images.shape[1:3], np.uint8)
+    return np.stack([geometry.resize(tf.constant(one), tf.constant(no_labels), size)[0].numpy() for one in images])
 
 
 def mirrored_window(image, top, left, height, width):
@@ -71,8 +97,6 @@ def _mirrored(start, length, size):
 def _from_file(path, channels, name):
     if "://" not in path:
         checks.existing_file(name, path)
-    if path.lower().endswith(".npy"):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
     if "://" in path or channels in (1, 3) and not _is_large(path):
         return decode.read_pixels(path, channels)
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the caller asked for this file, however large
@@ -107,7 +131,11 @@ def _from_picture(picture, channels):
 
 
 def _check_bands(pixels, channels, name):
-    legal = f"must be pixels [H, W, {channels}] or a batch [B, H, W, {channels}]"
+    legal = f"must be pixels [H, W, {channels}]"
+    if name == "images":
+        legal += f" or a batch [B, H, W, {channels}]"
+    if pixels.ndim == 4 and pixels.shape[-1] == channels:
+        raise ValueError(checks.sentence(name, legal, pixels.shape, "Pass the images of the batch one by one."))
     if pixels.ndim == 3 and pixels.shape[-1] == channels and min(pixels.shape) > 0:
         return
     if pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] == 1 and channels != 1):

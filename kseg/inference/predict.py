@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kseg import checks
-from kseg.inference.images import open_image
+from kseg.inference.images import fit, map_file, open_image
 from kseg.inference.progress import bar
 from kseg.inference.runners import runner as make_runner
 from kseg.inference.tiles import answered_tiles, blended_tiles, count_tiles
@@ -22,11 +22,12 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
 
     Over several scales or with `flip` the softmax probabilities are averaged; "logits" are then their logarithms.
     Without them the tiles of a window blend their logits. Each window is scaled and flipped by itself, so memory does
-    not grow with the image beyond the result. A TFLite file of fixed size gets the image resized to it, or, with
-    `window`, tiles of its size. A U-Net of valid convolutions sees the image by overlapping tiles, mirrored beyond the
-    border, of `window` pixels where that is given (`predict_tiled` does so in memory bounded by the tile).
-    A TFLite file exported with `output="labels"` gives one vote a pixel instead of logits: windows, scales and flips
-    average the votes, the class with most wins, and only "labels" can be asked for.
+    not grow with the image beyond the result. A model of one fixed size, such as a TFLite file, gets the image resized
+    to it, antialiased as in training, or, with `window`, tiles of its size. Scales are plain bilinear. A U-Net of valid
+    convolutions sees the image by overlapping tiles, mirrored beyond the border, of `window` pixels where that is given
+    (`predict_tiled` does so in memory bounded by the tile). A TFLite file exported with `output="labels"` gives one
+    vote a pixel instead of logits: windows, scales and flips average the votes, the class with most wins, and only
+    "labels" can be asked for.
 
     Args:
         model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
@@ -124,6 +125,7 @@ def _checked_scales(scales):
 
 
 def _predict(options, images, out, advance_tiles, advance_images):
+    images = map_file(images)
     if getattr(images, "ndim", None) == 4:
         whole = np.stack if options.slides else np.concatenate
         step = 1 if options.slides else options.batch_size
@@ -151,10 +153,9 @@ def _predict(options, images, out, advance_tiles, advance_images):
 def _whole(options, pixels, out):
     """Return the result for a batch of whole images, `[B, H, W(, classes)]`."""
     size = pixels.shape[1:3]
-    pixels = np.asarray(pixels, np.float32)
     if options.run.image_size and not options.run.margin:
-        pixels = resize(pixels, options.run.image_size)
-    scores = resize(_class_scores(options, pixels), size)
+        pixels = fit(pixels, options.run.image_size)
+    scores = resize(_class_scores(options, np.asarray(pixels, np.float32)), size)
     result = _finished(options, scores)
     if out is not None:
         out[...] = result

@@ -10,7 +10,10 @@ import tensorflow as tf
 from PIL import Image
 
 import kseg
+from kseg.data import geometry
 from kseg.inference import predict as prediction
+from kseg.inference import predict_tiled
+from kseg.inference.images import fit
 from kseg.inference.runners import Runner
 from kseg.inference.tiles import tile_starts
 
@@ -79,6 +82,18 @@ def test_files_pictures_and_float_arrays(model, tmp_path):
     for given in [tmp_path / "photo.png", str(tmp_path / "photo.png"), Image.fromarray(image),
                   image.astype("float64"), tmp_path / "photo.npy", tf.constant(image)]:
         np.testing.assert_array_equal(kseg.predict(model, given), wanted)
+
+
+def test_a_file_of_a_batch_is_a_batch(model, tmp_path):
+    images = np.stack([photo(), photo()[::-1], photo()[:, ::-1]])
+    np.save(tmp_path / "photos.npy", images)
+    wanted = kseg.predict(model, images)
+    np.testing.assert_array_equal(kseg.predict(model, tmp_path / "photos.npy", batch_size=2), wanted)
+    np.testing.assert_array_equal(kseg.predict(model, [str(tmp_path / "photos.npy")], window=16)[0], wanted)
+    with pytest.raises(ValueError) as caught:
+        predict_tiled(model, tmp_path / "photos.npy", window=32, margin=0)
+    assert str(caught.value) == ("`image` must be pixels [H, W, 3], got image=(3, 37, 53, 3). Pass the images of the "
+                                 "batch one by one.")
 
 
 def test_grey_files_become_rgb_and_the_reverse(model, tmp_path):
@@ -208,6 +223,32 @@ def test_a_model_of_one_size_takes_every_image():
     twin = keras.Model(free, fixed.layers[-1](free))
     np.testing.assert_allclose(kseg.predict(fixed, photo(), "logits", window=(16, 24)),
                                kseg.predict(twin, photo(), "logits"), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+@pytest.mark.parametrize("bands", [1, 3, 4, 5])
+def test_a_model_of_one_size_sees_thin_stripes(kind, bands):
+    """A quarter of the columns is bright: reduced to an eighth without antialiasing all of them would seem half so."""
+    image = np.zeros((64, 64, bands), kind)
+    image[:, ::4] = 255
+    image[..., 3:] = 200  # were this transparency, the others would be multiplied by it
+    seen = []
+
+    def answer(pixels):
+        seen.append(pixels)
+        return pixels
+
+    kseg.predict(Runner(answer, bands, bands, image_size=(8, 8)), image)
+    assert seen[0].shape == (1, 8, 8, bands)
+    np.testing.assert_allclose(seen[0][..., :3].mean(), 63.75, atol=1.5)
+    np.testing.assert_allclose(seen[0][..., 3:], 200, atol=0.01)
+
+
+def test_a_model_of_one_size_sees_what_training_shows():
+    """Bit by bit, for bytes, reduced and enlarged."""
+    for size in ((16, 24), (50, 60), (20, 80)):
+        wanted = geometry.resize(tf.constant(photo()), tf.zeros((37, 53), tf.uint8), size)[0].numpy()
+        np.testing.assert_array_equal(fit(photo()[None], size)[0], wanted)
 
 
 def test_results_go_into_the_array_given(model, tmp_path):
