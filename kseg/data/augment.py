@@ -26,9 +26,10 @@ class Recipe:
     """Strength of every augmentation; the defaults of the fields switch all of them off.
 
     Args:
-        scale: (least, greatest) factor relative to `image_size`.
+        scale: (least, greatest) factor relative to `image_size`; at 1 the whole image fills it, only above 1 it is
+            cropped, below 1 it is padded.
         scale_step: float, step of the factor; 0 is continuous.
-        class_aware: float, probability of centring the crop on a class drawn evenly.
+        class_aware: float, probability of centring the crop on a class drawn evenly; needs scales above 1.
         elastic: float, pixels, standard deviation of the 3×3 grid's displacements.
         rotation: float, degrees, to both sides.
         shift: float, fraction of each side, to both sides.
@@ -64,6 +65,10 @@ class Recipe:
         for field in ("class_aware", "shift", "flip", "flip_vertical", "brightness", "contrast", "saturation", "blur",
                       "mix_probability"):
             checks.number_between(field, getattr(self, field), 0, 1)
+        if self.class_aware and scale[1] <= 1:
+            raise ValueError(checks.sentence(
+                "class_aware", f"must be 0 where no scale is above 1, {self.scale}, for nothing is cropped then",
+                self.class_aware, "Write for example scale=(0.5, 2.0)."))
         checks.number_between("scale_step", self.scale_step, 0, scale[1])
         checks.number_between("hue", self.hue, 0, 0.5)
         checks.number_between("rotation", self.rotation, 0, 180)

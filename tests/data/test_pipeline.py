@@ -204,6 +204,9 @@ def test_a_function_may_augment(folder):
 @pytest.mark.parametrize("options, sentence", [
     ({"augment": "psp"}, "`augment` must be one of ('default', 'deeplab', 'pspnet', 'unet'), got augment='psp'. Did "
                          "you mean 'pspnet'?"),
+    ({"augment": {"scale": (0.5, 1.0), "class_aware": 0.5}},
+     "`class_aware` must be 0 where no scale is above 1, (0.5, 1.0), for nothing is cropped then, got class_aware=0.5. "
+     "Write for example scale=(0.5, 2.0)."),
     ({"image_size": 3}, "`image_size` must be two positive integers (height, width), got image_size=3. Write for "
                         "example image_size=(384, 512)."),
     ({"shard": (2, 2)}, "`shard` must be (index, count) with 0 <= index < count, got shard=(2, 2). Write for example "
