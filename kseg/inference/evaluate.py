@@ -29,7 +29,8 @@ def evaluate(model, dataset, split="validation", *, data_dir=None, image_size=No
         split: "train", "validation" or "test", of a named dataset.
         data_dir: str or None, where the files of a named dataset are.
         image_size: (height, width) in pixels the images of a named dataset are resized to for the model, or None.
-        full_resolution: bool; True measures at the size of the stored labels, False at `image_size`.
+        full_resolution: bool; True measures at the size of the stored labels, to which the logits are enlarged; False
+            at `image_size`, to which the labels are reduced: the score that validation during training reports.
         label_set: `LabelSet` or None (the dataset's, else the model's, else numbered classes).
         boundaries: bool, whether boundary IoU and F1 are measured (they take longer than the rest).
         keep_worst: int, how many of the images of lowest mean IoU are kept with their pictures. Default 10.
