@@ -12,7 +12,8 @@ def add_arguments(parser):
     parser.add_argument("--split", default="validation", choices=("train", "validation", "test"), help="which images")
     options.add_image_size(parser, help="size the images are resized to for the model; left out: their own")
     parser.add_argument("--at-image-size", action="store_true",
-                        help="measure at --image-size instead of the labels' full resolution")
+                        help="measure at --image-size, as validation during training does, instead of the labels' "
+                             "full resolution")
     parser.add_argument("--output", metavar="FOLDER", help="write report.html, report.json, confusion.png, worst.png")
     parser.add_argument("--overwrite", action="store_true", help="replace a report that is there")
     parser.add_argument("--no-boundaries", action="store_true", help="leave boundary IoU and F1 out")
