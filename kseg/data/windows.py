@@ -105,6 +105,9 @@ def cut_pixels(pixels, window, mirrored=(False, False)):
     top, left, height, width = window[:4]
     box = (left, top, left + width, top + height)
     if isinstance(pixels, np.ndarray):
+        if pixels.shape[-1] not in (1, 3):  # Pillow would take the last of 2 or 4 bands for transparency
+            bands = np.split(pixels, pixels.shape[-1], axis=-1)
+            return np.concatenate([cut_pixels(band, window, mirrored) for band in bands], axis=-1)
         part = pixels[top:top + height, left:left + width]
         if not window.antialias and not any(mirrored):
             return np.ascontiguousarray(part)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kseg.data import augment, draws, geometry, photometry, windows
+from tests.conftest import structured_image
 from tests.data.test_geometry import COLOURS, scene
 
 SIZES = ((32, 48), (24, 24), (40, 80))
@@ -81,3 +82,14 @@ def test_colour_before_growing_equals_colour_after(strengths):
     grown = geometry.to_place(tf.constant(pixels, tf.float32), place)
     after = tf.clip_by_value(photometry.with_colour(grown, colour), 0, 255)
     np.testing.assert_allclose(tf.cast(fused, tf.float32), after, atol=0.51)
+
+
+@pytest.mark.parametrize("bands", [2, 4, 5])
+def test_any_number_of_bands_is_reduced_band_by_band(bands):
+    image = structured_image(40, 56, 6)[..., :bands]
+    image[..., -1] = 0  # what Pillow would take for full transparency
+    labels = np.zeros((40, 56), np.uint8)
+    reduced, _ = windows.resized(image, labels, (20, 28))
+    expected = [windows.resized(image[..., band:band + 1], labels, (20, 28))[0] for band in range(bands)]
+    np.testing.assert_array_equal(reduced, np.concatenate(expected, -1))
+    assert reduced[..., 0].max() > 0
