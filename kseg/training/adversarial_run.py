@@ -38,11 +38,20 @@ def compiled_trainer(recipe, labels, steps):
     return trainer, score
 
 
-def _segmenter(path, labels):
+def load_segmenter(path):
+    """Return the model in the file `path`, not compiled.
+
+    Raises:
+        FileNotFoundError: if no file is there.
+    """
     checks.existing_file("start_from", path, "Give the best.keras of a finished run.")
     for name in layers.__all__:
         getattr(layers, name)  # importing a layer's module registers it for loading
-    segmenter = keras.saving.load_model(path, compile=False)
+    return keras.saving.load_model(path, compile=False)
+
+
+def _segmenter(path, labels):
+    segmenter = load_segmenter(path)
     classes = getattr(segmenter, "classes", None)
     if classes != len(labels):
         raise ValueError(checks.sentence(

@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 import keras
+import tensorflow as tf
 
 from kseg import checks, data, losses, models
 from kseg.data import augment as augmentation
@@ -14,6 +15,9 @@ from kseg.training.optimizers import SGD, AdamW
 from kseg.training.schedules import Poly
 
 _SOURCE_OPTIONS = ("classes", "channels", "label_map", "image_pattern", "label_pattern")
+_DATA_OPTIONS = (*_SOURCE_OPTIONS, "cache", "cache_size", "on_error", "shard", "border_weights")
+_FIELDS = {"name": "data", **{name: name for name in (
+    "data_dir", "image_size", "batch_size", "augment", "patches", "seed")}}  # argument of `load` -> field of a recipe
 
 
 def source_options(recipe):
@@ -27,20 +31,40 @@ def label_set(recipe):
 
 
 def training_data(recipe, epoch):
-    """Return the batches of one epoch; `epoch` is a function that says which, asked at the start of each pass."""
+    """Return the batches of one epoch; `epoch` is a function that says which, asked at the start of each pass.
+
+    Their number is known: where unreadable pairs are skipped, the epoch's first examples come again to fill it.
+    """
     plan = augmentation.recipe(recipe.augment)
     if recipe.class_aware is not None:
         plan = dataclasses.replace(plan or augmentation.Recipe(), class_aware=recipe.class_aware)
-    return data.load(recipe.data, "train", data_dir=recipe.data_dir, image_size=recipe.image_size,
-                     batch_size=recipe.batch_size, augment=plan or False, seed=recipe.seed, epoch=epoch,
-                     patches=recipe.patches, **_with_channels(recipe))
+    options = _data_options(recipe)
+    batches = data.load(recipe.data, "train", data_dir=recipe.data_dir, image_size=recipe.image_size,
+                        batch_size=recipe.batch_size, augment=plan or False, seed=recipe.seed, epoch=epoch,
+                        patches=recipe.patches, **options)
+    if options.get("on_error") != "skip" or batches.cardinality() >= 0:
+        return batches
+    pairs = len(data.source(recipe.data, "train", data_dir=recipe.data_dir, **source_options(recipe)))
+    steps = max(pairs * recipe.patches // recipe.batch_size, 1)
+    return batches.repeat().take(steps).apply(tf.data.experimental.assert_cardinality(steps))
 
 
 def validation_data(recipe, batch_size=None, shuffle=False):
-    """Return the validation split at the recipe's size, never augmented; with `shuffle` always in the same order."""
+    """Return the validation split at the recipe's size, never augmented; with `shuffle` always in the same order.
+
+    It has no border weights, so that the loss on it is comparable.
+    """
+    options = {name: value for name, value in _data_options(recipe).items() if name != "border_weights"}
     return data.load(recipe.data, "validation", data_dir=recipe.data_dir, image_size=recipe.image_size,
                      batch_size=batch_size or recipe.batch_size, shuffle=shuffle, drop_remainder=False, seed=0, epoch=0,
-                     **_with_channels(recipe))
+                     **options)
+
+
+def counted(batches):
+    """Return the batches with their number known, which Keras asks for: one pass where unreadable pairs are skipped."""
+    if batches.cardinality() >= 0:
+        return batches
+    return batches.apply(tf.data.experimental.assert_cardinality(sum(1 for _ in batches)))
 
 
 def epochs_and_steps(recipe, steps_per_epoch):
@@ -114,8 +138,14 @@ def _class_weights(recipe):
                               **source_options(recipe))
 
 
-def _with_channels(recipe):
-    """Return the options of the dataset; its bands are the model's unless they say otherwise."""
+def _data_options(recipe):
+    """Return the options of the dataset, checked; its bands are the model's unless they say otherwise."""
+    for name in recipe.data_options:
+        if name in _FIELDS:
+            raise ValueError(checks.sentence(
+                "data_options", f"must not hold {name!r}, which the recipe's field `{_FIELDS[name]}` says",
+                recipe.data_options, f"Set {_FIELDS[name]} in the recipe instead."))
+        checks.one_of("data_options", name, _DATA_OPTIONS)
     channels = recipe.model_options.get("in_channels", 3)
     options = {"channels": channels, **recipe.data_options}
     if options["channels"] != channels:

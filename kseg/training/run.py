@@ -94,15 +94,15 @@ def resume(output_dir, verbose="auto"):
 
 def _run(recipe, output_dir, verbose):
     labels = assemble.label_set(recipe)
-    epoch = _Epoch()
-    training, validation = assemble.training_data(recipe, epoch), assemble.validation_data(recipe)
+    epoch, fed = _Epoch(), _with_bands(recipe)
+    training, validation = assemble.training_data(fed, epoch), assemble.counted(assemble.validation_data(fed))
     steps_per_epoch = len(training)
     epochs, steps = assemble.epochs_and_steps(recipe, steps_per_epoch)
     model, score = _compiled(recipe, labels, steps)
     segmenter = getattr(model, "segmenter", model)  # an AdversarialTrainer holds it
     os.makedirs(output_dir, exist_ok=True)
     best = BestModel(os.path.join(output_dir, "best.keras"), score, labels)
-    panel = Panel(_examples(recipe), labels, os.path.join(output_dir, "panel.png"))
+    panel = Panel(_examples(fed), labels, os.path.join(output_dir, "panel.png"))
     record = epoch.record = Record(output_dir, best, panel)
     done = record.restore(model)
     report = RunReport(output_dir, recipe, segmenter, labels, {"steps_per_epoch": steps_per_epoch, "epochs": epochs})
@@ -131,6 +131,16 @@ def _compiled(recipe, labels, steps):
 
         return compiled_trainer(recipe, labels, steps)
     return assemble.compiled_model(recipe, labels, steps)
+
+
+def _with_bands(recipe):
+    """Return the recipe for its data; an adversarial one with the bands of the network that it starts from."""
+    if not isinstance(recipe, AdversarialRecipe):
+        return recipe
+    from kseg.training.adversarial_run import load_segmenter
+
+    bands = getattr(load_segmenter(recipe.start_from), "in_channels", 3)
+    return dataclasses.replace(recipe, model_options={**recipe.model_options, "in_channels": bands})
 
 
 def validated_epochs(epochs, every):

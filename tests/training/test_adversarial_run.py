@@ -1,6 +1,7 @@
 """`kseg train --adversarial`: options to a recipe, what the folder holds, resuming equals never stopping."""
 
 import csv
+import dataclasses
 import json
 import os
 
@@ -128,6 +129,20 @@ def test_the_schedule_counts_the_segmenters_updates(steps, every, updates):
 def test_errors_are_one_sentence(capsys, words, sentence):
     assert cli.main(["train", *words]) == 1
     assert capsys.readouterr().err == f"kseg: {sentence}\n"
+
+
+@pytest.mark.slow
+def test_the_data_has_the_bands_of_the_network_in_the_file(begun, tmp_path):
+    tiny_builder(5, in_channels=1).save(tmp_path / "grey.keras")
+    start = dataclasses.replace(begun, start_from=str(tmp_path / "grey.keras"), epochs=1, batch_size=20, stride=4,
+                                pretrain_discriminator_steps=0, discriminator="Stanford")
+    with pytest.raises(ValueError) as caught:
+        train(dataclasses.replace(start, data_options={"channels": 3}), str(tmp_path / "refused"))
+    assert str(caught.value) == ("`channels` must be the model's in_channels, 1, got channels=3. "
+                                 "Set both to the bands of the images.")
+    result = train(dataclasses.replace(start, data_options={"channels": 1}), str(tmp_path / "run"), verbose=0)
+    assert result.model.in_channels == 1
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["model_options"] == {}
 
 
 def test_a_model_of_other_classes(tmp_path):

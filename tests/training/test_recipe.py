@@ -1,14 +1,17 @@
 """A recipe: checks, JSON round trip, and the parts assembled from it."""
 
 import json
+import os
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from kseg import losses, models
 from kseg.labels import LabelSet
 from kseg.training import Poly, TrainingRecipe, assemble
+from tests.data.conftest import make_folder
 from tests.training.tiny import tiny_builder
 
 SHAPES = LabelSet(("background", "disk", "square", "triangle", "cross"))
@@ -109,6 +112,54 @@ def test_bands_of_data_and_model_must_agree():
         assemble.validation_data(TrainingRecipe(model_options={"in_channels": 1}, data_options={"channels": 3}))
     assert str(error.value) == ("`channels` must be the model's in_channels, 1, got channels=3. "
                                 "Set both to the bands of the images.")
+
+
+@pytest.mark.parametrize("options, sentence", [
+    ({"batch_size": 4}, "`data_options` must not hold 'batch_size', which the recipe's field `batch_size` says, got "
+                        "data_options={'batch_size': 4}. Set batch_size in the recipe instead."),
+    ({"name": "camvid"}, "`data_options` must not hold 'name', which the recipe's field `data` says, got "
+                         "data_options={'name': 'camvid'}. Set data in the recipe instead."),
+    ({"clases": 2}, "`data_options` must be one of ('classes', 'channels', 'label_map', 'image_pattern', "
+                    "'label_pattern', 'cache', 'cache_size', 'on_error', 'shard', 'border_weights'), got "
+                    "data_options='clases'. Did you mean 'classes'?"),
+])
+def test_options_of_the_data_that_a_recipe_does_not_take(options, sentence):
+    for function in (assemble.validation_data, lambda recipe: assemble.training_data(recipe, None)):
+        with pytest.raises(ValueError) as error:
+            function(TrainingRecipe(data_options=options))
+        assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("name", ["seed", "epoch", "shuffle", "drop_remainder", "patches", "augment", "split"])
+def test_what_a_recipe_decides_itself_is_no_option_of_its_data(name):
+    with pytest.raises(ValueError, match="^`data_options` must (not hold|be one of)"):
+        assemble.validation_data(TrainingRecipe(data_options={name: 1}))
+
+
+def test_border_weights_are_for_training_only(monkeypatch):
+    from kseg.data import shapes
+
+    monkeypatch.setattr(shapes, "COUNTS", {"train": 6, "validation": 2, "test": 2})
+    recipe = TrainingRecipe(image_size=(32, 32), batch_size=2, data_options={"border_weights": {"cell_classes": [1]}})
+    assert len(next(iter(assemble.training_data(recipe, lambda: 0)))) == 3
+    assert len(next(iter(assemble.validation_data(recipe)))) == 2
+
+
+def test_skipped_pairs_leave_the_number_of_batches_known(tmp_path):
+    folder = make_folder(tmp_path / "set")
+    recipe = TrainingRecipe(data="folder", data_dir=folder, image_size=(20, 30), batch_size=2, augment=False,
+                            data_options={"classes": 3, "on_error": "skip"})
+    sound = {at: [labels.numpy() for _, labels in assemble.training_data(recipe, lambda: at)] for at in (0, 1)}
+    broken = os.path.join(folder, "train", "images", "002.png")
+    ids = np.asarray(Image.open(broken.replace("images", "labels")))
+    open(broken, "wb").close()
+    batches = assemble.training_data(recipe, lambda: epoch)
+    assert len(batches) == 3
+    for epoch in (0, 1, 0):
+        expected = [one for one in np.concatenate(sound[epoch]) if not np.array_equal(one, ids)]
+        given = np.concatenate([labels.numpy() for _, labels in batches])
+        np.testing.assert_array_equal(given[:4], expected[:4])
+        assert len(batches) == 3
 
 
 def test_training_data_depends_on_the_epoch_alone(monkeypatch):

@@ -15,9 +15,10 @@ import pytest
 from kseg import models
 from kseg.data import shapes
 from kseg.labels import LabelSet
-from kseg.training import TrainingRecipe, resume, train
+from kseg.training import TrainingRecipe, assemble, resume, train
 from kseg.training.callbacks import BestModel, Record
 from kseg.training.run import validated_epochs
+from tests.data.conftest import make_folder
 from tests.training.tiny import tiny_builder
 
 pytestmark = pytest.mark.filterwarnings("ignore:after epoch")  # tiny models may answer one class for an epoch
@@ -197,10 +198,39 @@ def test_a_broken_image_is_named(tmp_path):
     assert "Traceback" not in str(error.value)
 
 
+@pytest.mark.slow
+def test_the_unet_trains_with_border_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes, "COUNTS", {"train": 10, "validation": 5, "test": 5})
+    recipe = TrainingRecipe(**{**SHORT, "epochs": 3}, model="UNet", model_options={"filters": 2}, augment=False,
+                            data_options={"border_weights": {"cell_classes": (1, 2), "sigma": 1.0}})
+    result = train(recipe, str(tmp_path / "run"), verbose=0)
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    last = keras.models.load_model(tmp_path / "run" / "last.keras")
+    unweighted = last.evaluate(assemble.validation_data(recipe), return_dict=True, verbose=0)["loss"]
+    assert unweighted == pytest.approx(result.history[-1]["val_loss"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_runs_that_skip_broken_pairs_resume_exactly(tmp_path, monkeypatch):
+    folder = make_folder(tmp_path / "set", count=12)
+    for split, index in (("train", 3), ("train", 7), ("val", 1)):
+        with open(os.path.join(folder, split, "images", f"{index:03d}.png"), "wb"):
+            pass
+    recipe = TrainingRecipe(**{**SHORT, "batch_size": 2}, data="folder", data_dir=folder,
+                            data_options={"classes": 3, "on_error": "skip"})
+    whole = train(recipe, str(tmp_path / "whole"), verbose=0)
+    _killed_in_third_epoch(monkeypatch, recipe, str(tmp_path / "killed"))
+    killed = resume(str(tmp_path / "killed"), verbose=0)
+    for one, other in zip(_without_times(whole.history), _without_times(killed.history), strict=True):
+        np.testing.assert_allclose(list(one.values()), list(other.values()), rtol=1e-5, atol=1e-6)
+    record = json.loads((tmp_path / "killed" / "run.json").read_text())
+    assert record["length"] == {"steps_per_epoch": 6, "epochs": 4}
+
+
 _SCRIPT = """
 import sys
 from kseg import models
-from kseg.training import TrainingRecipe, resume, train
+from kseg.training import TrainingRecipe, assemble, resume, train
 from tests.training.tiny import tiny_builder
 models.PSPNet = tiny_builder
 if sys.argv[1] == "resume":
