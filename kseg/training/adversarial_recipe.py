@@ -15,7 +15,7 @@ class AdversarialRecipe(TrainingRecipe):
     """A `TrainingRecipe` whose network comes from a file and is fine-tuned by an `AdversarialTrainer`.
 
     `kseg.training.train` runs it. The fields that build a network (`model`, `encoder_name`, `encoder_weights`,
-    `mixed_precision`) are not read; a moving average (`ema`) is not offered.
+    `mixed_precision`) are not read, the number of bands comes from the file; a moving average (`ema`) is not offered.
 
     Args:
         start_from: str, the `.keras` file of the trained segmenter.
