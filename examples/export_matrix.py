@@ -2,7 +2,7 @@
 
     python examples/export_matrix.py runs/matrix --encoder-weights efficientnet_lite0_imagenet.npz
 
-Each model is trained as `kseg train` does, 96x96 pixels, batch 8, then exported as a SavedModel for any size, a
+Each model is trained as `kseg train` does, 96x96 pixels (SegNet 64x64), batch 8, then exported as a SavedModel for any size, a
 SavedModel for one size (both also answer encoded images), and TFLite float32, float16 and int8. Label agreement is
 measured on images of the validation split, the mean IoU of int8 on the whole of it against Keras in float32.
 `--encoders` adds DeepLab v3+ on other encoders. Called again it goes on: finished models are not run again.
@@ -22,7 +22,8 @@ from kseg.training import TrainingRecipe, resume, train
 
 SIZE = (96, 96)
 STRIDE_16 = {"model_options": {"output_stride": 16}}
-OWN_ENCODER = {"encoder_name": None, "encoder_weights": None}
+OWN_ENCODER = {"encoder_name": None, "encoder_weights": None, "image_size": (64, 64), "steps": 400,
+               "mixed_precision": "mixed_bfloat16"}  # from random weights: longer, on smaller images
 BUILDERS = {  # name -> fields of its recipe
     "FCN32s": {}, "FCN16s": {}, "FCN8s": {},
     "SegNet": OWN_ENCODER, "SegNetBasic": OWN_ENCODER,
@@ -49,8 +50,8 @@ def trained(folder, builder, fields):
     """Return the trained model of one run; a finished run is loaded, an interrupted one goes on."""
     if os.path.exists(os.path.join(folder, "run.json")):
         return resume(folder, verbose=2).model
-    recipe = TrainingRecipe(model=builder, data="shapes", image_size=SIZE, augment={"flip": 0.5}, warmup_steps=20,
-                            validate_every=100, **fields)
+    recipe = TrainingRecipe(model=builder, data="shapes", augment={"flip": 0.5}, warmup_steps=20, validate_every=100,
+                            **fields)
     return train(recipe, folder, verbose=2).model
 
 
@@ -61,17 +62,17 @@ def measured(name, builder, fields, output):
     if os.path.exists(results):
         with open(results, encoding="utf-8") as file:
             return json.load(file)
-    model = trained(os.path.join(folder, "run"), builder, fields)
-    train_images = kseg.data.load("shapes", "train", image_size=SIZE, batch_size=16, seed=0)
-    validation = kseg.data.load("shapes", "validation", image_size=SIZE, batch_size=16)
+    model, size = trained(os.path.join(folder, "run"), builder, fields), fields["image_size"]
+    train_images = kseg.data.load("shapes", "train", image_size=size, batch_size=16, seed=0)
+    validation = kseg.data.load("shapes", "validation", image_size=size, batch_size=16)
     images = np.concatenate([pixels for pixels, _ in validation.take(2)])
     lenient = {"minimum_agreement": 0, "images": images, "overwrite": True}
     dynamic = kseg.export.saved_model(model, os.path.join(folder, "any", "1"), **lenient)
-    fixed = kseg.export.saved_model(model, os.path.join(folder, "fixed", "1"), image_size=SIZE, **lenient)
+    fixed = kseg.export.saved_model(model, os.path.join(folder, "fixed", "1"), image_size=size, **lenient)
     values = {"SavedModel": dynamic.label_agreement, "its bytes": min(dynamic.bytes_agreement, fixed.bytes_agreement),
               "fixed size": fixed.label_agreement}
     for form, quantize in (("float32", None), ("float16", "float16"), ("int8", "int8")):
-        parity = kseg.export.tflite(model, os.path.join(folder, f"{form}.tflite"), SIZE, quantize, **lenient,
+        parity = kseg.export.tflite(model, os.path.join(folder, f"{form}.tflite"), size, quantize, **lenient,
                                     calibration=train_images if quantize == "int8" else None, maximum_miou_drop=1,
                                     evaluate_on=validation if quantize == "int8" else None)
         values[form] = parity.label_agreement
@@ -100,10 +101,10 @@ def report(found, output):
 def main():
     arguments = parse()
     shared = {"encoder_name": arguments.encoder_name, "encoder_weights": arguments.encoder_weights,
-              "steps": arguments.steps}
+              "image_size": SIZE, "steps": arguments.steps}
     jobs = {name: (name, {**shared, **BUILDERS[name]}) for name in arguments.builders}
     for encoder in arguments.encoders:
-        jobs[f"DeepLabV3Plus-{encoder}"] = ("DeepLabV3Plus", {"encoder_name": encoder, **STRIDE_16,
+        jobs[f"DeepLabV3Plus-{encoder}"] = ("DeepLabV3Plus", {"encoder_name": encoder, "image_size": SIZE, **STRIDE_16,
                                                               "steps": 2 * arguments.steps})
     found = {}
     for name, (builder, fields) in jobs.items():

@@ -24,8 +24,8 @@ class TrainingRecipe:
         image_size: (height, width) in pixels, of training and of validation during training.
         batch_size: int.
         augment: True, False, the name of a recipe of `kseg.data.augment`, or a dict of its fields.
-        class_aware: float or None, share of the crops centred on a class drawn evenly: class-balanced sampling. Needs an
-            `augment` with scales above 1, which alone crop.
+        class_aware: float or None, share of the crops centred on a class drawn evenly (class-balanced sampling); needs
+            an `augment` with scales above 1, which alone crop.
         patches: int, how often an epoch takes each image.
         epochs: int; steps: int or None, the length in optimiser steps instead, rounded up to whole epochs.
         optimizer: "adamw" or "sgd" (momentum `momentum`).
