@@ -4,7 +4,7 @@
 
 Each model is trained as `kseg train` does, on 96x96 pixels (SegNet 64x64), batch 8, then exported as a SavedModel for
 any size, a SavedModel for one size (both also answer encoded images), and TFLite float32, float16 and int8. Label
-agreement is measured on images of the validation split, the mean IoU of int8 on the whole of it against Keras in float32.
+agreement is measured on images of the validation split, the mean IoU of int8 on all of it against Keras in float32.
 `--encoders` adds DeepLab v3+ on other encoders. Called again it goes on: finished models are not run again.
 
 OUTPUT gets a folder a model, matrix.md and matrix.json. Figures seen: README, "Deployment".
