@@ -102,7 +102,10 @@ def _difference(expected, actual, phase):
         picked = fine[:, phase[0] % rate::rate, phase[1] % rate::rate]
         if picked.shape != coarse.shape:
             return np.inf
-        worst = max(worst, np.abs(picked - coarse).max() / coarse.std())
+        error = np.abs(picked - coarse).max() / coarse.std()
+        if not np.isfinite(error):  # a squeeze that averaged nothing
+            return np.inf
+        worst = max(worst, error)
     return worst
 
 
