@@ -103,36 +103,24 @@ def peer_side(data_dir, count):
 
 def split_by_step(data_dir, repeats=100):
     """Return milliseconds an image of each step on one thread."""
-    import tensorflow as tf
+    import cv2
 
-    from kseg.data import augment, decode, draws, geometry, reader, sources
-    tf.config.threading.set_intra_op_parallelism_threads(1)
+    from kseg.data import augment, decode, draws, geometry, photometry, reader, sources, windows
+    cv2.setNumThreads(0)
     source = sources.source("camvid", "train", data_dir=data_dir)
     plan = augment.RECIPES["default"]
-    chosen = geometry.chosen_cut(**augment.cut_arguments(plan))
-    pair = reader.Reader(source, cache=False).open(0)
-    drawn = [draws.Draws([seed, 0]).numbers.numpy() for seed in range(repeats)]
-    cuts = [chosen(*pair[:2], numbers, SIZE) for numbers in drawn]
-    colours = [augment.colours(cut[0], numbers, plan) for cut, numbers in zip(cuts, drawn)]
-
-    window = tf.TensorSpec((None, None, 3), tf.uint8)
-
-    @tf.function(input_signature=[window, tf.TensorSpec(SIZE, tf.uint8), tf.TensorSpec((4,), tf.int32),
-                                  tf.TensorSpec((4, 3), tf.float32)])
-    def finish(pixels, labels, place, colour):
-        return augment.finish_example(pixels, labels, place, colour, None, plan, SIZE)
-
-    @tf.function(input_signature=[window])
-    def nothing(pixels):
-        return pixels
-
-    tensors = [[tf.constant(part) for part in (*cut[:3], colour)] for cut, colour in zip(cuts, colours)]
-    steps = {"JPEG to a picture": lambda index: decode.open_pixels(source.pairs[index][0]),
+    arguments = augment.cut_arguments(plan)
+    function = geometry.cutter(**arguments)
+    pixels, labels, _ = reader.Reader(source, cache=False).read(0)
+    drawn = [draws.numbers([seed, 0]) for seed in range(repeats)]
+    places = [windows.draw(labels, numbers, SIZE, plan.scale, plan.scale_step, plan.class_aware) for numbers in drawn]
+    steps = {"JPEG to pixels": lambda index: decode.read_pixels(source.pairs[index][0]),
              "PNG to ids": source.read_labels,
-             "window, flip, ids": lambda index: chosen(*pair[:2], drawn[index], SIZE),
-             "colour matrix": lambda index: augment.colours(cuts[index][0], drawn[index], plan),
-             "colour, resize, pad": lambda index: finish(*tensors[index]),
-             "(an empty call in it)": lambda index: nothing(tensors[index][0])}
+             "scale, pad, crop, flip, colour": lambda index: function(pixels, labels, drawn[index], SIZE),
+             "of these: pixels": lambda index: windows.cut_pixels(pixels, places[index]),
+             "labels": lambda index: windows.cut_labels(labels, places[index], SIZE),
+             "colour": lambda index: photometry.with_jitter(pixels, drawn[index], 0.2, 0.2, 0.2, 0.0),
+             "random numbers": lambda index: draws.numbers([index, 0])}
     result = {}
     for name, step in steps.items():
         for index in range(5):

@@ -5,6 +5,7 @@ A recipe is data (`to_dict`), so that a run can be repeated from its record. The
 """
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
@@ -13,7 +14,7 @@ from kseg.data import geometry
 from kseg.data.draws import Draws
 from kseg.data.geometry import UNCOVERED, flip, resize, scale_and_crop
 from kseg.data.mixing import classmix, cutmix
-from kseg.data.photometry import blur, colour_jitter, colour_matrix, with_colour
+from kseg.data.photometry import blur, colour_jitter, with_blur, with_jitter
 from kseg.data.warps import elastic, rotate
 from kseg.labels import IGNORE_CLASS
 
@@ -120,49 +121,29 @@ def augment_example(pixels, labels, seed, plan, size):
         pixels of `size` in the same dtype, labels int32; uncovered pixels are mean colour and 255.
     """
     seed = Draws(seed)
-    pixels, labels, place = geometry.cut(pixels, labels, seed, size, **cut_arguments(plan))
-    colour = tf.numpy_function(lambda image, numbers: colours(image, numbers, plan), [pixels, seed.numbers],
-                               tf.float32, stateful=False)
-    pixels, labels = finish_example(pixels, labels, place, colour, seed, plan, size)
+    pixels, labels = turned(*geometry.cut(pixels, labels, seed, size, **cut_arguments(plan)), seed, plan)
     return pixels, tf.cast(labels, tf.int32)
 
 
 def cut_arguments(plan):
-    """Return the arguments of `geometry.cut` that a `Recipe` makes."""
-    turned = plan.rotation or plan.shift or plan.elastic
-    return {"scale": tuple(plan.scale), "step": plan.scale_step, "class_aware": plan.class_aware,
-            "mirror": (plan.flip_vertical, plan.flip), "outside": UNCOVERED if turned else IGNORE_CLASS}
+    """Return the arguments of `geometry.cutter` that a `Recipe` makes: all of it but `turned`.
 
-
-def colours(pixels, numbers, plan):
-    """Return the `colour_matrix` of a `Recipe` for pixels `[h, w, channels]`, NumPy."""
-    return colour_matrix(pixels, numbers, plan.brightness, plan.contrast, plan.saturation, plan.hue)
-
-
-def finish_example(pixels, labels, place, colour, seed, plan, size):
-    """Return what `geometry.cut` cut out with `cut_arguments(plan)` augmented and completed.
-
-    Labels stay uint8 if they are. Colour and blur come before anything is uncovered, which has to stay mean colour.
-
-    Args:
-        pixels, labels, place: of `geometry.cut`.
-        colour: float32 `[4, 3]` of `colours`.
-        seed: `Draws`.
-        plan, size: as `augment_example`.
+    Colour and blur come before anything is uncovered, which has to stay mean colour.
     """
-    channels = pixels.shape[-1]
-    changes = plan.brightness or plan.contrast or plan.saturation or plan.hue
-    pixels = geometry.to_place(pixels, place, (lambda values: with_colour(values, colour)) if changes else None)
-    if plan.blur:
-        pixels = blur(tf.ensure_shape(pixels, [None, None, channels]), seed, plan.blur)
-    if plan.scale[0] < 1:
-        pixels = geometry.pad(pixels, place, size)
-    static = [side if isinstance(side, int) else None for side in size]
-    pixels, labels = tf.ensure_shape(pixels, [*static, channels]), tf.ensure_shape(labels, static)
-    turned = bool(plan.rotation or plan.shift)
+    colour = {name: getattr(plan, name) for name in ("brightness", "contrast", "saturation", "hue")}
+    return {"scale": plan.scale, "step": plan.scale_step, "class_aware": plan.class_aware,
+            "mirror": (plan.flip_vertical, plan.flip),
+            "outside": UNCOVERED if plan.rotation or plan.shift or plan.elastic else IGNORE_CLASS,
+            "colour": functools.partial(with_jitter, **colour) if any(colour.values()) else None,
+            "sharpness": functools.partial(with_blur, probability=plan.blur) if plan.blur else None}
+
+
+def turned(pixels, labels, seed, plan):
+    """Return pixels and labels of `geometry.cut` deformed, rotated and shifted as a `Recipe` says."""
+    rotated = bool(plan.rotation or plan.shift)
     if plan.elastic:
-        pixels, labels = elastic(pixels, labels, seed, plan.elastic, outside=UNCOVERED if turned else IGNORE_CLASS)
-    if turned:
+        pixels, labels = elastic(pixels, labels, seed, plan.elastic, outside=UNCOVERED if rotated else IGNORE_CLASS)
+    if rotated:
         pixels, labels = rotate(pixels, labels, seed, plan.rotation, plan.shift)
     return pixels, labels
 

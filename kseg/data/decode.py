@@ -1,9 +1,9 @@
 """Image and label files to NumPy arrays, by Pillow; every failure names the file and its likely cause.
 
 TensorFlow's decoders are not used for files in general: they read palette masks as colours, 16-bit masks as their
-high byte and 2-bit masks stretched to 0..255, all silently, and their errors do not name the file. Pillow decodes JPEG
-at the same speed (both use libjpeg-turbo) and leaves the interpreter free meanwhile. Plain masks, 8-bit grey PNG, do go
-through TensorFlow where it is loaded: 0.39 ms instead of 0.46 for 360×480, and the interpreter is free.
+high byte and 2-bit masks stretched to 0..255, all silently, and their errors do not name the file. What most files are
+goes the fastest way to the same values: complete colour JPEG through OpenCV (360×480 0.72 ms, Pillow 0.96, both by
+libjpeg-turbo), 8-bit grey PNG through TensorFlow where it is loaded (0.38 ms, OpenCV 0.47, Pillow 0.46).
 """
 
 import functools
@@ -12,6 +12,7 @@ import struct
 import sys
 import zlib
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -46,23 +47,21 @@ def read_pixels(image, channels=3):
         ValueError: if the file is empty, truncated, no image, or implausibly large.
         FileNotFoundError: if there is no such file.
     """
-    array = np.asarray(open_pixels(image, channels))
-    return array if channels == 3 else array[..., None]  # [H, W, channels]
-
-
-def open_pixels(image, channels=3):
-    """Return `read_pixels` as a decoded Pillow image of mode "RGB" or "L"; a crop of it costs less than the array."""
     data, shown = (image, "<bytes>") if isinstance(image, bytes) else (_file_content("image", image), image)
+    if channels == 3 and _is_plain_jpeg(data):
+        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        if array is not None:
+            return array
     picture = _decoded("image", shown, data)
     try:
         if picture.mode.startswith("I;16") or picture.mode == "I":
             deep = np.asarray(picture).astype(np.int64)
             grey = np.clip(deep // 257 if deep.max(initial=0) > 255 else deep, 0, 255).astype(np.uint8)
             picture = Image.fromarray(grey)
-        wanted = "RGB" if channels == 3 else "L"
-        return picture if picture.mode == wanted else picture.convert(wanted)
+        array = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
     except _DECODER_FAILURES as failure:
         raise ValueError(_unreadable("image", shown, failure)) from failure
+    return array if channels == 3 else array[..., None]  # [H, W, channels]
 
 
 def read_labels(path, table, classes, palette=None, shown=None):
@@ -88,7 +87,7 @@ def read_stored_values(path, palette=None, shown=None):
     data = path if isinstance(path, bytes) else _file_content("labels", path)
     path = shown or path
     tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None and _is_plain(data):
+    if tensorflow is not None and _is_plain_png(data):
         try:
             return tensorflow.raw_ops.DecodePng(contents=data, channels=1).numpy()[..., 0]
         except tensorflow.errors.OpError:
@@ -187,11 +186,22 @@ def _decoded(name, path, data):
     return picture
 
 
-def _is_plain(data):
+def _is_plain_png(data):
     """Return whether `data` are a grey PNG of 8 bits, not interlaced, of a size that Pillow takes without a warning."""
     rows, columns = (int.from_bytes(data[place:place + 4], "big") for place in (20, 16))
     return (data.startswith(_PNG_SIGNATURE) and data[24:29] == b"\x08\0\0\0\0"
             and rows * columns <= Image.MAX_IMAGE_PIXELS)
+
+
+def _is_plain_jpeg(data):
+    """Return whether `data` are a JPEG in three colours with its end, of a size that Pillow takes without a warning."""
+    if not (data.startswith(b"\xff\xd8\xff") and data.endswith(b"\xff\xd9")):
+        return False
+    try:
+        picture = Image.open(io.BytesIO(data))  # reads the header alone
+    except _DECODER_FAILURES:
+        return False
+    return picture.mode == "RGB" and picture.width * picture.height <= Image.MAX_IMAGE_PIXELS
 
 
 def _check_png(data):

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from kseg.data.python_calls import numpy_function
+
 _SPREAD = (0x5851F42D4C957F2D, 0x14057B7EF767814F)  # odd; keep the seeds of epochs and draws apart
 
 
@@ -10,6 +12,12 @@ def key(seed, epoch, index):
     """Return the stateless seed, int64 `[2]`, of example `index` in `epoch` (integers or int64 scalars)."""
     return tf.stack([tf.cast(seed, tf.int64) + tf.cast(epoch, tf.int64) * np.int64(_SPREAD[0]),
                      tf.cast(index, tf.int64)])
+
+
+def numbers(seed):
+    """Return float32 `[128]`, uniform in [0, 1), two for each salt: a function of `seed`, int64 `[2]`; NumPy."""
+    bits = np.random.Philox(key=np.asarray(seed, np.int64).view(np.uint64))
+    return np.random.Generator(bits).random(128, np.float32)
 
 
 def _salted(salt):
@@ -21,7 +29,7 @@ class Draws:
 
     def __init__(self, seed):
         self.seed = tf.cast(seed, tf.int64)
-        self.numbers = tf.random.stateless_uniform((128,), self.seed, alg="philox")
+        self.numbers = tf.ensure_shape(numpy_function(numbers, [self.seed], tf.float32), [128])
 
 
 def uniform(seed, salt, low=0.0, high=1.0, shape=()):
@@ -35,8 +43,8 @@ def uniform(seed, salt, low=0.0, high=1.0, shape=()):
     """
     draws = seed if isinstance(seed, Draws) else Draws(seed)
     if not shape or (len(shape) == 1 and isinstance(shape[0], int) and shape[0] == 2):
-        numbers = draws.numbers[2 * salt:2 * salt + 2] if shape else draws.numbers[2 * salt]
-        return numbers if (low, high) == (0.0, 1.0) else low + numbers * (high - low)
+        drawn = draws.numbers[2 * salt:2 * salt + 2] if shape else draws.numbers[2 * salt]
+        return drawn if (low, high) == (0.0, 1.0) else low + drawn * (high - low)
     return tf.random.stateless_uniform(shape, draws.seed + _salted(salt), low, high, alg="philox")
 
 

@@ -3,6 +3,7 @@
 A table is int16 `[256]`: the class id of every stored value, 255 for ignore, -1 for a value that must not occur.
 """
 
+import cv2
 import numpy as np
 
 from kseg import checks
@@ -82,8 +83,7 @@ def to_class_ids(stored, table, path, classes):
                                       classes))
         stored = stored.astype(np.uint8)
     suspicious = 254  # a class id only if there are 255 classes: count only then, it takes longer
-    lookup = np.where(table == ILLEGAL, suspicious, table).astype(np.uint8).tobytes()
-    ids = np.frombuffer(bytearray(stored.tobytes().translate(lookup)), np.uint8).reshape(stored.shape)
+    ids = cv2.LUT(stored, np.where(table == ILLEGAL, suspicious, table).astype(np.uint8))
     if (ids == suspicious).any():
         counts = np.bincount(stored.ravel(), minlength=256)
         bad = np.flatnonzero((counts > 0) & (table == ILLEGAL))

@@ -16,9 +16,10 @@ import tensorflow as tf
 from kseg import checks
 from kseg.data import augment as augmentation
 from kseg.data import borders, geometry, sources
-from kseg.data.draws import Draws
+from kseg.data.draws import Draws, numbers
 from kseg.data.draws import key as example_key
 from kseg.data.identity import cache_folder
+from kseg.data.python_calls import numpy_function
 from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader
 
 
@@ -125,7 +126,7 @@ def _epoch(epoch):
         return np.int64(next(counter) if epoch is None else epoch() if callable(epoch) else epoch)
 
     return tf.data.Dataset.range(1).map(
-        lambda _: tf.ensure_shape(tf.numpy_function(number, [], tf.int64, stateful=True), []))
+        lambda _: tf.ensure_shape(numpy_function(number, [], tf.int64, stateful=True), []))
 
 
 def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, patches):
@@ -164,8 +165,7 @@ def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, pat
 def _read(examples, reader, patches):
     """Return a dataset of (pixels, labels, index, epoch), whole as they are read."""
     def read(index, epoch):
-        pixels, labels, good = tf.numpy_function(
-            reader.read, [index // patches], [tf.uint8, tf.uint8, tf.bool], stateful=False)
+        pixels, labels, good = numpy_function(reader.read, [index // patches], [tf.uint8, tf.uint8, tf.bool])
         pixels.set_shape([*(reader.expected_size or (None, None)), reader.source.channels])
         labels.set_shape(reader.expected_size or (None, None))
         return pixels, labels, index, epoch, tf.ensure_shape(good, [])
@@ -176,27 +176,23 @@ def _read(examples, reader, patches):
 def _cut(examples, reader, patches, plan, size, seed):
     """Return a dataset of (pixels, labels, index, epoch) augmented by the `Recipe` `plan`.
 
-    Reading and cutting are one call of Python: a window is cut out of the decoded image before TensorFlow copies it.
+    Reading and cutting are one call of Python: TensorFlow copies what is shown alone.
     """
     arguments = augmentation.cut_arguments(plan)
-    chooser = geometry.chosen_cut(**arguments)
+    function = geometry.cutter(**arguments)
     kind = tf.int32 if arguments["outside"] > 255 else tf.uint8
 
-    def read(index, numbers):
-        pixels, labels, good = reader.open(index)
-        part, ids, place, _ = chooser(pixels, labels, numbers, size or labels.shape)
-        return part, ids, place, augmentation.colours(part, numbers, plan), good
+    def read(index, drawn):
+        pixels, labels, good = reader.read(index)
+        return *function(pixels, labels, numbers(drawn), size or labels.shape), good
 
     def shaped(index, epoch):
         draws = Draws(example_key(seed, epoch, index))
-        part, labels, place, colour, good = tf.numpy_function(
-            read, [index // patches, draws.numbers], [tf.uint8, kind, tf.int32, tf.float32, tf.bool], stateful=False)
-        part.set_shape([None, None, reader.source.channels])
-        labels.set_shape(size or reader.expected_size or (None, None))
-        target = tuple(labels.shape) if labels.shape.is_fully_defined() else (tf.shape(labels)[0], tf.shape(labels)[1])
-        pixels, labels = augmentation.finish_example(part, labels, tf.ensure_shape(place, [4]), colour, draws, plan,
-                                                     target)
-        return pixels, labels, index, epoch, tf.ensure_shape(good, [])
+        pixels, labels, good = numpy_function(read, [index // patches, draws.seed], [tf.uint8, kind, tf.bool])
+        sides = size or reader.expected_size or (None, None)
+        pixels.set_shape([*sides, reader.source.channels])
+        labels.set_shape(sides)
+        return *augmentation.turned(pixels, labels, draws, plan), index, epoch, tf.ensure_shape(good, [])
 
     return _good(examples.map(shaped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True), reader)
 
@@ -239,8 +235,7 @@ def _batched(examples, plan, seed, batch_size, drop_remainder, border_weights):
             pixels, labels = augmentation.augment_batch(pixels, labels, key, plan)
         if border_weights is None:
             return pixels, labels
-        weights = tf.numpy_function(lambda ids: borders.border_weights(ids, **border_weights), [labels],
-                                    tf.float32, stateful=False)
+        weights = numpy_function(lambda ids: borders.border_weights(ids, **border_weights), [labels], tf.float32)
         return pixels, labels, tf.ensure_shape(weights, labels.shape)
 
     options = tf.data.Options()

@@ -50,20 +50,14 @@ class Reader:
             return self._from_disk(index)
         if self._memory is not None and index in self._memory:
             return self._memory[index]
-        example = self._checked(index, self.source.read)
+        example = self._checked(index)
         if self._memory is not None:
             self._memory[index] = example
         return example
 
-    def open(self, index):
-        """Return `read`, the pixels perhaps as a Pillow image, which is quicker to cut from if nothing is cached."""
-        if self._folder is None and self._memory is None and hasattr(self.source, "read_picture"):
-            return self._checked(int(index), self.source.read_picture)
-        return self.read(index)
-
-    def _checked(self, index, read):
+    def _checked(self, index):
         try:
-            pixels, labels = read(index)
+            pixels, labels = self.source.read(index)
             if self.cache_size is not None:
                 pixels, labels = windows.resized(pixels, labels, self.cache_size)
             if self.expected_size is not None and labels.shape != self.expected_size:
@@ -91,7 +85,7 @@ class Reader:
         if os.path.exists(path):
             both = np.load(path, mmap_mode="r")
             return np.ascontiguousarray(both[..., :-1]), np.ascontiguousarray(both[..., -1]), np.bool_(True)
-        pixels, labels, good = self._checked(index, self.source.read)
+        pixels, labels, good = self._checked(index)
         if good:
             handle, draft = tempfile.mkstemp(dir=self._folder, suffix=".part")
             with os.fdopen(handle, "wb") as file:

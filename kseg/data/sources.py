@@ -51,20 +51,14 @@ class FileSource:
         Raises:
             ValueError: if a file is unreadable, the sizes differ, or an id is no class; the file is named.
         """
-        picture, labels = self.read_picture(index)
-        pixels = np.asarray(picture)
-        return pixels if self.channels == 3 else pixels[..., None], labels
-
-    def read_picture(self, index):
-        """Return pair `index` as `read` does, the pixels as a Pillow image of mode "RGB" or "L"."""
-        picture = decode.open_pixels(self.pairs[index][0], self.channels)
+        pixels = decode.read_pixels(self.pairs[index][0], self.channels)
         labels = self.read_labels(index)
-        if picture.size[::-1] != labels.shape:
+        if pixels.shape[:2] != labels.shape:
             raise ValueError(checks.sentence(
                 "labels", f"must have the height and width of their image {self.pairs[index][0]!r}, "
-                f"{picture.size[::-1]}; {self.pairs[index][1]!r} differs", labels.shape,
+                f"{pixels.shape[:2]}; {self.pairs[index][1]!r} differs", labels.shape,
                 "Pair the right files, or resize the mask by nearest neighbour."))
-        return picture, labels
+        return pixels, labels
 
     def read_labels(self, index):
         """Return the labels of pair `index` alone, uint8 `[H, W]`."""

@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from kseg import checks
 from kseg.data import label_ids, label_sets, shapes
+from kseg.data.python_calls import numpy_function
 from kseg.labels import IGNORE_CLASS, LabelSet
 
 _IMAGES = ("image", "image_left", "images")
@@ -124,9 +125,8 @@ class TfdsSource:
         dataset = self.builder.as_dataset(split=self._stored_split, shuffle_files=False)
 
         def convert(index, example):
-            pixels, labels = tf.numpy_function(
-                self._converted, [example[self.image_key], example[self.label_key], index], [tf.uint8, tf.uint8],
-                stateful=False)
+            pixels, labels = numpy_function(
+                self._converted, [example[self.image_key], example[self.label_key], index], [tf.uint8, tf.uint8])
             return tf.ensure_shape(pixels, [None, None, self.channels]), tf.ensure_shape(labels, [None, None]), index
 
         return dataset.enumerate().map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

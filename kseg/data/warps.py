@@ -4,7 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from kseg.data.draws import normal, uniform
-from kseg.data.geometry import UNCOVERED, mean_colour, to_dtype
+from kseg.data.geometry import UNCOVERED, to_dtype
+from kseg.data.windows import mean_colour
 from kseg.labels import IGNORE_CLASS
 
 

@@ -79,10 +79,10 @@ def test_a_bad_file_raises_or_is_skipped_and_counted_and_is_found(case, tmp_path
     spoil(path)
     chosen = sources.source("folder", data_dir=folder, classes=3)
     with pytest.raises(ValueError) as failure:
-        reader.Reader(chosen, cache=False).open(1)
+        reader.Reader(chosen, cache=False).read(1)
     assert said in str(failure.value) and path in str(failure.value)
     lenient = reader.Reader(chosen, cache=False, on_error="skip")
-    assert [bool(lenient.open(index)[2]) for index in range(3)] == [True, False, True]
+    assert [bool(lenient.read(index)[2]) for index in range(3)] == [True, False, True]
     assert list(lenient.skipped) == [1] and "skipped 1 of 3 examples of folder so far" in caplog.text
     report = kseg.data.check("folder", "train", data_dir=folder, classes=3, other_splits=False)
     assert [(finding["kind"], finding["path"]) for finding in report.errors] == [(kind, path)]

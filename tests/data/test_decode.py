@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from kseg.data import decode, label_ids
+from tests.conftest import structured_image
 
 IDS = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
 TABLE = label_ids.identity_table(3)
@@ -192,3 +193,17 @@ def test_symbolic_link_that_loops_raises(tmp_path):
     os.symlink(path, path)
     with pytest.raises(ValueError, match="`image` must be a complete image file, .*symbolic links"):
         decode.read_pixels(str(path))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"orientation": 6}, {"mode": "L"},
+                                     {"mode": "CMYK"}])
+def test_every_jpeg_equals_pillows_decoding(tmp_path, options):
+    """Plain ones go through OpenCV, which would turn them by their EXIF orientation."""
+    options = dict(options)
+    picture = Image.fromarray(structured_image(45, 64)).convert(options.pop("mode", "RGB"))
+    exif = Image.Exif()
+    exif[274] = options.pop("orientation", 1)
+    path = tmp_path / "image.jpg"
+    picture.save(path, quality=90, exif=exif, **options)
+    np.testing.assert_array_equal(decode.read_pixels(str(path)), np.asarray(Image.open(path).convert("RGB")))
+    np.testing.assert_array_equal(decode.read_pixels(str(path), 1)[..., 0], np.asarray(Image.open(path).convert("L")))

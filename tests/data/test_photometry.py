@@ -53,6 +53,7 @@ def test_blur_equals_a_loop_and_keeps_constants():
     padded = np.pad(PIXELS.astype(float), ((2, 2), (2, 2), (0, 0)), "symmetric")
     expected = sum(kernel[i, j] * padded[i:i + 16, j:j + 20] for i in range(5) for j in range(5))
     np.testing.assert_allclose(out, expected, atol=1e-3)
+    np.testing.assert_allclose(photometry.blur(tf.constant(PIXELS), [3, 3], 1.0, sigma=(1.0, 1.0)), expected, atol=1.1)
     np.testing.assert_allclose(photometry.blur(tf.fill((8, 8, 3), 9.0), [1, 1], 1.0), 9.0, atol=1e-4)
 
 

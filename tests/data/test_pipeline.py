@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -176,7 +178,8 @@ def test_grey_pixels_and_single_examples(folder):
 @pytest.mark.parametrize("recipe", ["default", "deeplab", "pspnet", "unet"])
 @pytest.mark.parametrize("size", [None, (24, 18)])
 def test_recipes_by_name(folder, recipe, size):
-    dataset = kseg.data.load("folder", "train", data_dir=folder, image_size=size, augment=recipe, batch_size=6, seed=0)
+    dataset = kseg.data.load("folder", "train", data_dir=folder, image_size=size, augment=recipe, batch_size=24,
+                             patches=4, seed=0)
     (pixels, labels), = batches(dataset)
     assert pixels.shape[1:3] == labels.shape[1:] == (size or (20, 30))
     assert set(np.unique(labels)) <= {0, 1, 2, 255}
@@ -249,3 +252,14 @@ def test_border_weights_come_as_sample_weights(folder):
 def test_shuffling_moves_the_first_example():
     dataset = pipeline._ordered(np.arange(3), 3, None, True)
     assert {int(next(iter(dataset))[0]) for _ in range(15)} == {0, 1, 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["", "raise SystemExit(3)"])
+def test_a_program_may_end_with_an_open_iterator(folder, ending):
+    """TensorFlow alone hangs or aborts there more often than not: its threads still call Python."""
+    program = (f"import kseg\nbatches = iter(kseg.data.load('folder', 'train', data_dir={str(folder)!r}, batch_size=2,"
+               f" image_size=(720, 960), augment=True, cache=False, patches=99))\nnext(batches)\n{ending}\n")
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120, check=False)
+        assert done.returncode == (3 if ending else 0), done.stderr.decode()[-2000:]

@@ -1,11 +1,11 @@
-"""The window behind the fast path: NumPy and Pillow against the steps in TensorFlow."""
+"""The window behind the fast path: its place, its cut from integers and floats, colour on either side."""
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from kseg.data import augment, draws, geometry, photometry, windows
 from tests.conftest import structured_image
@@ -32,18 +32,15 @@ def test_a_window_lies_in_the_image_and_its_place_in_the_result(seed, size):
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2 ** 31 - 1), size=st.sampled_from(SIZES))
-def test_pictures_arrays_and_floats_give_the_same(seed, size):
+def test_integers_and_floats_give_the_same(seed, size):
     pixels, labels = scene(seed)
     numbers = draws.Draws([seed, 1]).numbers.numpy()
     arguments = augment.cut_arguments(PLAN)
-    chosen = geometry.chosen_cut(**arguments)
-    by_array, by_picture = (chosen(image, labels, numbers, size) for image in (pixels, Image.fromarray(pixels)))
-    for one, other in zip(by_array, by_picture):
-        np.testing.assert_array_equal(one, other)
-    part, ids, place = geometry.cut(tf.constant(pixels, tf.float32), tf.constant(labels), [seed, 1], size, **arguments)
-    np.testing.assert_array_equal(ids, by_array[1])
-    np.testing.assert_array_equal(place, by_array[2])
-    np.testing.assert_allclose(part, by_array[0], atol=1.1)  # Pillow rounds between rows and columns
+    function = geometry.cutter(**arguments)
+    pixels_out, labels_out = function(pixels, labels, numbers, size)
+    part, ids = geometry.cut(tf.constant(pixels, tf.float32), tf.constant(labels), [seed, 1], size, **arguments)
+    np.testing.assert_array_equal(ids, labels_out)
+    np.testing.assert_allclose(part, pixels_out, atol=1.1)  # Pillow rounds between rows and columns
 
 
 @settings(max_examples=15, deadline=None)
@@ -71,17 +68,23 @@ def test_reduction_is_antialiased_unless_a_random_factor_makes_it():
     assert windows.whole((40, 40), (39, 40)).antialias and not windows.whole((40, 40), (40, 50)).antialias
 
 
+@pytest.mark.parametrize("size", [(64, 96), (21, 27)])
 @pytest.mark.parametrize("strengths", [(0.3, 0.3, 0.3, 0.1), (0.0, 0.5, 0.0, 0.0)])
-def test_colour_before_growing_equals_colour_after(strengths):
+def test_colour_runs_on_the_fewer_pixels_and_equals_colour_of_the_result(strengths, size):
     """Both are linear, so that their order matters by rounding alone where nothing is clipped."""
     pixels = (scene(3)[0] // 3 + 80).astype(np.uint8)
-    numbers = draws.Draws([4, 4]).numbers.numpy()
-    colour = photometry.colour_matrix(pixels, numbers, *strengths)
-    place = tf.constant([64, 96, 0, 0])
-    fused = geometry.to_place(tf.constant(pixels), place, lambda values: photometry.with_colour(values, colour))
-    grown = geometry.to_place(tf.constant(pixels, tf.float32), place)
-    after = tf.clip_by_value(photometry.with_colour(grown, colour), 0, 255)
-    np.testing.assert_allclose(tf.cast(fused, tf.float32), after, atol=0.51)
+    matrix = photometry.colour_matrix(pixels, draws.Draws([4, 4]).numbers.numpy(), *strengths)
+    window, counts = windows.whole(pixels.shape[:2], size)._replace(antialias=False), []
+
+    def change(values):
+        counts.append(values.shape[0] * values.shape[1])
+        return cv2.transform(values, matrix.T)
+
+    out = windows.cut_pixels(pixels, window, change=change)
+    assert counts == [min(32 * 48, size[0] * size[1])]
+    plain = tf.compat.v1.image.resize_bilinear(pixels[None], size, half_pixel_centers=True)[0]
+    exact = np.concatenate([plain, np.ones((*size, 1))], -1) @ matrix
+    np.testing.assert_allclose(out, exact, atol=1.6)  # twice rounded, and OpenCV's matrix has 10 binary places
 
 
 @pytest.mark.parametrize("bands", [2, 4, 5])
