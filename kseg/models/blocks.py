@@ -25,7 +25,9 @@ def separable_conv_bn_relu(inputs, filters, kernel_size=3, *, dilation_rate=1, e
 def classify(features, classes, like, *, kernel_size=1, name="logits", **arguments):
     """Class scores at the size of `like`: `[B, h, w, C]` to float32 logits `[B, H, W, classes]`.
 
-    `arguments` go to the convolution (initialisers).
+    Its weights start as Keras draws them. DeepLab's released code starts them at a deviation of 0.01 for SGD; under
+    AdamW at 1e-3 that lags: DeepLabV3Plus on CamVid had a loss of 0.53 after 100 steps instead of 0.44.
+    `arguments` go to the convolution.
     """
     scores = keras.layers.Conv2D(classes, kernel_size, padding="same", dtype="float32", name=f"{name}_scores",
                                  **arguments)(features)

@@ -59,7 +59,7 @@ def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channel
     context = aspp(features["c5"], filters, rates, dropout=dropout)  # [B, H/os, W/os, filters]
     if extra_conv:
         context = conv_bn_relu(context, filters, 3, name="head")
-    logits = classify(context, classes, like=pixels, kernel_initializer=_classifier_initializer())
+    logits = classify(context, classes, like=pixels)
     aux_logits = None
     if aux:
         aux_logits = auxiliary_head(features["c4"], classes, pixels, features["c4"].shape[-1] // 4, 0.1)
@@ -113,7 +113,7 @@ def DeepLabV3Plus(classes, encoder_name="resnet50", encoder_weights=None, in_cha
     convolution = separable_conv_bn_relu if separable else conv_bn_relu
     for index in (1, 2):
         outputs = convolution(outputs, decoder_filters, 3, name=f"decoder{index}")
-    logits = classify(outputs, classes, like=pixels, kernel_initializer=_classifier_initializer())
+    logits = classify(outputs, classes, like=pixels)
     return finish(pixels, logits, compile=compile, name=name)
 
 
@@ -156,7 +156,3 @@ def rates_at(output_stride, rates, size, *, reference_stride=16, argument="rates
 def _convolves_depthwise(encoder):
     return any(isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D))
                for layer in encoder.layers)
-
-
-def _classifier_initializer():
-    return keras.initializers.TruncatedNormal(stddev=0.01)

@@ -56,7 +56,7 @@ def DeepLabV1(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3
     if multi_scale:
         outputs = keras.layers.Concatenate(name="multi_scale")(
             [outputs, *_side_features(pixels, features, output_stride)])  # [B, H/os, W/os, fc6_filters + 5 * 128]
-    logits = classify(outputs, classes, like=pixels, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01))
+    logits = classify(outputs, classes, like=pixels)
     return finish(pixels, logits, compile=compile, name=name)
 
 

@@ -92,13 +92,12 @@ def _fused(maps):
 
 
 def _point_branch(features, classes, rate, index, filters, dropout):
-    """A 3x3 convolution at `rate` from features to class scores, initialised with deviation 0.01."""
+    """A 3x3 convolution at `rate` from features to class scores."""
     return AtrousConv2D(classes, 3, padding="same", dilation_rate=rate, dtype="float32",
-                        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), name=f"aspp{index}")(features)
+                        name=f"aspp{index}")(features)
 
 
 def _vgg_branch(features, classes, rate, index, filters, dropout):
     """fc6 at `rate`, fc7 and a classifier (figure 7b)."""
     outputs = fully_connected(features, 3, rate, filters, dropout, suffix=f"_{index}")
-    return keras.layers.Conv2D(classes, 1, dtype="float32", kernel_initializer=keras.initializers.RandomNormal(
-        stddev=0.01), name=f"fc8_{index}")(outputs)
+    return keras.layers.Conv2D(classes, 1, dtype="float32", name=f"fc8_{index}")(outputs)
