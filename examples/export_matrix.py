@@ -22,11 +22,11 @@ from kseg.training import TrainingRecipe, resume, train
 
 SIZE = (96, 96)
 STRIDE_16 = {"model_options": {"output_stride": 16}}
-OWN_ENCODER = {"encoder_name": None, "encoder_weights": None, "image_size": (64, 64), "steps": 400,
+OWN_ENCODER = {"encoder_name": None, "encoder_weights": None, "image_size": (64, 64),
                "mixed_precision": "mixed_bfloat16"}  # from random weights: longer, on smaller images
 BUILDERS = {  # name -> fields of its recipe
     "FCN32s": {}, "FCN16s": {}, "FCN8s": {},
-    "SegNet": OWN_ENCODER, "SegNetBasic": OWN_ENCODER,
+    "SegNet": {**OWN_ENCODER, "steps": 1000}, "SegNetBasic": {**OWN_ENCODER, "steps": 1500},
     "UNet": {},
     "DeepLabV1": STRIDE_16, "DeepLabV2": STRIDE_16, "DeepLabV3": STRIDE_16, "DeepLabV3Plus": STRIDE_16,
     "RefineNet": {"model_options": {"filters": 64}, "learning_rate": 3e-4},

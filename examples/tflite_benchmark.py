@@ -8,6 +8,7 @@ a much smaller network than the paper's, which kseg builds; its ratio compares t
 kseg needs no torch: the other side runs in the interpreter given by `--torch-python`, an environment with torch,
 torchvision and segmentation-models-pytorch. Both sides are loaded at once and asked in turn, round by round, so that
 a busy machine slows both; the median of the rounds and their quartiles count. All get the same number of threads.
+Beside them torch multiplies two matrices: the arithmetic that direct convolution cannot beat (GFLOP/s, last column).
 """
 
 import argparse
@@ -21,6 +22,7 @@ import time
 
 PAUSE = 0.3  # seconds between two sides, until the threads of the last one stop spinning
 MODELS = ("deeplabv3_resnet50", "unet_resnet34", "pspnet_resnet50")
+PRODUCT, PRODUCT_SIDE = "matrix product", 4096
 
 
 def main():
@@ -34,18 +36,18 @@ def main():
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        return serve(torch_sides(arguments.worker, arguments.side_length, arguments.threads))
+        return serve(*torch_sides(arguments.worker, arguments.side_length, arguments.threads))
     results = {}
     for name in arguments.models:
-        results[name] = compare(name, arguments)
-        show(name, results[name])
+        results[name], flops = compare(name, arguments)
+        show(name, results[name], flops if name != "pspnet_resnet50" else {})
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)
 
 
 def compare(name, arguments):
-    """Return side -> list of milliseconds for one network."""
+    """Return side -> list of milliseconds for one network, and side -> its floating-point operations."""
     sides = kseg_sides(name, arguments.side_length, arguments.threads)
     worker = Worker(name, arguments) if arguments.torch_python else None
     sides.update({side: lambda side=side: worker.ask(side) for side in (worker.sides if worker else ())})
@@ -54,9 +56,10 @@ def compare(name, arguments):
         for side, run in sides.items():
             time.sleep(PAUSE)
             times[side].append(run())
-    if worker:
-        worker.close()
-    return times
+    if not worker:
+        return times, {}
+    worker.close()
+    return times, {side: 2 * PRODUCT_SIDE ** 3 if side == PRODUCT else worker.flops for side in sides}
 
 
 def kseg_sides(name, side_length, threads):
@@ -90,8 +93,9 @@ def kseg_sides(name, side_length, threads):
 
 
 def torch_sides(name, side_length, threads):
-    """Return side -> function that runs once and returns milliseconds, in the peers' environment."""
+    """Return side -> function that runs once and returns milliseconds, and the operations; in the peers' environment."""
     import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -124,7 +128,11 @@ def torch_sides(name, side_length, threads):
         with torch.inference_mode():
             entry[0](entry[1])
 
-    return {side: _timed(lambda entry=entry: run(entry)) for side, entry in networks.items()}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(image)
+    sides = {side: _timed(lambda entry=entry: run(entry)) for side, entry in networks.items()}
+    matrix = torch.rand(PRODUCT_SIDE, PRODUCT_SIDE)
+    return {**sides, PRODUCT: _timed(lambda: torch.matmul(matrix, matrix))}, counter.get_total_flops()
 
 
 def _timed(run):
@@ -139,9 +147,9 @@ def _timed(run):
     return once
 
 
-def serve(sides):
+def serve(sides, flops):
     """Answer the name of a side on standard input with its milliseconds on standard output."""
-    print(json.dumps(list(sides)), flush=True)
+    print(json.dumps([list(sides), flops]), flush=True)
     for line in sys.stdin:
         print(sides[line.strip()](), flush=True)
 
@@ -153,7 +161,7 @@ class Worker:
         command = [arguments.torch_python, os.path.abspath(__file__), "--worker", name, "--threads",
                    str(arguments.threads), "--side-length", str(arguments.side_length)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.sides = json.loads(self._process.stdout.readline())
+        self.sides, self.flops = json.loads(self._process.stdout.readline())
 
     def ask(self, side):
         self._process.stdin.write(side + "\n")
@@ -165,15 +173,16 @@ class Worker:
         self._process.wait()
 
 
-def show(name, times):
+def show(name, times, flops):
     medians = {side: statistics.median(values) for side, values in times.items()}
     peers = {side: median for side, median in medians.items() if side.startswith("torch")}
     best = min(peers, key=peers.get) if peers else None
     print(f"\n{name}" + (f" (ratio to {best})" if best else ""))
     for side, values in times.items():
         quarter, _, three = statistics.quantiles(values, n=4)
-        ratio = f"  {medians[side] / peers[best]:.2f}" if best else ""
-        print(f"  {side:<22} {medians[side]:8.1f} ms  ({quarter:.1f} to {three:.1f}){ratio}")
+        ratio = f"  {medians[side] / peers[best]:.2f}" if best and side != PRODUCT else "      "
+        speed = f"  {flops[side] / medians[side] / 1e6:.0f} GFLOP/s" if flops else ""
+        print(f"  {side:<22} {medians[side]:8.1f} ms  ({quarter:.1f} to {three:.1f}){ratio}{speed}")
 
 
 if __name__ == "__main__":
