@@ -93,7 +93,7 @@ def kseg_sides(name, side_length, threads):
 
 
 def torch_sides(name, side_length, threads):
-    """Return side -> function that runs once and returns milliseconds, and the operations; in the peers' environment."""
+    """Return side -> function that runs once and returns milliseconds and the operations, in the peers' interpreter."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
