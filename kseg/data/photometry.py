@@ -1,7 +1,7 @@
 """Changes of colour and sharpness of one example, by OpenCV; labels are not touched. Seeds as in `geometry`.
 
 Own code instead of keras-cv 0.9.0's layers, which take no stateless seed. Processor ms an image 360×480, keras-cv and
-own: RandomColorJitter 18.0 and JITTER, RandomGaussianBlur 4.2 and BLUR.
+own: RandomColorJitter 21.5 and 1.0, RandomGaussianBlur 5.4 and 1.6.
 """
 
 import functools
