@@ -105,22 +105,21 @@ def split_by_step(data_dir, repeats=100):
     """Return milliseconds an image of each step on one thread."""
     import cv2
 
-    from kseg.data import augment, decode, draws, geometry, photometry, reader, sources, windows
+    from kseg.data import augment, decode, draws, photometry, reader, sources, windows
     cv2.setNumThreads(0)
     source = sources.source("camvid", "train", data_dir=data_dir)
     plan = augment.RECIPES["default"]
-    arguments = augment.cut_arguments(plan)
-    function = geometry.cutter(**arguments)
+    function = augment.cutter(plan)
     pixels, labels, _ = reader.Reader(source, cache=False).read(0)
-    drawn = [draws.numbers([seed, 0]) for seed in range(repeats)]
-    places = [windows.draw(labels, numbers, SIZE, plan.scale, plan.scale_step, plan.class_aware) for numbers in drawn]
+    drawn = [draws.Draws([seed, 0]) for seed in range(repeats)]
+    places = [windows.draw(labels, one.numbers, SIZE, plan.scale, plan.scale_step, plan.class_aware) for one in drawn]
     steps = {"JPEG to pixels": lambda index: decode.read_pixels(source.pairs[index][0]),
              "PNG to ids": source.read_labels,
              "scale, pad, crop, flip, colour": lambda index: function(pixels, labels, drawn[index], SIZE),
              "of these: pixels": lambda index: windows.cut_pixels(pixels, places[index]),
              "labels": lambda index: windows.cut_labels(labels, places[index], SIZE),
              "colour": lambda index: photometry.with_jitter(pixels, drawn[index], 0.2, 0.2, 0.2, 0.0),
-             "random numbers": lambda index: draws.numbers([index, 0])}
+             "random numbers": lambda index: draws.Draws([index, 0])}
     result = {}
     for name, step in steps.items():
         for index in range(5):

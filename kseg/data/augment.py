@@ -7,16 +7,12 @@ A recipe is data (`to_dict`), so that a run can be repeated from its record. The
 import dataclasses
 import functools
 
-import tensorflow as tf
-
 from kseg import checks
 from kseg.data import geometry
-from kseg.data.draws import Draws
-from kseg.data.geometry import UNCOVERED, flip, resize, scale_and_crop
+from kseg.data.geometry import flip, resize, scale_and_crop
 from kseg.data.mixing import classmix, cutmix
 from kseg.data.photometry import blur, colour_jitter, with_blur, with_jitter
-from kseg.data.warps import elastic, rotate
-from kseg.labels import IGNORE_CLASS
+from kseg.data.warps import elastic, rotate, with_warps
 
 __all__ = ["RECIPES", "Recipe", "augment_batch", "augment_example", "blur", "classmix", "colour_jitter", "cutmix",
            "elastic", "flip", "recipe", "resize", "rotate", "scale_and_crop"]
@@ -120,32 +116,21 @@ def augment_example(pixels, labels, seed, plan, size):
     Returns:
         pixels of `size` in the same dtype, labels int32; uncovered pixels are mean colour and 255.
     """
-    seed = Draws(seed)
-    pixels, labels = turned(*geometry.cut(pixels, labels, seed, size, **cut_arguments(plan)), seed, plan)
-    return pixels, tf.cast(labels, tf.int32)
+    return geometry.called(cutter(plan), pixels, labels, seed, size)
 
 
-def cut_arguments(plan):
-    """Return the arguments of `geometry.cutter` that a `Recipe` makes: all of it but `turned`.
+def cutter(plan):
+    """Return the `geometry.cutter` of a `Recipe`: all of it but `mix`, in NumPy.
 
     Colour and blur come before anything is uncovered, which has to stay mean colour.
     """
     colour = {name: getattr(plan, name) for name in ("brightness", "contrast", "saturation", "hue")}
-    return {"scale": plan.scale, "step": plan.scale_step, "class_aware": plan.class_aware,
-            "mirror": (plan.flip_vertical, plan.flip),
-            "outside": UNCOVERED if plan.rotation or plan.shift or plan.elastic else IGNORE_CLASS,
-            "colour": functools.partial(with_jitter, **colour) if any(colour.values()) else None,
-            "sharpness": functools.partial(with_blur, probability=plan.blur) if plan.blur else None}
-
-
-def turned(pixels, labels, seed, plan):
-    """Return pixels and labels of `geometry.cut` deformed, rotated and shifted as a `Recipe` says."""
-    rotated = bool(plan.rotation or plan.shift)
-    if plan.elastic:
-        pixels, labels = elastic(pixels, labels, seed, plan.elastic, outside=UNCOVERED if rotated else IGNORE_CLASS)
-    if rotated:
-        pixels, labels = rotate(pixels, labels, seed, plan.rotation, plan.shift)
-    return pixels, labels
+    warp = {"degrees": plan.rotation, "shift": plan.shift, "sigma": plan.elastic}
+    return geometry.cutter(
+        plan.scale, plan.scale_step, plan.class_aware, (plan.flip_vertical, plan.flip),
+        functools.partial(with_jitter, **colour) if any(colour.values()) else None,
+        functools.partial(with_blur, probability=plan.blur) if plan.blur else None,
+        functools.partial(with_warps, **warp) if any(warp.values()) else None)
 
 
 def augment_batch(pixels, labels, seed, plan):

@@ -6,18 +6,16 @@ tf.data calls it as Python.
 
 Own code instead of keras-cv's layers: in 0.9.0 these paint uncovered labels as class 0, offer no other value and take
 no stateless seed. Processor ms an image 360×480 with its labels in tf.data, keras-cv and own: RandomFlip 10.8 and 0.9,
-JitteredResize and `scale_and_crop` 8.3 and 2.3, RandomRotation and `warps.rotate` 14.5 and 13.5.
+JitteredResize and `scale_and_crop` 8.3 and 2.3, RandomRotation and `warps.rotate` 14.5 and 5.3.
 """
 
 import numpy as np
 import tensorflow as tf
 
 from kseg.data import windows
-from kseg.data.draws import Draws, uniform
+from kseg.data.draws import Draws
 from kseg.data.python_calls import numpy_function
 from kseg.labels import IGNORE_CLASS
-
-UNCOVERED = 256  # `outside` between two steps of a recipe: uncovered, as opposed to a stored 255
 
 
 def to_dtype(values, dtype):
@@ -40,8 +38,7 @@ def resize(pixels, labels, size):
     Returns:
         pixels `[height, width, channels]` of the same dtype, labels int32 `[height, width]`.
     """
-    pixels, labels = cut(pixels, labels, None, size)
-    return pixels, tf.cast(labels, tf.int32)
+    return called(cutter(), pixels, labels, None, size)
 
 
 def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class_aware=0.0):
@@ -61,59 +58,65 @@ def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class
     Returns:
         pixels and labels (int32) of `size`.
     """
-    pixels, labels = cut(pixels, labels, seed, size, scale=scale, step=step, class_aware=class_aware)
-    return pixels, tf.cast(labels, tf.int32)
-
-
-def cut(pixels, labels, seed, size, **arguments):
-    """Draw the window that a result shows, cut it out and complete it.
-
-    Args:
-        pixels, labels: as `scale_and_crop`.
-        seed: int `[2]`, `Draws`, or None: the whole image.
-        size: (height, width) of the result.
-        **arguments: of `cutter`.
-    Returns:
-        pixels of `size` in the same dtype, labels of `size`, int32 if `outside` does not fit theirs.
-    """
-    function = cutter(**arguments)
-    numbers = np.zeros(0, np.float32) if seed is None else (seed if isinstance(seed, Draws) else Draws(seed)).numbers
-    kept = pixels if pixels.dtype in (tf.uint8, tf.float32) else tf.cast(pixels, tf.float32)
-    dtype = tf.int32 if arguments.get("outside", IGNORE_CLASS) > IGNORE_CLASS else labels.dtype
-    part, ids = numpy_function(function, [kept, labels, numbers, tf.stack(size)], [kept.dtype, dtype])
-    sides = [side if isinstance(side, int) else None for side in size]
-    part, ids = tf.ensure_shape(part, [*sides, pixels.shape[-1]]), tf.ensure_shape(ids, sides)
-    return part if part.dtype == pixels.dtype else to_dtype(part, pixels.dtype), ids
-
-
-def cutter(scale=(1.0, 1.0), step=0.0, class_aware=0.0, mirror=(0.0, 0.0), outside=IGNORE_CLASS, colour=None,
-           sharpness=None):
-    """Return a NumPy function (pixels, labels, numbers of `Draws`, size) → pixels and labels of `size`.
-
-    Args:
-        scale, step, class_aware: as `scale_and_crop`.
-        mirror: (top and bottom, left and right), probabilities of exchanging these sides.
-        outside: int, label of what is not covered.
-        colour: None, or a function (pixels, numbers) → pixels, whose order with a resize does not matter.
-        sharpness: None, or a function (pixels, numbers) → pixels, for pixels that were resized.
-    """
-    def function(pixels, labels, numbers, size):
-        size = tuple(int(side) for side in size)
-        if not len(numbers) or (scale == (1.0, 1.0) and not class_aware):
-            window = windows.whole(labels.shape, size)
-        else:
-            window = windows.draw(labels, numbers, size, scale, step, class_aware)
-        mirrored = tuple(bool(len(numbers)) and bool(numbers[2 * (10 + axis)] < mirror[axis]) for axis in (0, 1))
-        part = windows.cut_pixels(pixels, window, mirrored, colour and (lambda values: colour(values, numbers)))
-        part = part if sharpness is None else sharpness(part, numbers)
-        return windows.pad(part, window, size), windows.cut_labels(labels, window, size, mirrored, outside)
-
-    return function
+    return called(cutter(scale, step, class_aware), pixels, labels, seed, size)
 
 
 def flip(pixels, labels, seed, probability=0.5, axis=1):
     """Mirror pixels and labels with `probability`; axis 1 exchanges left and right, axis 0 top and bottom."""
-    def mirrored():
-        return tf.reverse(pixels, [axis]), tf.reverse(labels, [axis])
+    mirror = (probability, 0.0) if axis == 0 else (0.0, probability)
+    return called(cutter(mirror=mirror), pixels, labels, seed, tf.shape(labels))
 
-    return tf.cond(uniform(seed, 10 + axis) < probability, mirrored, lambda: (pixels, labels))
+
+def called(function, pixels, labels, seed, size=None):
+    """Return what a NumPy function makes of one example.
+
+    Args:
+        function: (pixels, labels, `Draws`) → pixels and labels; if `size` is given, (…, size) → those of `size`.
+        pixels, labels: as `scale_and_crop`; the function gets uint8 or float32 pixels.
+        seed: int `[2]`, or None, for which the function gets None.
+        size: (height, width), or None if it stays.
+    Returns:
+        pixels of the same dtype, labels int32.
+    """
+    kept = pixels if pixels.dtype in (tf.uint8, tf.float32) else tf.cast(pixels, tf.float32)
+
+    def run(image, ids, *others):
+        draws = None if seed is None else Draws(others[0])
+        result = function(image, ids, draws) if size is None else function(image, ids, draws, others[-1])
+        return result[0], result[1].astype(np.int32, copy=False)
+
+    inputs = [kept, labels, *([] if seed is None else [tf.cast(seed, tf.int64)]),
+              *([] if size is None else [tf.stack(size)])]
+    part, ids = numpy_function(run, inputs, [kept.dtype, tf.int32])
+    sides = labels.shape if size is None or tf.is_tensor(size) else [
+        side if isinstance(side, int) else None for side in size]
+    part, ids = tf.ensure_shape(part, [*sides, pixels.shape[-1]]), tf.ensure_shape(ids, sides)
+    return part if part.dtype == pixels.dtype else to_dtype(part, pixels.dtype), ids
+
+
+def cutter(scale=(1.0, 1.0), step=0.0, class_aware=0.0, mirror=(0.0, 0.0), colour=None, sharpness=None, warp=None):
+    """Return a NumPy function (pixels, labels, `Draws` or None, size) → pixels and labels of `size`.
+
+    Args:
+        scale, step, class_aware: as `scale_and_crop`.
+        mirror: (top and bottom, left and right), probabilities of exchanging these sides.
+        colour: None, or a function (pixels, draws) → pixels, whose order with a resize does not matter.
+        sharpness: None, or a function (pixels, draws) → pixels, for pixels that were resized.
+        warp: None, or a function (pixels, labels, draws) → both, for what is complete, labels with `UNCOVERED`.
+    """
+    def function(pixels, labels, draws, size):
+        size = tuple(int(side) for side in size)
+        if draws is None or (scale == (1.0, 1.0) and not class_aware):
+            window = windows.whole(labels.shape, size)
+        else:
+            window = windows.draw(labels, draws.numbers, size, scale, step, class_aware)
+        mirrored = tuple(draws is not None and draws.uniform(10 + axis) < mirror[axis] for axis in (0, 1))
+        part = windows.cut_pixels(pixels, window, mirrored, colour and (lambda values: colour(values, draws)))
+        part = part if sharpness is None else sharpness(part, draws)
+        part = windows.pad(part, window, size)
+        ids = windows.cut_labels(labels, window, size, mirrored, windows.UNCOVERED if warp else IGNORE_CLASS)
+        if warp:
+            part, ids = warp(part, ids, draws)
+        return part, ids.astype(labels.dtype, copy=False)
+
+    return function

@@ -40,33 +40,33 @@ def colour_jitter(pixels, seed, brightness=0.2, contrast=0.2, saturation=0.2, hu
 
 
 def _called(function, pixels, seed):
-    """Return what a NumPy function of (pixels, numbers of `Draws`) makes of a tensor, in its dtype."""
+    """Return what a NumPy function of (pixels, `Draws`) makes of a tensor, in its dtype."""
     kept = pixels if pixels.dtype in (tf.uint8, tf.float32) else tf.cast(pixels, tf.float32)
-    numbers = (seed if isinstance(seed, Draws) else Draws(seed)).numbers
-    values = tf.ensure_shape(numpy_function(function, [kept, numbers], kept.dtype), pixels.shape)
+    values = numpy_function(lambda image, key: function(image, Draws(key)), [kept, tf.cast(seed, tf.int64)], kept.dtype)
+    values = tf.ensure_shape(values, pixels.shape)
     return values if kept is pixels else to_dtype(values, pixels.dtype)
 
 
-def with_jitter(pixels, numbers, brightness, contrast, saturation, hue):
-    """Return `colour_jitter` of an array, uint8 or float32, drawn by the `numbers` of `Draws`."""
-    matrix = colour_matrix(pixels, numbers, brightness, contrast, saturation, hue)  # [4, 3]
+def with_jitter(pixels, draws, brightness, contrast, saturation, hue):
+    """Return `colour_jitter` of an array, uint8 or float32, with the `Draws` given."""
+    matrix = colour_matrix(pixels, draws, brightness, contrast, saturation, hue)  # [4, 3]
     if pixels.shape[-1] == 1:  # grey stays grey
         matrix = np.stack([matrix[:3, :1].sum(0), matrix[3, :1]])
     changed = cv2.transform(pixels, matrix.T).reshape(pixels.shape)  # clips integers
     return changed if changed.dtype == np.uint8 else changed.clip(0.0, 255.0)
 
 
-def colour_matrix(pixels, numbers, brightness, contrast, saturation, hue):
+def colour_matrix(pixels, draws, brightness, contrast, saturation, hue):
     """Return `colour_jitter` of an image as float32 `[4, 3]`, NumPy: new colour = (colour, 1) · result.
 
     Args:
         pixels: uint8 or float `[H, W, channels]`.
-        numbers: float32 `[128]`, `Draws(seed).numbers`.
+        draws: `Draws`.
         brightness, contrast, saturation, hue: as `colour_jitter`.
     """
-    gain, slope, colourfulness = (1.0 + strength * (2.0 * float(numbers[2 * salt]) - 1.0) for salt, strength in (
+    gain, slope, colourfulness = (draws.uniform(salt, 1.0 - strength, 1.0 + strength) for salt, strength in (
         (40, brightness), (41, contrast), (42, saturation)))
-    angle = 2 * np.pi * hue * (2.0 * float(numbers[2 * 43]) - 1.0)
+    angle = 2 * np.pi * draws.uniform(43, -hue, hue)
     cosine, sine = np.cos(angle) * colourfulness, np.sin(angle) * colourfulness
     turn = np.array([[1.0, 0.0, 0.0], [0.0, cosine, -sine], [0.0, sine, cosine]])
     matrix = _FROM_YIQ @ turn @ _TO_YIQ * (slope * gain)
@@ -84,10 +84,10 @@ def blur(pixels, seed, probability=0.5, sigma=(0.1, 1.5)):
     return _called(functools.partial(with_blur, probability=probability, sigma=sigma), pixels, seed)
 
 
-def with_blur(pixels, numbers, probability=0.5, sigma=(0.1, 1.5)):
-    """Return `blur` of an array, uint8 or float32, drawn by the `numbers` of `Draws`."""
-    if numbers[2 * 50] >= probability:
+def with_blur(pixels, draws, probability=0.5, sigma=(0.1, 1.5)):
+    """Return `blur` of an array, uint8 or float32, with the `Draws` given."""
+    if draws.uniform(50) >= probability:
         return pixels
-    width = sigma[0] + float(numbers[2 * 51]) * (sigma[1] - sigma[0])
+    width = draws.uniform(51, *sigma)
     side = 2 * _BLUR_RADIUS + 1
     return cv2.GaussianBlur(pixels, (side, side), width, borderType=cv2.BORDER_REFLECT).reshape(pixels.shape)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from kseg import checks
 from kseg.data import augment as augmentation
 from kseg.data import borders, geometry, sources
-from kseg.data.draws import Draws, numbers
+from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
 from kseg.data.identity import cache_folder
 from kseg.data.python_calls import numpy_function
@@ -178,21 +178,19 @@ def _cut(examples, reader, patches, plan, size, seed):
 
     Reading and cutting are one call of Python: TensorFlow copies what is shown alone.
     """
-    arguments = augmentation.cut_arguments(plan)
-    function = geometry.cutter(**arguments)
-    kind = tf.int32 if arguments["outside"] > 255 else tf.uint8
+    function = augmentation.cutter(plan)
 
-    def read(index, drawn):
+    def read(index, key):
         pixels, labels, good = reader.read(index)
-        return *function(pixels, labels, numbers(drawn), size or labels.shape), good
+        return *function(pixels, labels, Draws(key), size or labels.shape), good
 
     def shaped(index, epoch):
-        draws = Draws(example_key(seed, epoch, index))
-        pixels, labels, good = numpy_function(read, [index // patches, draws.seed], [tf.uint8, kind, tf.bool])
+        key = example_key(seed, epoch, index)
+        pixels, labels, good = numpy_function(read, [index // patches, key], [tf.uint8, tf.uint8, tf.bool])
         sides = size or reader.expected_size or (None, None)
         pixels.set_shape([*sides, reader.source.channels])
         labels.set_shape(sides)
-        return *augmentation.turned(pixels, labels, draws, plan), index, epoch, tf.ensure_shape(good, [])
+        return pixels, labels, index, epoch, tf.ensure_shape(good, [])
 
     return _good(examples.map(shaped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True), reader)
 

@@ -14,6 +14,7 @@ from PIL import Image
 from kseg.labels import IGNORE_CLASS
 
 MEAN_COLOUR = (123.675, 116.28, 103.53)  # mean of ImageNet, RGB 0–255; what uncovered pixels are filled with
+UNCOVERED = 256  # label between two steps of a recipe: uncovered, as opposed to a stored 255
 
 
 class Window(typing.NamedTuple):
@@ -40,7 +41,7 @@ def draw(labels, numbers, size, scale, step, class_aware):
 
     Args:
         labels: integers `[H, W]`.
-        numbers: float32 `[128]`, uniform in [0, 1): `draws.Draws(seed).numbers`, two for each salt.
+        numbers: float32 `[128]`, uniform in [0, 1): of `Draws`, two for each salt.
     """
     factor = scale[0] + float(numbers[2]) * (scale[1] - scale[0])  # salt 1
     if step:
@@ -114,11 +115,11 @@ def cut_pixels(pixels, window, mirrored=(False, False), change=None):
     early = change is not None and part.shape[0] * part.shape[1] < rows * columns
     part = change(part) if early else part
     if part.shape[:2] != (rows, columns):
-        part = _channels_last(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_LINEAR))
+        part = channels_last(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_LINEAR))
     part = change(part) if change is not None and not early else part
     for axis in (0, 1):
         if mirrored[axis]:  # ten times as fast as a copy of the reversed array
-            part = _channels_last(cv2.flip(part, axis))
+            part = channels_last(cv2.flip(part, axis))
     return np.ascontiguousarray(part)
 
 
@@ -128,12 +129,13 @@ def _reduced(part, rows, columns):
         bands = [part]
     else:  # band by band: of 2 or 4 bands Pillow would take the last for transparency
         bands = np.moveaxis(part, -1, 0)
-    reduced = [_channels_last(np.asarray(Image.fromarray(band).resize((columns, rows), Image.Resampling.BILINEAR)))
+    reduced = [channels_last(np.asarray(Image.fromarray(band).resize((columns, rows), Image.Resampling.BILINEAR)))
                for band in bands]
     return reduced[0] if len(reduced) == 1 else np.concatenate(reduced, axis=-1)
 
 
-def _channels_last(array):
+def channels_last(array):
+    """Return `[H, W, channels]` of an array whose only channel OpenCV or Pillow left out."""
     return array if array.ndim == 3 else array[..., None]
 
 
@@ -141,18 +143,18 @@ def pad(part, window, size):
     """Return what `cut_pixels` gave at its place in `size`, mean colour around it."""
     if part.shape[:2] == tuple(size):
         return part
-    fill = mean_colour(part.shape[-1])
-    row = np.tile(fill if part.dtype.kind == "f" else fill + 0.5, (size[1], 1)).astype(part.dtype)
+    row = np.tile(fill_colour(part.shape[-1], part.dtype), (size[1], 1))
     result = np.broadcast_to(row, (*size, part.shape[-1])).copy()
     result[window.above:window.above + window.rows, window.before:window.before + window.columns] = part
     return result
 
 
-def mean_colour(channels):
-    """Return the fill colour, float32 `[channels]`: ImageNet's mean, or its luminance for grey pixels."""
-    if channels == 3:
-        return np.array(MEAN_COLOUR, np.float32)
-    return np.full(channels, np.dot(MEAN_COLOUR, (0.299, 0.587, 0.114)), np.float32)
+def fill_colour(channels, dtype):
+    """Return the colour of uncovered pixels `[channels]`: ImageNet's mean, or its luminance for grey pixels."""
+    colour = np.array(MEAN_COLOUR)
+    if channels != 3:
+        colour = np.full(channels, colour @ (0.299, 0.587, 0.114))
+    return (colour if np.dtype(dtype).kind == "f" else colour + 0.5).astype(dtype)
 
 
 def resized(pixels, labels, size):

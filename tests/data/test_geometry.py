@@ -126,7 +126,7 @@ def test_class_aware_crops_survive_an_image_that_is_ignored_everywhere():
 def test_rotation_by_a_quarter_turn_equals_numpy():
     pixels, labels = scene(5, 32, 32)
     for seed in range(1000):
-        angle = float(draws.uniform([seed, 0], 20, -90.0, 90.0))
+        angle = draws.Draws([seed, 0]).uniform(20, -90.0, 90.0)
         if abs(abs(angle) - 90) < 0.9:
             _, ids = warps.rotate(tf.constant(pixels), tf.constant(labels), [seed, 0], 90.0)
             turned = np.rot90(labels, 1 if angle > 0 else -1)
@@ -156,9 +156,9 @@ def test_stored_255_stays_ignored_but_keeps_its_pixels():
 
 def test_draws_are_even_and_differ_by_seed_epoch_index_and_salt():
     keys = [draws.key(seed, epoch, index) for seed in range(3) for epoch in range(3) for index in range(3)]
-    numbers = np.array([[float(draws.uniform(key, salt)) for salt in (1, 2, 20)] for key in keys])
+    numbers = np.array([[draws.Draws(key).uniform(salt) for salt in (1, 2, 20)] for key in keys])
     assert len(np.unique(numbers)) == numbers.size
-    many = np.concatenate([draws.Draws(draws.key(0, 0, index)).numbers.numpy() for index in range(50)])
+    many = np.concatenate([draws.Draws(draws.key(0, 0, index)).numbers for index in range(50)])
     assert abs(many.mean() - 0.5) < 0.02 and abs(many.var() - 1 / 12) < 0.005
-    together = draws.Draws(keys[5])
-    assert float(draws.uniform(together, 7, -1.0, 3.0)) == float(draws.uniform(keys[5], 7, -1.0, 3.0))
+    normal = np.stack([draws.Draws(draws.key(0, 0, index)).normal(30, (20,)) for index in range(50)])
+    assert abs(normal.mean()) < 0.1 and abs(normal.std() - 1) < 0.1 and len(np.unique(normal)) == normal.size

@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kseg.data import augment, draws, geometry, photometry, windows
+from kseg.data import augment, draws, photometry, warps, windows
 from tests.conftest import structured_image
 from tests.data.test_geometry import COLOURS, scene
 
@@ -34,11 +34,8 @@ def test_a_window_lies_in_the_image_and_its_place_in_the_result(seed, size):
 @given(seed=st.integers(0, 2 ** 31 - 1), size=st.sampled_from(SIZES))
 def test_integers_and_floats_give_the_same(seed, size):
     pixels, labels = scene(seed)
-    numbers = draws.Draws([seed, 1]).numbers.numpy()
-    arguments = augment.cut_arguments(PLAN)
-    function = geometry.cutter(**arguments)
-    pixels_out, labels_out = function(pixels, labels, numbers, size)
-    part, ids = geometry.cut(tf.constant(pixels, tf.float32), tf.constant(labels), [seed, 1], size, **arguments)
+    pixels_out, labels_out = augment.cutter(PLAN)(pixels, labels, draws.Draws([seed, 1]), size)
+    part, ids = augment.augment_example(tf.constant(pixels, tf.float32), tf.constant(labels), [seed, 1], PLAN, size)
     np.testing.assert_array_equal(ids, labels_out)
     np.testing.assert_allclose(part, pixels_out, atol=1.1)  # Pillow rounds between rows and columns
 
@@ -73,7 +70,7 @@ def test_reduction_is_antialiased_unless_a_random_factor_makes_it():
 def test_colour_runs_on_the_fewer_pixels_and_equals_colour_of_the_result(strengths, size):
     """Both are linear, so that their order matters by rounding alone where nothing is clipped."""
     pixels = (scene(3)[0] // 3 + 80).astype(np.uint8)
-    matrix = photometry.colour_matrix(pixels, draws.Draws([4, 4]).numbers.numpy(), *strengths)
+    matrix = photometry.colour_matrix(pixels, draws.Draws([4, 4]), *strengths)
     window, counts = windows.whole(pixels.shape[:2], size)._replace(antialias=False), []
 
     def change(values):
@@ -96,3 +93,42 @@ def test_any_number_of_bands_is_reduced_band_by_band(bands):
     expected = [windows.resized(image[..., band:band + 1], labels, (20, 28))[0] for band in range(bands)]
     np.testing.assert_array_equal(reduced, np.concatenate(expected, -1))
     assert reduced[..., 0].max() > 0
+
+
+@pytest.mark.parametrize("bands", [1, 2, 5])
+def test_any_number_of_bands_is_warped_and_blurred_band_by_band(bands):
+    image = structured_image(40, 56, 6)[..., :bands]
+    labels = (image[..., 0] > 100).astype(np.uint8)
+    drawn = draws.Draws([3, 3])
+    moved, ids = warps.with_warps(image, labels, drawn, 20.0, 0.1, 3.0)
+    blurred = photometry.with_blur(image, drawn, 1.0)
+    assert (ids == 255).any() and (ids != labels).any()
+    for band in range(bands):
+        alone, others = warps.with_warps(image[..., band:band + 1], labels, drawn, 20.0, 0.1, 3.0)
+        np.testing.assert_array_equal(others, ids)
+        np.testing.assert_allclose(moved[..., band].astype(int)[ids != 255], alone[..., 0][ids != 255], atol=5)
+        np.testing.assert_allclose(blurred[..., band:band + 1].astype(int),
+                                   photometry.with_blur(image[..., band:band + 1], drawn, 1.0), atol=1)
+
+
+def test_a_warp_equals_a_loop():
+    """Rotation and shift of each pixel by itself, on a gradient, whose bilinear value is exact."""
+    rows, columns = np.mgrid[:33, :47].astype(np.float32)
+    image = np.stack([rows, columns], -1) * 4 + 20
+    labels = (np.arange(33 * 47).reshape(33, 47) % 200).astype(np.uint8)
+    drawn = draws.Draws([8, 1])
+    moved, ids = warps.with_warps(image, labels, drawn, 30.0, 0.1)
+    angle, (down, right) = np.deg2rad(drawn.uniform(20, -30, 30)), drawn.uniform_pair(21, -0.1, 0.1)
+    for row in range(33):
+        for column in range(47):
+            y, x = row - 16 - 33 * down, column - 23 - 47 * right
+            source = (np.sin(angle) * x + np.cos(angle) * y + 16, np.cos(angle) * x - np.sin(angle) * y + 23)
+            nearest = [int(np.floor(place + 0.5)) for place in source]
+            if min(abs(place + 0.5 - round(place + 0.5)) for place in source) < 1e-3:
+                continue  # between two pixels
+            if 0 <= nearest[0] < 33 and 0 <= nearest[1] < 47:
+                assert ids[row, column] == labels[tuple(nearest)]
+                if 0 <= source[0] <= 32 and 0 <= source[1] <= 46:
+                    np.testing.assert_allclose(moved[row, column], 4 * np.array(source) + 20, atol=0.15)  # 1/32 pixel
+            else:
+                assert ids[row, column] == 255
