@@ -27,9 +27,14 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         values = ops.cast(inputs, "float32")
-        channel = ops.arange(inputs.shape[-1], dtype="int32")
-        near = ops.abs(channel[:, None] - channel[None, :]) <= self.size // 2  # [C, C]
-        energy = ops.matmul(ops.square(values), ops.cast(near, "float32"))  # [B, H, W, C]
+        if inputs.shape[-1] <= self.size // 2 + 1:  # the window holds all channels, at each of them
+            # One factor a pixel. (One a channel would lose int8: TFLite's calibration reads the factor after the
+            # product has overwritten it in place, and gives it the range of the product.)
+            energy = ops.sum(ops.square(values), axis=-1, keepdims=True)  # [B, H, W, 1]
+        else:
+            channel = ops.arange(inputs.shape[-1], dtype="int32")
+            near = ops.abs(channel[:, None] - channel[None, :]) <= self.size // 2  # [C, C]
+            energy = ops.matmul(ops.square(values), ops.cast(near, "float32"))  # [B, H, W, C]
         scaled = values * ops.power(1.0 + self.alpha / self.size * energy, -self.beta)
         return ops.cast(scaled, self.compute_dtype)
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import kseg
-from kseg.export import ParityReport, TFLiteModel, read_metadata, structured_images
+from kseg.export import ParityReport, TFLiteModel, lite, quantization, read_metadata, structured_images
 from tests.export.tiny import tiny_model
 
 SIZE = (33, 47)
@@ -58,6 +58,18 @@ def test_two_exports_are_the_same_bytes(tmp_path):
     image = structured_images(*SIZE)
     np.testing.assert_array_equal(TFLiteModel(tmp_path / "a.tflite")(image), TFLiteModel(tmp_path / "b.tflite")(image))
     assert (tmp_path / "a.tflite").stat().st_size == (tmp_path / "b.tflite").stat().st_size
+
+
+@pytest.mark.slow
+def test_local_response_normalization_keeps_its_range_in_int8():
+    """TFLite's calibration may give a factor the range of its product: the pixels were off by half their deviation."""
+    model = kseg.models.SegNetBasic(4, filters=8, compile=False)
+    image = structured_images(32, 32)
+    plain = lite.convert(model, (32, 32))
+    quantized = lite.convert(model, (32, 32), "int8", samples=image.astype(np.float32))
+    errors = {entry["tensor"]: entry["error"] for entry in quantization.layer_errors(plain, quantized, image[:1], 1000)}
+    normalized = [error for name, error in errors.items() if name.startswith("normalize")]
+    assert normalized and max(normalized) < 0.05
 
 
 @pytest.mark.slow
