@@ -45,8 +45,8 @@ FAMILIES = {  # name -> fields of the recipe; STRIDE stands for --output-stride
     "FCN8s": {"model_options": {"upsampling": "learned"}},
     "RefineNet": {"model_options": {"filters": 64}, "learning_rate": LOW_RATE},  # the paper: 256, on ResNet's 256-2048
     "UNet": {},
-    "SegNet": {},
-    "UNet2015": {"learning_rate": LOW_RATE},
+    "SegNet": {"mixed_precision": "mixed_bfloat16"},  # half the time of a step where the processor has bfloat16
+    "UNet2015": {"mixed_precision": "mixed_bfloat16", "learning_rate": LOW_RATE},
 }
 WITHOUT_ENCODER = ("SegNet", "UNet2015")
 SEEDS = {"DeepLabV3Plus": 3}
