@@ -13,6 +13,7 @@ from PIL import Image
 
 from kseg.labels import IGNORE_CLASS
 
+cv2.setNumThreads(0)  # tf.data runs examples side by side: threads of OpenCV within each would contend with them
 MEAN_COLOUR = (123.675, 116.28, 103.53)  # mean of ImageNet, RGB 0–255; what uncovered pixels are filled with
 UNCOVERED = 256  # label between two steps of a recipe: uncovered, as opposed to a stored 255
 
