@@ -103,10 +103,7 @@ def peer_side(data_dir, count):
 
 def split_by_step(data_dir, repeats=100):
     """Return milliseconds an image of each step on one thread."""
-    import cv2
-
     from kseg.data import augment, decode, draws, photometry, reader, sources, windows
-    cv2.setNumThreads(0)
     source = sources.source("camvid", "train", data_dir=data_dir)
     plan = augment.RECIPES["default"]
     function = augment.cutter(plan)
