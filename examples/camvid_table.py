@@ -14,7 +14,7 @@ OUTPUT gets a folder a run, table.md, table.json and sheet.png, a row an image, 
 `--image-size 360 480 --steps 1800 --models A B` is the longer run of two models: 40 epochs. `--set` changes a field of
 the recipe for all, into another OUTPUT.
 
-Seen (two cores, 2026-11-22): DeepLabV3Plus 0.641, 0.649 and 0.647, 7 minutes each on a calm machine; SegNet 0.274 in 33
+Seen (two cores, 2026-11-22): DeepLabV3Plus 0.641, 0.649 and 0.647, 7 minutes each on a calm machine; SegNet 0.274 in 34
 minutes.
 """
 

@@ -65,11 +65,12 @@ def test_reduction_is_antialiased_unless_a_random_factor_makes_it():
     assert windows.whole((40, 40), (39, 40)).antialias and not windows.whole((40, 40), (40, 50)).antialias
 
 
-@pytest.mark.parametrize("size", [(64, 96), (21, 27)])
+@pytest.mark.parametrize("dtype, limit", [("float32", 0.01), ("uint8", 1.6)])  # uint8 is rounded twice, and
+@pytest.mark.parametrize("size", [(64, 96), (21, 27)])  # OpenCV's matrix has 10 binary places then
 @pytest.mark.parametrize("strengths", [(0.3, 0.3, 0.3, 0.1), (0.0, 0.5, 0.0, 0.0)])
-def test_colour_runs_on_the_fewer_pixels_and_equals_colour_of_the_result(strengths, size):
+def test_colour_runs_on_the_fewer_pixels_and_equals_colour_of_the_result(strengths, size, dtype, limit):
     """Both are linear, so that their order matters by rounding alone where nothing is clipped."""
-    pixels = (scene(3)[0] // 3 + 80).astype(np.uint8)
+    pixels = (scene(3)[0] // 3 + 80).astype(dtype)
     matrix = photometry.colour_matrix(pixels, draws.Draws([4, 4]), *strengths)
     window, counts = windows.whole(pixels.shape[:2], size)._replace(antialias=False), []
 
@@ -81,7 +82,8 @@ def test_colour_runs_on_the_fewer_pixels_and_equals_colour_of_the_result(strengt
     assert counts == [min(32 * 48, size[0] * size[1])]
     plain = tf.compat.v1.image.resize_bilinear(pixels[None], size, half_pixel_centers=True)[0]
     exact = np.concatenate([plain, np.ones((*size, 1))], -1) @ matrix
-    np.testing.assert_allclose(out, exact, atol=1.6)  # twice rounded, and OpenCV's matrix has 10 binary places
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out, exact, atol=limit)
 
 
 @pytest.mark.parametrize("bands", [2, 4, 5])
