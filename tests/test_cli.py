@@ -192,7 +192,7 @@ def test_train_evaluate_predict_export_from_the_command_line(tmp_path, monkeypat
     from tests.training.tiny import tiny_builder
 
     monkeypatch.setattr(models, "PSPNet", tiny_builder, raising=False)
-    monkeypatch.setattr(shapes, "COUNTS", {"train": 8, "validation": 4, "test": 4})
+    monkeypatch.setattr(shapes, "COUNTS", {"train": 8, "validation": 5, "test": 4})
     run, model = str(tmp_path / "run"), str(tmp_path / "run" / "best.keras")
     assert cli.main(["train", "--output", run, "--image-size", "32", "32", "--batch-size", "4", "--epochs", "1",
                      "--verbose", "0"]) == 0
@@ -204,5 +204,7 @@ def test_train_evaluate_predict_export_from_the_command_line(tmp_path, monkeypat
     assert cli.main(["predict", model, str(tmp_path / "one.png"), "--output", str(tmp_path / "out"), "--quiet"]) == 0
     assert Image.open(tmp_path / "out" / "labels" / "one.png").size == (48, 32)
     assert cli.main(["export", model, str(tmp_path / "m.tflite"), "--image-size", "32", "32"]) == 0
-    assert cli.main(["export", model, str(tmp_path / "serving" / "m" / "1")]) == 0
     assert "the exported model answers as the original" in capsys.readouterr().out
+    assert cli.main(["export", model, str(tmp_path / "serving" / "m" / "1"), "--image-size", "32", "32",
+                     "--data", "shapes"]) == 0
+    assert "5 images" in capsys.readouterr().out

@@ -1,8 +1,12 @@
-"""`kseg export`: a trained model to TensorFlow Serving or TFLite, with the parity report."""
+"""`kseg export`: a trained model to TensorFlow Serving or TFLite, with the parity report.
+
+Both are compared on validation images of --data and --image-size where these are given, else on structured images.
+"""
 
 from kseg import checks
 from kseg.cli import options
 
+COMPARED_IMAGES = 8
 QUANTIZE = ("float16", "dynamic", "int8", "int8_float_io")
 
 
@@ -14,7 +18,7 @@ def add_arguments(parser):
     parser.add_argument("--quantize", choices=QUANTIZE, help="of TFLite; int8 takes its calibration images from --data")
     parser.add_argument("--labels", action="store_true", help="the TFLite file gives labels instead of logits")
     parser.add_argument("--probabilities", action="store_true", help="serving_default gives probabilities too")
-    parser.add_argument("--evaluate", action="store_true", help="compare mean IoU on the validation images of --data")
+    parser.add_argument("--evaluate", action="store_true", help="compare mean IoU too, on all validation images of --data")
     parser.add_argument("--minimum-agreement", type=float, help="least share of pixels with the same label")
     parser.add_argument("--overwrite", action="store_true", help="replace what stands at the path")
     options.add_data(parser, required=False)
@@ -39,7 +43,8 @@ def run(arguments):
     model = kseg.load_model(arguments.model)
     size = tuple(arguments.image_size) if arguments.image_size else None
     shared = {"minimum_agreement": arguments.minimum_agreement, "overwrite": arguments.overwrite,
-              "evaluate_on": _data(arguments, "validation", size) if arguments.evaluate else None}
+              "evaluate_on": _data(arguments, "validation", size) if arguments.evaluate else None,
+              "images": _images(arguments, size)}
     if tflite:
         calibration = _data(arguments, "train", size) if (arguments.quantize or "").startswith("int8") else None
         report = kseg.export.tflite(model, arguments.path, size, arguments.quantize, calibration,
@@ -48,6 +53,15 @@ def run(arguments):
         report = kseg.export.saved_model(model, arguments.path, image_size=size or (None, None),
                                          probabilities=arguments.probabilities, **shared)
     show_table(report.table())
+
+
+def _images(arguments, size):
+    """Return validation images of --data `[N, H, W, channels]`, to compare on; None (structured ones) without it."""
+    if arguments.data is None or size is None:
+        return None
+    import numpy as np
+
+    return np.concatenate([pixels for pixels, _ in _data(arguments, "validation", size).take(COMPARED_IMAGES)])
 
 
 def _data(arguments, split, size):
