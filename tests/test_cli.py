@@ -95,6 +95,8 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
      "Add for example --data folder --data-dir my_images."),
     (["export", "m.keras", "serving/m/1", "--quantize", "float16"],
      "`quantize` must be left out for a SavedModel, got quantize='float16'. Give a path that ends in .tflite."),
+    (["evaluate", "m.keras", "--data", "shapes", "--at-image-size"],
+     "`image_size` must be given with --at-image-size, got image_size=None. Add for example --image-size 384 512."),
     (["evaluate", "none.keras", "--data", "shapes"], None),
     (["check-data", "--data", "camvid", "--data-dir", "nowhere"], None),
     (["request", "http://localhost:1", "street", "none.jpg", "--output", "x"],

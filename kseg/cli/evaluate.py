@@ -1,5 +1,6 @@
 """`kseg evaluate`: scores on a dataset at the labels' full resolution."""
 
+from kseg import checks
 from kseg.cli import inference_options, options
 from kseg.cli.predict import MODEL
 from kseg.cli.tables import say
@@ -22,6 +23,9 @@ def add_arguments(parser):
 
 def run(arguments):
     """Evaluate, print the table, and write the report if a folder was given."""
+    if arguments.at_image_size and arguments.image_size is None:
+        raise ValueError(checks.sentence("image_size", "must be given with --at-image-size", None,
+                                         "Add for example --image-size 384 512."))
     import kseg
     from kseg.cli.tables import show_table
     from kseg.inference.evaluation import refuse_report

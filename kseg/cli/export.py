@@ -18,7 +18,7 @@ def add_arguments(parser):
     parser.add_argument("--quantize", choices=QUANTIZE, help="of TFLite; int8 takes its calibration images from --data")
     parser.add_argument("--labels", action="store_true", help="the TFLite file gives labels instead of logits")
     parser.add_argument("--probabilities", action="store_true", help="serving_default gives probabilities too")
-    parser.add_argument("--evaluate", action="store_true", help="compare mean IoU too, on all validation images of --data")
+    parser.add_argument("--evaluate", action="store_true", help="compare mean IoU on all validation images of --data")
     parser.add_argument("--minimum-agreement", type=float, help="least share of pixels with the same label")
     parser.add_argument("--overwrite", action="store_true", help="replace what stands at the path")
     options.add_data(parser, required=False)
