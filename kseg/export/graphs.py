@@ -1,9 +1,12 @@
 """A Keras model as a TensorFlow function whose weights are constants."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
 from kseg import checks
+from kseg.layers.atrous import portable
 
 
 def check_model(model):
@@ -58,20 +61,21 @@ def logits_of(model, pixels):
     return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
 
 
-def captured_logits(model, image_size, batch_size=None):
+def captured_logits(model, image_size, batch_size=None, anywhere=False):
     """Return a `tf.function`, float32 pixels `[batch_size, *image_size, channels]` to logits, no variables.
 
     The weights are tensors that the function captures: a SavedModel holds them once, however many signatures call it,
     and TensorFlow Serving and TFLite's converter, which inline functions before they fold constants, see constants.
     Variables would cost a read each at every call, and keep TFLite's kernels from packing weights. Always traced with
-    `training=False`.
+    `training=False`. With `anywhere` it holds no operation that only some machines have.
     """
     trainable = [tf.constant(weight.numpy()) for weight in model.trainable_variables]
     others = [tf.constant(weight.numpy()) for weight in model.non_trainable_variables]
     spec = tf.TensorSpec([batch_size, *image_size, model.inputs[0].shape[-1]], tf.float32, "pixels")
 
     def traced(pixels):
-        outputs, _ = model.stateless_call(trainable, others, pixels, training=False)
+        with portable() if anywhere else contextlib.nullcontext():
+            outputs, _ = model.stateless_call(trainable, others, pixels, training=False)
         return tf.cast(outputs[0] if isinstance(outputs, (list, tuple)) else outputs, tf.float32)
 
     concrete = tf.function(traced, autograph=False).get_concrete_function(spec)

@@ -96,7 +96,7 @@ def _compared_images(images, size, channels):
 def _module(model, size, maximum_side, probabilities, description):
     """Return (`tf.Module` with its signatures as `served`, graph of the network)."""
     channels = model.inputs[0].shape[-1]
-    logits = graphs.captured_logits(model, size)
+    logits = graphs.captured_logits(model, size, anywhere=True)  # the server's machine may be another
     palette = tf.constant(np.asarray(description["label_set"]["palette"], np.uint8))
 
     def labels_of(pixels):

@@ -20,13 +20,14 @@ def staged(path, overwrite):
         path: str or path, the file or folder to be.
         overwrite: bool, whether an existing `path` may be replaced.
     Raises:
-        FileExistsError: if `path` exists and `overwrite` is False.
+        FileExistsError: if `path` exists and `overwrite` is False, or if it is a folder of other things.
         OSError: with the error sentence, where the disk refuses (no permission, no space).
     """
     path = os.path.abspath(os.fspath(path))
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(checks.sentence(
             "path", "must not exist", path, "Choose another path or pass overwrite=True."))
+    _refuse_other_folders(path)
     made = _make_parents(path)
     temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex[:8]}.partial")
     done = False
@@ -78,6 +79,14 @@ def _from_tensorflow_files(failure):
     names = ("ResourceExhaustedError", "PermissionDeniedError", "FailedPreconditionError", "NotFoundError",
              "DataLossError", "UnknownError")
     return type(failure).__name__ in names and hasattr(failure, "message")
+
+
+def _refuse_other_folders(path):
+    """Raise FileExistsError if `path` is a folder that holds anything but a SavedModel: its versions, say."""
+    if os.path.isdir(path) and os.listdir(path) and not os.path.isfile(os.path.join(path, "saved_model.pb")):
+        raise FileExistsError(checks.sentence(
+            "path", "must be a SavedModel folder where a folder is to be replaced", path,
+            "Name a version inside it, for example serving/street/1."))
 
 
 def _make_parents(path):

@@ -5,9 +5,27 @@ Keras passes a dilated convolution to `tf.nn.convolution`, which becomes `SPACE_
 weights under the same names as Keras's and call the operation with its `dilations` set.
 """
 
+import contextlib
+import contextvars
 import functools
 
 import keras
+
+_PORTABLE = contextvars.ContextVar("portable", default=False)
+
+
+@contextlib.contextmanager
+def portable():
+    """Have dilated depthwise convolutions traced as every machine runs them: with their pixels regrouped.
+
+    Only oneDNN has them as one operation. A graph that holds that operation fails on a GPU, and on processors for
+    which TensorFlow leaves oneDNN off.
+    """
+    token = _PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(token)
 
 
 def _dilation_runs(kind, dtype):
@@ -101,7 +119,7 @@ def _regrouped_convolution(inputs, kernel, rate, padding):
 def _takes_dilated_depthwise(layer):
     return (max(layer.dilation_rate) > 1 and max(layer.strides) == 1 and layer.padding == "same"
             and layer.depth_multiplier == 1 and layer.data_format == "channels_last"
-            and all(side % 2 == 1 for side in layer.kernel_size)
+            and all(side % 2 == 1 for side in layer.kernel_size) and not _PORTABLE.get()
             and _dilation_runs("depthwise", layer.compute_dtype))
 
 

@@ -32,13 +32,26 @@ def test_nothing_remains_after_an_error(tmp_path):
 def test_a_folder_is_replaced_whole(tmp_path):
     target = tmp_path / "1"
     target.mkdir()
-    (target / "old").write_text("old")
+    (target / "saved_model.pb").write_text("old")
     with staged(target, True) as temporary:
         os.makedirs(temporary)
         open(os.path.join(temporary, "new"), "w").close()
-        assert (target / "old").exists()
+        assert (target / "saved_model.pb").exists()
     assert os.listdir(target) == ["new"]
     assert os.listdir(tmp_path) == ["1"]
+
+
+def test_a_folder_of_other_things_is_never_replaced(tmp_path):
+    (tmp_path / "street" / "1").mkdir(parents=True)
+    (tmp_path / "street" / "notes.txt").write_text("kept")
+    path = str(tmp_path / "street")
+    with pytest.raises(FileExistsError) as caught:
+        with staged(path, True):
+            pass
+    assert str(caught.value) == (
+        f"`path` must be a SavedModel folder where a folder is to be replaced, got path={path!r}. Name a version "
+        "inside it, for example serving/street/1.")
+    assert sorted(os.listdir(path)) == ["1", "notes.txt"] and os.listdir(tmp_path) == ["street"]
 
 
 def test_an_existing_path_is_refused(tmp_path):
