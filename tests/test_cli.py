@@ -163,10 +163,23 @@ def test_a_server_that_is_away(capsys, tmp_path):
     from PIL import Image
 
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    assert cli.main(["request", "http://localhost:1", "street", str(tmp_path / "a.png"), "--output", str(tmp_path),
-                     "--retries", "0"]) == 1
+    assert cli.main(["request", "http://localhost:1", "street", str(tmp_path / "a.png"), "--output",
+                     str(tmp_path / "out"), "--retries", "0"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("kseg: ") and err.count("\n") == 1
+
+
+def test_request_never_replaces_an_image_unasked(capsys, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "a.png")
+    words = ["request", "http://localhost:1", "street", str(tmp_path / "a.png"), "--output", str(tmp_path)]
+    assert cli.main(words) == 1
+    assert capsys.readouterr().err == (
+        f"kseg: `output` must not hold these files already, got output={str(tmp_path / 'a.png')!r}. Take another folder "
+        "or pass --overwrite.\n")
+    assert cli.main([*words, "--overwrite", "--retries", "0"]) == 1
+    assert "http://localhost:1" in capsys.readouterr().err  # past the check, to a server that is away
 
 
 def test_serve_config_writes_files_and_prints_the_command(capsys, tmp_path):

@@ -13,6 +13,7 @@ def add_arguments(parser):
     parser.add_argument("images", nargs="+", metavar="image", help="JPEG, PNG, BMP or GIF file")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="where the PNG files go")
     parser.add_argument("--color", action="store_true", help="painted with the palette instead of class ids")
+    parser.add_argument("--overwrite", action="store_true", help="replace PNG files that are there")
     parser.add_argument("--version", type=int, help="version of the model; left out: the newest")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for one answer")
     parser.add_argument("--retries", type=int, default=3, help="further attempts when the server is away or overloaded")
@@ -34,6 +35,10 @@ def run(arguments):
     if twice is not None:
         raise ValueError(checks.sentence("images", "must have different names", os.path.basename(twice),
                                          "Send them one by one, each into its own folder."))
+    there = next((target for target in targets if os.path.exists(target)), None)
+    if there is not None and not arguments.overwrite:  # an image sent from the output folder would be lost
+        raise FileExistsError(checks.sentence("output", "must not hold these files already", there,
+                                              "Take another folder or pass --overwrite."))
     with Client(arguments.url, arguments.model, arguments.version, timeout=arguments.timeout,
                 retries=arguments.retries, batch_size=arguments.batch_size) as client:
         if arguments.wait is not None:
@@ -41,5 +46,6 @@ def run(arguments):
         answers = client.segment(list(arguments.images), "color" if arguments.color else "labels")
     os.makedirs(arguments.output, exist_ok=True)
     for target, answer in zip(targets, answers):
-        Image.fromarray(answer).save(target)
+        Image.fromarray(answer).save(f"{target}.part", "PNG")
+        os.replace(f"{target}.part", target)
         say(target)
