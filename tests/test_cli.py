@@ -176,8 +176,8 @@ def test_request_never_replaces_an_image_unasked(capsys, tmp_path):
     words = ["request", "http://localhost:1", "street", str(tmp_path / "a.png"), "--output", str(tmp_path)]
     assert cli.main(words) == 1
     assert capsys.readouterr().err == (
-        f"kseg: `output` must not hold these files already, got output={str(tmp_path / 'a.png')!r}. Take another folder "
-        "or pass --overwrite.\n")
+        f"kseg: `output` must not hold these files already, got output={str(tmp_path / 'a.png')!r}. "
+        "Take another folder or pass --overwrite.\n")
     assert cli.main([*words, "--overwrite", "--retries", "0"]) == 1
     assert "http://localhost:1" in capsys.readouterr().err  # past the check, to a server that is away
 

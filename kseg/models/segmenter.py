@@ -8,6 +8,17 @@ from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 
 
+class _FunctionLoss(keras.losses.Loss):
+    """A plain function or the name of one, weighted and averaged over the pixels as `compile` does."""
+
+    def __init__(self, function):
+        super().__init__(name="auxiliary")
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        return self.function(y_true, y_pred)
+
+
 @keras.saving.register_keras_serializable(package="kseg")
 class Segmenter(keras.Model):
     """A functional `keras.Model`, pixels `[B, H, W, in_channels]` to float32 logits `[B, H, W, classes]`.
@@ -81,6 +92,8 @@ class Segmenter(keras.Model):
         logits, *aux_outputs = y_pred
         loss = super().compute_loss(x, y, logits, sample_weight, training)
         loss_function = keras.losses.get(self.loss)
+        if not isinstance(loss_function, keras.losses.Loss):
+            loss_function = _FunctionLoss(loss_function)
         aux_loss = sum(keras.ops.mean(loss_function(y, aux, sample_weight=sample_weight)) for aux in aux_outputs)
         self._aux_loss.update_state(aux_loss)
         return loss + self.aux_weight * aux_loss
