@@ -95,6 +95,13 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
      "Add for example --data folder --data-dir my_images."),
     (["export", "m.keras", "serving/m/1", "--quantize", "float16"],
      "`quantize` must be left out for a SavedModel, got quantize='float16'. Give a path that ends in .tflite."),
+    (["export", "m.keras", "serving/m/1", "--labels"],
+     "`labels` must be left out for a SavedModel, got labels=True. Give a path that ends in .tflite."),
+    (["export", "m.keras", "m.tflite", "--image-size", "32", "32", "--probabilities"],
+     "`probabilities` must be left out for a TFLite file, got probabilities=True. Give a folder as the path."),
+    (["export", "m.keras", "serving/m/1", "--data", "shapes"],
+     "`image_size` must be given for TFLite and wherever data is used, got image_size=None. "
+     "Add for example --image-size 384 512."),
     (["evaluate", "m.keras", "--data", "shapes", "--at-image-size"],
      "`image_size` must be given with --at-image-size, got image_size=None. Add for example --image-size 384 512."),
     (["evaluate", "none.keras", "--data", "shapes"], None),
@@ -194,6 +201,22 @@ def test_models_prints_builders_and_encoders(capsys):
     assert cli.main(["models"]) == 0
     out = capsys.readouterr().out
     assert "DeepLabV3Plus" in out and "efficientnetlite0" in out
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:after epoch")
+def test_export_compares_a_model_of_one_band_on_images_of_one_band(tmp_path, monkeypatch, capsys):
+    import keras
+
+    from kseg.data import shapes
+    from tests.export.tiny import tiny_model
+
+    monkeypatch.setattr(shapes, "COUNTS", {"train": 8, "validation": 5, "test": 4})
+    keras.utils.set_random_seed(0)
+    tiny_model(5, channels=1).save(tmp_path / "grey.keras")
+    assert cli.main(["export", str(tmp_path / "grey.keras"), str(tmp_path / "m.tflite"), "--image-size", "32", "32",
+                     "--data", "shapes"]) == 0
+    assert "5 images" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -26,27 +26,28 @@ def add_arguments(parser):
 
 def run(arguments):
     """Export, and print the parity report."""
-    needs_data = arguments.evaluate or (arguments.quantize or "").startswith("int8")
-    tflite = arguments.path.endswith(".tflite")
-    if needs_data and arguments.data is None:
+    tflite, int8 = arguments.path.endswith(".tflite"), (arguments.quantize or "").startswith("int8")
+    for name in ("probabilities",) if tflite else ("quantize", "labels"):
+        if getattr(arguments, name):
+            raise ValueError(checks.sentence(
+                name, f"must be left out for a {'TFLite file' if tflite else 'SavedModel'}", getattr(arguments, name),
+                "Give a folder as the path." if tflite else "Give a path that ends in .tflite."))
+    if (arguments.evaluate or int8) and arguments.data is None:
         raise ValueError(checks.sentence("data", "must be given for int8 and for --evaluate", None,
                                          "Add for example --data folder --data-dir my_images."))
-    if (tflite or needs_data) and arguments.image_size is None:
+    if (tflite or arguments.data is not None) and arguments.image_size is None:
         raise ValueError(checks.sentence("image_size", "must be given for TFLite and wherever data is used", None,
                                          "Add for example --image-size 384 512."))
-    if arguments.quantize and not tflite:
-        raise ValueError(checks.sentence("quantize", "must be left out for a SavedModel", arguments.quantize,
-                                         "Give a path that ends in .tflite."))
     import kseg
     from kseg.cli.tables import show_table
 
     model = kseg.load_model(arguments.model)
     size = tuple(arguments.image_size) if arguments.image_size else None
     shared = {"minimum_agreement": arguments.minimum_agreement, "overwrite": arguments.overwrite,
-              "evaluate_on": _data(arguments, "validation", size) if arguments.evaluate else None,
-              "images": _images(arguments, size)}
+              "evaluate_on": _data(arguments, model, "validation") if arguments.evaluate else None,
+              "images": _images(arguments, model)}
     if tflite:
-        calibration = _data(arguments, "train", size) if (arguments.quantize or "").startswith("int8") else None
+        calibration = _data(arguments, model, "train") if int8 else None
         report = kseg.export.tflite(model, arguments.path, size, arguments.quantize, calibration,
                                     "labels" if arguments.labels else "logits", **shared)
     else:
@@ -55,17 +56,18 @@ def run(arguments):
     show_table(report.table())
 
 
-def _images(arguments, size):
+def _images(arguments, model):
     """Return validation images of --data `[N, H, W, channels]`, to compare on; None (structured ones) without it."""
-    if arguments.data is None or size is None:
+    if arguments.data is None:
         return None
     import numpy as np
 
-    return np.concatenate([pixels for pixels, _ in _data(arguments, "validation", size).take(COMPARED_IMAGES)])
+    return np.concatenate([pixels for pixels, _ in _data(arguments, model, "validation").take(COMPARED_IMAGES)])
 
 
-def _data(arguments, split, size):
+def _data(arguments, model, split):
     import kseg
 
-    return kseg.data.load(arguments.data, split, data_dir=arguments.data_dir, image_size=size, batch_size=1, seed=0,
-                          **dict(arguments.data_options))
+    bands = {"channels": model.inputs[0].shape[-1]} if model.inputs[0].shape[-1] in (1, 3) else {}
+    return kseg.data.load(arguments.data, split, data_dir=arguments.data_dir, image_size=tuple(arguments.image_size),
+                          batch_size=1, seed=0, **{**bands, **dict(arguments.data_options)})
