@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kseg import checks
 from kseg.layers.atrous import portable
+from kseg.layers.margins import RequireValidSize
 
 
 def check_model(model):
@@ -19,11 +20,22 @@ def check_model(model):
             shown, "Build one with kseg.models or load one with kseg.load_model."))
 
 
-def exported_size(model, image_size):
+def keeps_size(model):
+    """Whether the logits are as large as the pixels; networks of valid convolutions answer for the middle alone."""
+    given, made = (tuple(tensor.shape[1:3]) for tensor in (model.inputs[0], model.outputs[0]))
+    return not _valid_sizes(model) and (None in (*given, *made) or given == made)
+
+
+def _valid_sizes(model):
+    return [layer for layer in model.layers if isinstance(layer, RequireValidSize)]
+
+
+def exported_size(model, image_size, evaluate_on=None):
     """Return the (height, width) an export is made for; None for any size.
 
     Raises:
-        ValueError: if the model is of another, fixed size.
+        ValueError: if the model is of another, fixed size, or is a network of valid convolutions and no size that it
+            takes is given, or labels to evaluate it on, which would be larger than its answers.
     """
     height, width = checks.image_size(image_size, allow_none=True)
     fixed = tuple(model.inputs[0].shape[1:3])
@@ -32,6 +44,15 @@ def exported_size(model, image_size):
         raise ValueError(checks.sentence(
             "image_size", f"must be {fixed}, the size this model was built for", (height, width),
             "Build the model with image_size=(None, None) to export it at any size."))
+    for layer in _valid_sizes(model):
+        if None in chosen:
+            raise ValueError(checks.sentence("image_size", "must be given for a network of valid convolutions", chosen,
+                                             "Pass the size of its tiles, for example (572, 572)."))
+        layer.check(chosen)
+    if evaluate_on is not None and not keeps_size(model):
+        raise ValueError(checks.sentence(
+            "evaluate_on", "must be None for a network of valid convolutions", type(evaluate_on).__name__,
+            "Measure the exported model with kseg.evaluate, which tiles the images."))
     return chosen
 
 
@@ -80,10 +101,11 @@ def captured_logits(model, image_size, batch_size=None, anywhere=False):
 
     concrete = tf.function(traced, autograph=False).get_concrete_function(spec)
     run, weights = _stripped(concrete), concrete.captured_inputs
+    sides = image_size if keeps_size(model) else concrete.outputs[0].shape[1:3]
 
     @tf.function(input_signature=[spec], autograph=False)
     def logits(pixels):
-        return tf.ensure_shape(run(pixels, *weights), [batch_size, *image_size, model.outputs[0].shape[-1]])
+        return tf.ensure_shape(run(pixels, *weights), [batch_size, *sides, model.outputs[0].shape[-1]])
 
     return logits
 

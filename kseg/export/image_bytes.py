@@ -19,10 +19,21 @@ def decode(content, channels):
     with tf.control_dependencies([tf.debugging.Assert(known, [message, tf.strings.length(content)])]):
         content = tf.identity(content)
     # TensorFlow's default inverse DCT is off by a grey level or two from the one that reads the training images.
-    pixels = tf.cond(start[0] == _SIGNATURES[0],
-                     lambda: tf.io.decode_jpeg(content, channels=channels, dct_method="INTEGER_ACCURATE"),
-                     lambda: tf.io.decode_image(content, channels=channels, expand_animations=False))
+    pixels = tf.case([
+        (start[0] == _SIGNATURES[0],
+         lambda: tf.io.decode_jpeg(content, channels=channels, dct_method="INTEGER_ACCURATE")),
+        (start[1] == _SIGNATURES[1], lambda: tf.io.decode_png(content, channels=channels)),
+    ], default=lambda: _with_bands(tf.io.decode_image(content, expand_animations=False), channels))
     return tf.ensure_shape(pixels, [None, None, channels])  # [H, W, channels]
+
+
+def _with_bands(pixels, channels):
+    """Return pixels `[H, W, 1, 3 or 4]` as `[H, W, channels]`: TensorFlow gives a BMP or GIF in its own bands alone."""
+    pixels = tf.ensure_shape(pixels, [None, None, None])
+    grey = tf.shape(pixels)[-1] == 1
+    if channels == 3:
+        return tf.cond(grey, lambda: tf.image.grayscale_to_rgb(pixels[..., :1]), lambda: pixels[..., :3])
+    return tf.cond(grey, lambda: pixels, lambda: tf.image.rgb_to_grayscale(pixels[..., :3]))
 
 
 def inner_size(size, image_size, maximum_side):

@@ -52,7 +52,7 @@ def tflite(model, path, image_size, quantize=None, calibration=None, output="log
         FileExistsError: if `path` exists.
         OSError: if the disk refuses.
     """
-    size = _checked(model, path, image_size, quantize, output, threads)
+    size = _checked(model, path, image_size, quantize, output, threads, evaluate_on)
     limits = parity.limits_for(model, quantize, minimum_agreement, maximum_miou_drop)
     channels = model.inputs[0].shape[-1]
     samples = quantization.calibration_array(quantize, calibration, size, channels, calibration_images)
@@ -73,14 +73,14 @@ def tflite(model, path, image_size, quantize=None, calibration=None, output="log
     return report
 
 
-def _checked(model, path, image_size, quantize, output, threads):
+def _checked(model, path, image_size, quantize, output, threads, evaluate_on):
     graphs.check_model(model)
     checks.one_of("quantize", quantize, QUANTIZE)
     checks.one_of("output", output, ("logits", "labels"))
     checks.positive_integer("threads", threads)
     if not os.fspath(path).endswith(".tflite"):
         raise ValueError(checks.sentence("path", 'must end in ".tflite"', os.fspath(path), "Add the ending."))
-    return graphs.exported_size(model, checks.image_size(image_size))
+    return graphs.exported_size(model, checks.image_size(image_size), evaluate_on)
 
 
 def _compared_images(images, size, channels, samples):

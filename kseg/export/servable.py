@@ -28,11 +28,13 @@ def saved_model(model, path, *, image_size=(None, None), probabilities=False, ma
       `[B]`: grey 8-bit PNG files whose pixels are class ids, each of its image's size.
     - `serve_bytes_color`: the same painted with the palette, `color_png_bytes`.
 
-    The last two exist for models of 1 or 3 bands. They segment an image at its own size up to `maximum_side` pixels
-    on the longer side; a larger one is scaled down for the network (antialiased) and its label map scaled up again
-    (nearest). Where `image_size` is fixed, images are scaled to it likewise. Weights are constants, so that no
-    variable is read at serving time. TensorFlow Serving loads folders named by a version number: use
-    `path="serving/street/1"` for a model called street, or `kseg.export.next_version("serving/street")`.
+    The last two exist for models of 1 or 3 bands whose logits are as large as the pixels (a U-Net of valid
+    convolutions is exported at the size of its tiles, which `kseg.predict` cuts). They segment an image at its own
+    size up to `maximum_side` pixels on the longer side; a larger one is scaled down for the network (antialiased) and
+    its label map scaled up again (nearest). Where `image_size` is fixed, images are scaled to it likewise. Weights are
+    constants, so that no variable is read at serving time, and no operation is missing on a GPU or without oneDNN.
+    TensorFlow Serving loads folders named by a version number: use `path="serving/street/1"` for a model called
+    street, or `kseg.export.next_version("serving/street")`.
 
     Args:
         model: `keras.Model` of kseg, pixels to logits.
@@ -55,7 +57,7 @@ def saved_model(model, path, *, image_size=(None, None), probabilities=False, ma
         OSError: if the disk refuses.
     """
     graphs.check_model(model)
-    size = graphs.exported_size(model, image_size)
+    size = graphs.exported_size(model, image_size, evaluate_on)
     checks.positive_integer("maximum_side", maximum_side)
     limits = parity.limits_for(model, None, minimum_agreement, maximum_miou_drop)
     description = metadata.describe(model, kind="saved_model", label_set=label_set, image_size=size,
@@ -124,7 +126,7 @@ def _module(model, size, maximum_side, probabilities, description):
         "serving_default": _signature(serving_default, tf.TensorSpec(shape, tf.uint8, "pixels")),
         "logits": _signature(lambda pixels: {"logits": logits(pixels)}, tf.TensorSpec(shape, tf.float32, "pixels")),
     }
-    if channels in (1, 3):
+    if channels in (1, 3) and graphs.keeps_size(model):
         module.served["serve_bytes"] = _signature(serve_bytes, encoded)
         module.served["serve_bytes_color"] = _signature(serve_bytes_color, encoded)
     return module, logits.get_concrete_function().graph.as_graph_def()

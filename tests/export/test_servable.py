@@ -93,7 +93,8 @@ def test_metadata_and_layout(served):
     assert sorted(os.listdir(path.parent)) == ["1", "1.parity.json"]
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "cmyk jpeg", "grey", "palette", "alpha", "one bit", "16 bits", "gif", "bmp"])
+@pytest.mark.parametrize("kind", ["jpeg", "cmyk jpeg", "grey", "palette", "alpha", "one bit", "16 bits", "gif", "bmp",
+                                  "grey bmp"])
 def test_bytes_of_every_kind(served, kind):
     model, _, _, signatures = served
     picture = Image.fromarray(structured_images(*SIZE)[1])
@@ -104,7 +105,7 @@ def test_bytes_of_every_kind(served, kind):
     else:
         mode, format_ = {"jpeg": ("RGB", "JPEG"), "cmyk jpeg": ("CMYK", "JPEG"), "grey": ("L", "PNG"),
                          "palette": ("P", "PNG"), "alpha": ("RGBA", "PNG"), "one bit": ("1", "PNG"),
-                         "gif": ("P", "GIF"), "bmp": ("RGB", "BMP")}[kind]
+                         "gif": ("P", "GIF"), "bmp": ("RGB", "BMP"), "grey bmp": ("L", "BMP")}[kind]
         content = _encoded(picture.convert(mode), format_)
         reference = Image.open(io.BytesIO(content)).convert("RGB")
     found = _labels(signatures, content)
@@ -193,6 +194,12 @@ def test_fixed_size_and_one_band(tmp_path):
     signatures = tf.saved_model.load(str(path)).signatures
     assert signatures["serving_default"].structured_input_signature[1]["pixels"].shape == (None, 32, 48, 1)
     assert _labels(signatures, _encoded(Image.fromarray(structured_images(50, 70)[1]))).shape == (50, 70)
+    grey = Image.fromarray(structured_images(32, 48)[1]).convert("L")
+    for mode, kind in (("L", "PNG"), ("L", "BMP"), ("RGB", "BMP"), ("L", "GIF"), ("L", "JPEG")):
+        content = _encoded(grey.convert(mode), kind, **({"quality": 100} if kind == "JPEG" else {}))
+        found = _labels(signatures, content)
+        assert (found == _keras_labels(model, np.asarray(Image.open(io.BytesIO(content)).convert("L"))[..., None])
+                ).mean() >= 0.995, (mode, kind)
 
 
 def test_many_bands_have_no_bytes(tmp_path):
@@ -220,3 +227,24 @@ def test_wrong_images(tmp_path):
         kseg.export.saved_model(tiny_model(), tmp_path / "1", image_size=(16, 16), images=np.zeros((1, 8, 16, 3)))
     assert str(caught.value) == ("`images` must be an array [N, H, W, 3] of the exported size, got "
                                  "images=(1, 8, 16, 3). Resize them to image_size.")
+
+
+@pytest.mark.slow
+def test_a_network_of_valid_convolutions_is_exported_at_the_size_of_its_tiles(tmp_path):
+    keras.utils.set_random_seed(5)
+    model = kseg.models.UNet(3, padding="valid", filters=4)
+    report = kseg.export.saved_model(model, tmp_path / "1", image_size=(188, 204))
+    lite = kseg.export.tflite(model, tmp_path / "m.tflite", (188, 204))
+    assert report.label_agreement == 1.0 and lite.label_agreement >= 0.999
+    assert read_metadata(tmp_path / "1")["signatures"] == ["logits", "serving_default"]
+    image = structured_images(40, 60)[1]
+    wanted = kseg.predict(model, image, "logits", window=(188, 204))
+    for path in (tmp_path / "1", tmp_path / "m.tflite"):
+        np.testing.assert_allclose(kseg.predict(path, image, "logits"), wanted, atol=1e-3)
+    for size, sentence in (((None, None), "`image_size` must be given for a network of valid convolutions"),
+                           ((190, 204), "`image_size` must")):
+        with pytest.raises(ValueError, match=sentence):
+            kseg.export.saved_model(model, tmp_path / "2", image_size=size)
+    with pytest.raises(ValueError, match="`evaluate_on` must be None for a network of valid convolutions"):
+        kseg.export.tflite(model, tmp_path / "n.tflite", (188, 204), evaluate_on=[])
+    assert sorted(os.listdir(tmp_path)) == ["1", "1.parity.json", "m.tflite", "m.tflite.parity.json"]
