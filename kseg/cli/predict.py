@@ -14,7 +14,7 @@ def add_arguments(parser):
     parser.add_argument("--no-overlays", action="store_true", help="write no overlays")
     parser.add_argument("--no-sheet", action="store_true", help="write no sheet")
     parser.add_argument("--opacity", type=float, default=0.5, help="of the labels in overlays, 0 to 1")
-    parser.add_argument("--overwrite", action="store_true", help="replace label files that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace label files and a sheet that are there")
     inference_options.add(parser)
 
 

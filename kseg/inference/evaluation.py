@@ -132,7 +132,7 @@ class Evaluation:
         Returns:
             list of str, the paths written.
         Raises:
-            FileExistsError: if a report is there and `overwrite` is False.
+            FileExistsError: if a report is there and `overwrite` is False, or `folder` is a file.
         """
         folder = os.fspath(folder)
         refuse_report(folder, overwrite)
@@ -152,7 +152,10 @@ class Evaluation:
 
 
 def refuse_report(folder, overwrite):
-    """Raise FileExistsError if `folder` holds a report and `overwrite` is False."""
+    """Raise FileExistsError if `folder` holds a report and `overwrite` is False, or is a file."""
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise FileExistsError(checks.sentence("folder", "must be a folder or new", os.fspath(folder),
+                                              "Give the path of a folder."))
     if os.path.exists(os.path.join(folder, "report.json")) and not overwrite:
         raise FileExistsError(checks.sentence(
             "folder", "must not hold a report already", os.fspath(folder),

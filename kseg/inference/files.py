@@ -32,14 +32,14 @@ def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, s
         sheet: bool, whether the sheet is written.
         opacity: float in [0, 1], of the labels in overlays.
         sheet_rows: int, images on the sheet at most.
-        overwrite: bool, whether label files that are there may be replaced.
+        overwrite: bool, whether label files and a sheet that are there may be replaced.
         batch_size, window, overlap, blend, scales, flip: as in `kseg.predict`.
         progress: bool, whether a bar is drawn in the terminal.
     Returns:
         list of str, the paths written, the labels first.
     Raises:
         FileNotFoundError: if an input is missing, or no image file lies in a folder.
-        FileExistsError: if a label file is there and `overwrite` is False.
+        FileExistsError: if a label file or the sheet is there and `overwrite` is False.
         ValueError: if an image cannot be read, or an argument is out of range.
     """
     run = make_runner(model)
@@ -48,9 +48,10 @@ def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, s
     checks.positive_integer("sheet_rows", sheet_rows)
     names = _output_names(list_images(inputs))
     targets = {path: os.path.join(os.fspath(output_dir), "labels", f"{name}.png") for path, name in names.items()}
-    there = next((target for target in targets.values() if os.path.exists(target)), None)
+    planned = [*targets.values(), *([os.path.join(os.fspath(output_dir), "sheet.png")] if sheet else [])]
+    there = next((target for target in planned if os.path.exists(target)), None)
     if there is not None and not overwrite:
-        raise FileExistsError(checks.sentence("output_dir", "must not hold these label files already", there,
+        raise FileExistsError(checks.sentence("output_dir", "must not hold these files already", there,
                                               "Take another folder or pass overwrite=True."))
     options = {"batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend, "scales": scales,
                "flip": flip}

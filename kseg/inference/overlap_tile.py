@@ -9,6 +9,7 @@ from kseg import checks
 from kseg.inference import predict as prediction
 from kseg.inference.images import open_image
 from kseg.inference.progress import bar
+from kseg.inference.results import checked_output, result_array
 from kseg.inference.runners import runner as make_runner
 from kseg.inference.tiles import answered_places, answered_tiles
 
@@ -41,14 +42,12 @@ def predict_tiled(model, image, output="labels", *, window=(572, 572), margin=No
     """
     run = make_runner(model)
     window = (window, window) if isinstance(window, int) else checks.image_size(window, "window")
-    output = prediction.checked_output(output, run)
+    output = checked_output(output, run)
     checks.positive_integer("batch_size", batch_size)
     pixels = open_image(image, run.in_channels, "image")
     margin = _margin(run, window, margin)
     places = answered_places(pixels.shape[:2], tuple(side - 2 * margin for side in window))
-    if out is None:
-        kind = np.float32 if output != "labels" else np.uint8 if run.classes <= 255 else np.int32
-        out = np.zeros(pixels.shape[:2] if output == "labels" else (*pixels.shape[:2], run.classes), kind)
+    out = result_array(out, pixels.shape[:2], output, run)
 
     def write(top, left, logits):
         out[top:top + len(logits), left:left + logits.shape[1]] = _finished(logits, output)

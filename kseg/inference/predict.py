@@ -8,12 +8,11 @@ import numpy as np
 from kseg import checks
 from kseg.inference.images import fit, map_file, open_image
 from kseg.inference.progress import bar
+from kseg.inference.results import checked_output, result_array
 from kseg.inference.runners import runner as make_runner
 from kseg.inference.tiles import answered_tiles, blended_tiles, count_tiles
 from kseg.layers import ResizeTo
 from kseg.metrics.confusion_metric import most_likely_class
-
-OUTPUTS = ("labels", "probabilities", "logits")
 
 
 def predict(model, images, output="labels", *, batch_size=4, window=None, overlap=0.5, blend="hann", scales=(1.0,),
@@ -41,7 +40,8 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
         scales: sequence of floats above 0, sizes of the image to average over.
         flip: bool, whether to average over the mirrored image too.
         progress: bool, whether a bar is drawn in the terminal.
-        out: array to write into instead of a new one (a `numpy.memmap` for results beyond the memory), or None.
+        out: array to write into instead of a new one (a `numpy.memmap` for results beyond the memory), or None; of the
+            result's shape, and of a dtype that its values fit into.
     Returns:
         "labels": uint8 `[H, W]` (int32 beyond 255 classes); "probabilities" and "logits": float32 `[H, W, classes]`.
         With a leading B for a batch; a list for a list.
@@ -60,16 +60,6 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
             return [_predict(options, image, None, None, advance) for image in images]
     with bar(progress, None) as advance:
         return _predict(options, images, out, advance, None)
-
-
-def checked_output(output, run):
-    """Return `output` if it is one of `OUTPUTS` that the model of `run` can give; raise ValueError otherwise."""
-    checks.one_of("output", output, OUTPUTS)
-    if run.labels_only and output != "labels":
-        raise ValueError(checks.sentence(
-            "output", "must be 'labels' for a file that was exported with output='labels'", output,
-            "Export it with kseg.export.tflite(..., output='logits')."))
-    return output
 
 
 def label_map(logits):
@@ -127,57 +117,51 @@ def _checked_scales(scales):
 def _predict(options, images, out, advance_tiles, advance_images):
     images = map_file(images)
     if getattr(images, "ndim", None) == 4:
-        whole = np.stack if options.slides else np.concatenate
-        step = 1 if options.slides else options.batch_size
-        if len(images) == 0:
-            raise ValueError(checks.sentence("images", "must hold at least one image", images.shape, "Pass one."))
-        parts = []
-        for begin in range(0, len(images), step):
-            batch = [open_image(one, options.run.in_channels) for one in images[begin:begin + step]]
-            target = None if out is None else out[begin:begin + step]
-            parts.append(_tiled(options, batch[0], target if target is None else target[0], advance_tiles)
-                         if options.slides else _whole(options, np.stack(batch), target))
-        result = out if out is not None else whole(parts)
+        result = _batch(options, images, out, advance_tiles)
     else:
         image = open_image(images, options.run.in_channels)
+        result = result_array(out, image.shape[:2], options.output, options.run)
         if options.slides:
-            result = _tiled(options, image, out, advance_tiles)
+            _tiled(options, image, result, advance_tiles)
         else:
-            result = _whole(options, np.asarray(image)[None], None if out is None else out[None])[0]
-            result = result if out is None else out
+            result[...] = _whole(options, np.asarray(image)[None])[0]
     if advance_images:
         advance_images(1)
     return result
 
 
-def _whole(options, pixels, out):
+def _batch(options, images, out, advance):
+    """Return the result for images of one size, `[B, H, W(, classes)]`."""
+    if len(images) == 0:
+        raise ValueError(checks.sentence("images", "must hold at least one image", images.shape, "Pass one."))
+    result = result_array(out, images.shape[:3], options.output, options.run)
+    step = 1 if options.slides else options.batch_size
+    for begin in range(0, len(images), step):
+        batch = [open_image(one, options.run.in_channels) for one in images[begin:begin + step]]
+        if options.slides:
+            _tiled(options, batch[0], result[begin], advance)
+        else:
+            result[begin:begin + step] = _whole(options, np.stack(batch))
+    return result
+
+
+def _whole(options, pixels):
     """Return the result for a batch of whole images, `[B, H, W(, classes)]`."""
     size = pixels.shape[1:3]
     if options.run.image_size and not options.run.margin:
         pixels = fit(pixels, options.run.image_size)
-    scores = resize(_class_scores(options, np.asarray(pixels, np.float32)), size)
-    result = _finished(options, scores)
-    if out is not None:
-        out[...] = result
-    return result
+    return _finished(options, resize(_class_scores(options, np.asarray(pixels, np.float32)), size))
 
 
 def _tiled(options, image, out, advance):
-    """Return the result for one image by sliding window, `[H, W(, classes)]`, written strip by strip."""
-    classes = options.run.classes
-    if out is None:
-        shape = image.shape[:2] if options.output == "labels" else (*image.shape[:2], classes)
-        labels = np.uint8 if classes <= 255 else np.int32
-        out = np.zeros(shape, labels if options.output == "labels" else np.float32)
-
+    """Write the result for one image by sliding window into `out`, `[H, W(, classes)]`, strip by strip."""
     def write(top, left, scores):
         out[top:top + scores.shape[0], left:left + scores.shape[1]] = _finished(options, scores)
 
     if advance:
         advance(0, total=count_tiles(image.shape, options.window, options.overlap))
-    blended_tiles(image, lambda tiles: _class_scores(options, tiles), classes, options.window, options.overlap,
-                  options.blend, options.batch_size, write, advance)
-    return out
+    blended_tiles(image, lambda tiles: _class_scores(options, tiles), options.run.classes, options.window,
+                  options.overlap, options.blend, options.batch_size, write, advance)
 
 
 def _class_scores(options, pixels):

@@ -121,6 +121,11 @@ def test_report_is_written_whole_and_once(run, pairs, tmp_path):
 
 
 def test_command_refuses_a_report_that_is_there_before_it_measures(tmp_path, capsys):
+    file = str(tmp_path / "file")
+    (tmp_path / "file").write_text("")
+    assert main(["evaluate", "nowhere.keras", "--data", "shapes", "--output", file]) == 1
+    assert capsys.readouterr().err == (
+        f"kseg: `folder` must be a folder or new, got folder={file!r}. Give the path of a folder.\n")
     (tmp_path / "report.json").write_text("{}")
     assert main(["evaluate", "nowhere.keras", "--data", "shapes", "--output", str(tmp_path)]) == 1
     assert capsys.readouterr().err == (f"kseg: `folder` must not hold a report already, got folder={str(tmp_path)!r}. "

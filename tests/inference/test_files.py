@@ -53,9 +53,13 @@ def test_files_and_options(run, folder):
 
 def test_bad_input(run, folder):
     predict_files(run, folder / "in" / "a.png", folder / "out")
-    with pytest.raises(FileExistsError, match="`output_dir` must not hold these label files already, got output_dir="):
+    with pytest.raises(FileExistsError, match="`output_dir` must not hold these files already, got output_dir="):
         predict_files(run, folder / "in" / "a.png", folder / "out")
     predict_files(run, folder / "in" / "a.png", folder / "out", overwrite=True)
+    Image.open(folder / "in" / "a.png").save(folder / "in" / "other.png")
+    with pytest.raises(FileExistsError, match="`output_dir` must not hold these files already, got .*sheet.png"):
+        predict_files(run, folder / "in" / "other.png", folder / "out")
+    predict_files(run, folder / "in" / "other.png", folder / "out", sheet=False)
     (folder / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"`inputs` must hold image files \(.jpg, "):
         predict_files(run, folder / "empty", folder / "out")

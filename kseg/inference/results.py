@@ -1,0 +1,41 @@
+"""What a prediction is given as: which output, and the array that takes it."""
+
+import numpy as np
+
+from kseg import checks
+
+OUTPUTS = ("labels", "probabilities", "logits")
+
+
+def checked_output(output, run):
+    """Return `output` if it is one of `OUTPUTS` that the model of `run` can give; raise ValueError otherwise."""
+    checks.one_of("output", output, OUTPUTS)
+    if run.labels_only and output != "labels":
+        raise ValueError(checks.sentence(
+            "output", "must be 'labels' for a file that was exported with output='labels'", output,
+            "Export it with kseg.export.tflite(..., output='logits')."))
+    return output
+
+
+def result_array(out, size, output, run):
+    """Return the array that takes a result, zeros where `out` is None.
+
+    Args:
+        out: array or None.
+        size: `([B,] height, width)` of the images in pixels.
+        output: one of `OUTPUTS`.
+        run: `Runner`.
+    Raises:
+        ValueError: if `out` is of another shape, or of a dtype that the values do not fit into.
+    """
+    labels = output == "labels"
+    shape = tuple(size) if labels else (*size, run.classes)
+    kind = np.dtype(np.float32 if not labels else np.uint8 if run.classes <= 255 else np.int32)
+    if out is None:
+        return np.zeros(shape, kind)
+    fits = np.can_cast(kind, out.dtype, "safe" if labels else "same_kind")  # float16 may take probabilities
+    if tuple(out.shape) != shape or not fits:
+        raise ValueError(checks.sentence(
+            "out", f"must be an array of shape {shape} that takes {kind}", (tuple(out.shape), str(out.dtype)),
+            f"Make it with numpy.empty({shape}, {str(kind)!r})."))
+    return out
