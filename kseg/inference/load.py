@@ -4,6 +4,7 @@ import importlib
 import os
 import pkgutil
 import warnings
+import zipfile
 
 import keras
 
@@ -22,13 +23,16 @@ def load_model(path, compile=True):
         `keras.Model`, pixels → logits.
     Raises:
         FileNotFoundError: if no file stands at `path`.
-        ValueError: if it is no `.keras` file.
+        ValueError: if it is no `.keras` file, or a damaged one.
     """
     path = checks.existing_file("path", os.fspath(path), "Give the .keras file that model.save wrote.")
     if not path.endswith(".keras"):
         raise ValueError(checks.sentence(
             "path", "must end in .keras", path,
             "SavedModel folders and .tflite files run with kseg.predict but do not load as a Keras model."))
+    if not zipfile.is_zipfile(path):
+        raise ValueError(checks.sentence("path", "must be a whole .keras file", path,
+                                         "It is damaged or was cut off: copy or save it again."))
     _register_classes()
     with warnings.catch_warnings():  # a model saved before its first step has an optimiser without state
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer .* saved optimizer has 2 variables")
