@@ -15,6 +15,7 @@ import warnings
 import keras
 import numpy as np
 
+from kseg import checks
 from kseg.metrics import iou_from_confusion, mean_of_present
 from kseg.metrics.confusion_metric import most_likely_class
 from kseg.training import panels, state
@@ -153,6 +154,30 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
     def on_epoch_end(self, epoch, logs=None):
         if self.monitor in (logs or {}):  # an epoch without validation says nothing
             super().on_epoch_end(epoch, logs)
+
+
+def stopped_early(history, patience):
+    """Return whether `history` holds `patience` validations after the best, so that `EarlyStopping` has acted."""
+    scores = [row["val_mean_iou"] for row in history if "val_mean_iou" in row]
+    return bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Ends training with an error when the loss is no number; the state stays that of the last whole epoch.
+
+    Args:
+        learning_rate: float, the recipe's.
+    """
+
+    def __init__(self, learning_rate):
+        super().__init__()
+        self.learning_rate = learning_rate
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not np.isfinite((logs or {}).get("loss", 0.0)):
+            raise ValueError(checks.sentence(
+                "learning_rate", "must be low enough for the loss to stay finite", self.learning_rate,
+                "Lower it, add warm-up steps or clip the gradients, in a new folder."))
 
 
 class _SummaryWriter:

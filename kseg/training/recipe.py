@@ -1,8 +1,11 @@
 """What a training run is made of: data, model, optimiser, loss, length; plain values that a record can repeat."""
 
+import copy
 import dataclasses
+import json
 
 from kseg import checks
+from kseg.labels import LabelSet
 from kseg.models import BUILDERS
 
 LOSSES = ("cross_entropy", "dice", "focal", "jaccard", "lovasz_softmax", "tversky")
@@ -90,10 +93,10 @@ class TrainingRecipe:
         checks.one_of("mixed_precision", self.mixed_precision, PRECISIONS)
         object.__setattr__(self, "image_size", checks.image_size(self.image_size))
         for name in ("batch_size", "patches", "epochs", "validate_every"):
-            checks.positive_integer(name, getattr(self, name))
+            object.__setattr__(self, name, checks.positive_integer(name, getattr(self, name)))
         for name in ("steps", "early_stopping"):
             if getattr(self, name) is not None:
-                checks.positive_integer(name, getattr(self, name))
+                object.__setattr__(self, name, checks.positive_integer(name, getattr(self, name)))
         checks.positive_integer("seed", self.seed, "Pass a whole number from 0.", minimum=0)
         checks.positive_integer("warmup_steps", self.warmup_steps, "Pass 0 for no warm-up.", minimum=0)
         for name, high in (("ema", 1), ("class_aware", 1)):
@@ -102,11 +105,20 @@ class TrainingRecipe:
         object.__setattr__(self, "loss", _checked_loss(self.loss))
         if self.class_weights is not None and not isinstance(self.class_weights, str):
             object.__setattr__(self, "class_weights", [float(weight) for weight in self.class_weights])
+        for name, value in self.to_dict().items():
+            try:
+                json.dumps(value)
+            except TypeError as failure:
+                raise TypeError(checks.sentence(name, "must hold plain values, which run.json can record", value,
+                                                "Pass numbers, texts, lists and dicts of them.")) from failure
 
     def to_dict(self):
         """Return the fields as JSON-ready values."""
-        values = dataclasses.asdict(self)
+        values = copy.deepcopy({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
         values["image_size"] = list(self.image_size)
+        options = values["data_options"] or {}
+        if isinstance(options.get("classes"), LabelSet):
+            options["classes"] = options["classes"].to_dict()
         return values
 
     @classmethod
@@ -119,11 +131,12 @@ class TrainingRecipe:
         fields = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             checks.one_of("recipe", name, fields)
-        values = dict(values)
-        if (values.get("data_options") or {}).get("label_map"):  # JSON has text keys only
-            mapped = {int(stored): int(to) for stored, to in values["data_options"]["label_map"].items()}
-            values["data_options"] = {**values["data_options"], "label_map": mapped}
-        return cls(**values)
+        options = dict(values.get("data_options") or {})
+        if options.get("label_map"):  # JSON has text keys only
+            options["label_map"] = {int(stored): int(to) for stored, to in options["label_map"].items()}
+        if isinstance(options.get("classes"), dict):
+            options["classes"] = LabelSet.from_dict(options["classes"])
+        return cls(**{**values, "data_options": options})
 
 
 def _checked_loss(loss):

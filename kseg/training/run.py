@@ -18,7 +18,7 @@ from kseg.labels import LabelSet
 from kseg.metrics import iou_from_confusion
 from kseg.training import assemble
 from kseg.training.adversarial_recipe import AdversarialRecipe, recipe_from_dict
-from kseg.training.callbacks import BestModel, EarlyStopping, Panel, Record, save_model
+from kseg.training.callbacks import BestModel, EarlyStopping, FiniteLoss, Panel, Record, save_model, stopped_early
 from kseg.training.recipe import TrainingRecipe
 from kseg.training.report import RunReport
 
@@ -63,7 +63,8 @@ def train(recipe, output_dir, verbose="auto"):
         `TrainingResult`.
     Raises:
         FileExistsError: if the folder holds a run already.
-        ValueError, FileNotFoundError: from the dataset or the builder.
+        ValueError: if the loss is no longer finite; from the dataset or the builder.
+        FileNotFoundError: from the dataset or the builder.
     """
     if not isinstance(recipe, TrainingRecipe):
         raise TypeError(checks.sentence("recipe", "must be a kseg.training.TrainingRecipe", recipe,
@@ -111,13 +112,10 @@ def _run(recipe, output_dir, verbose):
         with _plain_errors():
             if not done and getattr(recipe, "pretrain_discriminator_steps", 0):
                 model.pretrain_discriminator(training, steps=recipe.pretrain_discriminator_steps, verbose=verbose)
-            model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
-                      validation_freq=validated_epochs(epochs, recipe.validate_every), verbose=verbose,
-                      callbacks=_callbacks(recipe, best, panel, record))
-        if best.best["confusion"] is None:
-            raise ValueError(checks.sentence(
-                "learning_rate", "must be low enough for the loss to stay finite until the first validation",
-                recipe.learning_rate, "Lower it, add warm-up steps or clip the gradients, in a new folder."))
+            if not stopped_early(record.history, recipe.early_stopping or np.inf):
+                model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
+                          validation_freq=validated_epochs(epochs, recipe.validate_every), verbose=verbose,
+                          callbacks=_callbacks(recipe, best, panel, record))
         save_model(segmenter, os.path.join(output_dir, "last.keras"))
         report.write(record.history, best.best, "finished")
     return TrainingResult(output_dir, keras.models.load_model(best.path), labels, record.history,
@@ -163,7 +161,7 @@ def _callbacks(recipe, best, panel, record):
         callbacks.append(keras.callbacks.SwapEMAWeights())
     if recipe.early_stopping is not None:
         callbacks.append(EarlyStopping(recipe.early_stopping, record))
-    return [*callbacks, record, keras.callbacks.TerminateOnNaN()]
+    return [*callbacks, record, FiniteLoss(recipe.learning_rate)]
 
 
 @contextlib.contextmanager

@@ -175,3 +175,14 @@ def test_training_data_depends_on_the_epoch_alone(monkeypatch):
 def test_class_weights_of_an_array_are_json():
     recipe = TrainingRecipe(class_weights=np.array([0.5, 2], np.float32))
     assert json.loads(json.dumps(recipe.to_dict()))["class_weights"] == [0.5, 2.0]
+
+
+def test_a_label_set_and_numpy_integers_are_recorded():
+    recipe = TrainingRecipe(data="folder", data_options={"classes": LabelSet(("cell", "wall"))}, epochs=np.int64(3))
+    again = TrainingRecipe.from_dict(json.loads(json.dumps(recipe.to_dict())))
+    assert again == recipe and again.data_options["classes"] == LabelSet(("cell", "wall"))
+
+
+def test_what_cannot_be_recorded_is_refused_before_training():
+    with pytest.raises(TypeError, match="`data_options` must hold plain values, which run.json can record, got"):
+        TrainingRecipe(data_options={"classes": np.zeros(2)})

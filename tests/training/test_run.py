@@ -132,17 +132,37 @@ def test_a_finished_run_is_only_loaded(finished):
 def test_early_stopping_counts_validations(tmp_path):
     recipe = TrainingRecipe(**{**SHORT, "epochs": 20, "learning_rate": 0.0}, schedule="constant", early_stopping=1,
                             validate_every=2)
-    history = train(recipe, str(tmp_path / "run"), verbose=0).history
+    folder = tmp_path / "run"
+    history = train(recipe, str(folder), verbose=0).history
+    report = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**report, "status": "running"}))  # killed before the last line of it
+    assert resume(str(folder), verbose=0).history == history
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"
     assert len(history) < 20 and ["val_mean_iou" in row for row in history] == [False, True] * (len(history) // 2)
 
 
-def test_a_loss_that_is_never_finite_is_said(tmp_path):
+def test_a_loss_that_is_not_finite_is_said(tmp_path):
     recipe = TrainingRecipe(**{**SHORT, "learning_rate": 1e6}, optimizer="sgd", validate_every=4)
     with pytest.raises(ValueError) as error:
         train(recipe, str(tmp_path / "run"), verbose=0)
     assert str(error.value) == (
-        "`learning_rate` must be low enough for the loss to stay finite until the first validation, got "
-        "learning_rate=1000000.0. Lower it, add warm-up steps or clip the gradients, in a new folder.")
+        "`learning_rate` must be low enough for the loss to stay finite, got learning_rate=1000000.0. "
+        "Lower it, add warm-up steps or clip the gradients, in a new folder.")
+
+
+def test_a_loss_that_is_finite_no_longer_leaves_the_last_whole_epoch(tmp_path, monkeypatch):
+    def poisoned(self, batch, logs=None):
+        if self.epoch == 2:
+            self.model.trainable_variables[-1].assign(self.model.trainable_variables[-1] * np.nan)
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "on_train_batch_end", poisoned)
+        with pytest.raises(ValueError, match="`learning_rate` must be low enough for the loss to stay finite"):
+            train(TrainingRecipe(**SHORT), str(folder), verbose=0)
+    assert not (folder / "last.keras").exists()
+    again, whole = resume(str(folder), verbose=0), train(TrainingRecipe(**SHORT), str(tmp_path / "whole"), verbose=0)
+    assert _without_times(again.history) == _without_times(whole.history)
 
 
 def test_the_last_epoch_is_always_validated():
