@@ -48,14 +48,18 @@ def evaluate(model, dataset, split="validation", *, data_dir=None, image_size=No
     run = make_runner(model)
     began = time.perf_counter()
     checks.positive_integer("keep_worst", keep_worst, minimum=0)
+    if not full_resolution and image_size is None:
+        raise ValueError(checks.sentence("image_size", "must be given with full_resolution=False", None,
+                                         "Write for example image_size=(384, 512)."))
     if isinstance(dataset, str):
         examples, count, known = _named(dataset, split, data_dir, image_size, full_resolution, run.in_channels,
                                         data_options or {})
         name = f"{dataset}/{split}"
     else:
-        if image_size is not None or data_dir is not None:
-            raise ValueError(checks.sentence("dataset", "must be a name where `image_size` or `data_dir` is given",
-                                             type(dataset).__name__, "Resize the images in the dataset itself."))
+        if image_size is not None or data_dir is not None or data_options:
+            raise ValueError(checks.sentence(
+                "dataset", "must be a name where `image_size`, `data_dir` or `data_options` is given",
+                type(dataset).__name__, "Resize the images in the dataset itself."))
         examples, count, known, name = _pairs(dataset), None, None, type(dataset).__name__
     label_set = pictures.known_labels(label_set or known or run.label_set, run.classes)
     options = {"batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend,

@@ -157,7 +157,11 @@ def test_bad_datasets(run, pairs):
                                  "Zip the images with their labels.")
     with pytest.raises(ValueError, match=r"`dataset` must give pixels \[\(B,\) H, W, channels\] and labels"):
         kseg.evaluate(run, [(np.zeros((8, 8, 3)), np.zeros((8, 8, 3)))])
-    with pytest.raises(ValueError, match="`dataset` must be a name where `image_size` or `data_dir` is given"):
+    with pytest.raises(ValueError, match="`image_size` must be given with full_resolution=False, got image_size=None"):
+        kseg.evaluate(run, [scene(0)], full_resolution=False)
+    with pytest.raises(ValueError, match="`dataset` must be a name where .* is given, got dataset='list'"):
+        kseg.evaluate(run, [scene(0)], data_options={"classes": 3})
+    with pytest.raises(ValueError, match="`dataset` must be a name where `image_size`, `data_dir` or `data_options` is"):
         kseg.evaluate(run, pairs, image_size=(8, 8))
     with pytest.raises(ValueError, match="`labels` must hold ids between 0 and 2, or 255 for pixels to ignore, got "):
         kseg.evaluate(run, [(np.zeros((8, 8, 3)), np.full((8, 8), 7))])
