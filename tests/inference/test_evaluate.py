@@ -161,7 +161,7 @@ def test_bad_datasets(run, pairs):
         kseg.evaluate(run, [scene(0)], full_resolution=False)
     with pytest.raises(ValueError, match="`dataset` must be a name where .* is given, got dataset='list'"):
         kseg.evaluate(run, [scene(0)], data_options={"classes": 3})
-    with pytest.raises(ValueError, match="`dataset` must be a name where `image_size`, `data_dir` or `data_options` is"):
+    with pytest.raises(ValueError, match="`dataset` must be a name where `image_size`, `data_dir` or `data_options`"):
         kseg.evaluate(run, pairs, image_size=(8, 8))
     with pytest.raises(ValueError, match="`labels` must hold ids between 0 and 2, or 255 for pixels to ignore, got "):
         kseg.evaluate(run, [(np.zeros((8, 8, 3)), np.full((8, 8), 7))])
