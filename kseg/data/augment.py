@@ -11,7 +11,7 @@ from kseg import checks
 from kseg.data import geometry
 from kseg.data.geometry import flip, resize, scale_and_crop
 from kseg.data.mixing import classmix, cutmix
-from kseg.data.photometry import blur, colour_jitter, with_blur, with_jitter
+from kseg.data.photometry import blur, check_bands, colour_jitter, with_blur, with_jitter
 from kseg.data.warps import elastic, rotate, with_warps
 
 __all__ = ["RECIPES", "Recipe", "augment_batch", "augment_example", "blur", "classmix", "colour_jitter", "cutmix",
@@ -119,12 +119,17 @@ def augment_example(pixels, labels, seed, plan, size):
     return geometry.called(cutter(plan), pixels, labels, seed, size)
 
 
-def cutter(plan):
+def cutter(plan, channels=3):
     """Return the `geometry.cutter` of a `Recipe`: all of it but `mix`, in NumPy.
 
     Colour and blur come before anything is uncovered, which has to stay mean colour.
+
+    Raises:
+        ValueError: if the recipe changes colours, and pixels of `channels` bands have none.
     """
     colour = {name: getattr(plan, name) for name in ("brightness", "contrast", "saturation", "hue")}
+    if any(colour.values()):
+        check_bands(channels)
     warp = {"degrees": plan.rotation, "shift": plan.shift, "sigma": plan.elastic}
     return geometry.cutter(
         plan.scale, plan.scale_step, plan.class_aware, (plan.flip_vertical, plan.flip),

@@ -8,6 +8,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.data import decode, label_ids, sources
+from kseg.data.reader import failure_sentence, failures
 from kseg.labels import IGNORE_CLASS
 
 _VOID_SHARE = 0.5  # more ignored pixels than this is a warning
@@ -84,16 +85,17 @@ class CheckReport:
         return lines
 
 
-def check(name, split="train", *, data_dir=None, other_splits=True, progress=None, **options):
+def check(name, split=None, *, data_dir=None, other_splits=True, progress=None, **options):
     """Read every pair of a dataset and report what is wrong; nothing raises but arguments and missing folders.
 
-    Looked for: unreadable or truncated files, missing partners, size mismatches, ids outside the classes with their
-    counts and likely cause, classes that never occur, images ignored everywhere, a large void share, equal images
-    within the split and across splits, EXIF orientation (which is not applied).
+    Looked for: unreadable or truncated files, missing partners, names that differ in their suffix alone, size
+    mismatches, ids outside the classes with their counts and likely cause, classes that never occur, images ignored
+    everywhere, a large void share, equal images within the split and across splits, EXIF orientation (which is not
+    applied).
 
     Args:
         name: as `kseg.data.load`.
-        split: "train", "validation" or "test".
+        split: "train", "validation", "test", or None ("train"; of a source: its own).
         data_dir: str or None, where the files are.
         other_splits: bool, whether the other splits' images are compared for duplicates (reads their files).
         progress: None, or a function called with (done, total) after each pair.
@@ -101,12 +103,14 @@ def check(name, split="train", *, data_dir=None, other_splits=True, progress=Non
     Returns:
         `CheckReport`.
     Raises:
-        ValueError, FileNotFoundError: as `kseg.data.source`, missing partners excepted.
+        ValueError, FileNotFoundError: as `kseg.data.source`, missing and further partners excepted.
     """
     findings = _Findings()
-    chosen = name
     if isinstance(name, str):
-        chosen, options = _lenient_source(name, split, data_dir, options, findings)
+        chosen, options = _lenient_source(name, "train" if split is None else split, data_dir, options, findings)
+    else:
+        chosen = sources.opened(name, split, data_dir=data_dir, **options)
+    split = chosen.split
     classes = len(chosen.label_set)
     pixels, images = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
     void = total = 0
@@ -159,8 +163,8 @@ def _lenient_source(name, split, data_dir, options, findings):
         lonely.clear()
         options = {**options, "classes": 2}
         chosen = sources.source(name, split, data_dir=data_dir, lonely=lonely, **options)
-    for path, partner in lonely:
-        findings.error("missing partner", path, f"{path} has no {partner} file")
+    for finding in lonely:
+        findings.error(*finding)
     return chosen, options
 
 
@@ -170,8 +174,8 @@ def _read(chosen, index, findings, stored, hashes):
     if not isinstance(chosen, sources.FileSource):
         try:
             return chosen.read(index)[1]
-        except (ValueError, OSError) as failure:
-            return findings.error("unreadable", path, str(failure))
+        except failures() as failure:
+            return findings.error("unreadable", path, failure_sentence(failure) or str(failure))
     image_path, label_path = chosen.pairs[index]
     shape = labels = None
     try:
@@ -180,7 +184,7 @@ def _read(chosen, index, findings, stored, hashes):
         if digest in hashes:
             findings.warn("duplicate image", image_path, f"holds the same bytes as {hashes[digest]}")
         hashes[digest] = image_path
-        shape = decode.read_pixels(image_path, chosen.channels).shape[:2]
+        shape = decode.read_pixels(image_path, chosen.channels, strict=True).shape[:2]
         if decode.exif_orientation(data) not in (None, 1):
             findings.warn("EXIF orientation", image_path, "is to be shown turned; kseg reads it as it is stored")
     except (ValueError, OSError) as failure:

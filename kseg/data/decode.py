@@ -6,10 +6,13 @@ goes the fastest way to the same values: complete colour JPEG through OpenCV (36
 libjpeg-turbo), 8-bit grey PNG through TensorFlow where it is loaded (0.38 ms, OpenCV 0.47, Pillow 0.46).
 """
 
+import contextlib
 import functools
 import io
+import math
 import struct
 import sys
+import threading
 import zlib
 
 import cv2
@@ -22,6 +25,7 @@ from kseg.data import label_ids
 _DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error,
                      Image.DecompressionBombError)
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LIMIT = threading.Lock()
 
 
 def read_bytes(path):
@@ -34,34 +38,57 @@ def read_bytes(path):
         return file.read()
 
 
-def read_pixels(image, channels=3):
+@contextlib.contextmanager
+def any_size():
+    """Let Pillow open images of any size within the `with`.
+
+    Its limit is one number for all threads: infinity does no harm to others that read meanwhile, None would.
+    """
+    with _LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, math.inf
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def read_pixels(image, channels=3, strict=False):
     """Return an image file as uint8 `[H, W, channels]`, RGB for 3 channels, grey for 1.
 
-    An alpha channel is dropped, 16-bit grey is scaled to 8 bits, EXIF orientation is not applied (labels do not carry
-    it). The format is read from the content, so a wrong extension does no harm.
+    An alpha channel is dropped, 16 bits are reduced to the upper 8, EXIF orientation is not applied (labels do not
+    carry it). The format is read from the content, so a wrong extension does no harm.
 
     Args:
         image: str, the path of a file in a format that Pillow reads, or bytes, its content.
         channels: int, 1 or 3.
+        strict: bool, decode by Pillow alone: OpenCV, which is faster, lets a JPEG pass whose middle is garbage.
     Raises:
-        ValueError: if the file is empty, truncated, no image, or implausibly large.
+        ValueError: if the file is empty, truncated, no image, implausibly large, or of more than 16 bits.
         FileNotFoundError: if there is no such file.
     """
     data, shown = (image, "<bytes>") if isinstance(image, bytes) else (_file_content("image", image), image)
-    if channels == 3 and _is_plain_jpeg(data):
+    if channels == 3 and not strict and _is_plain_jpeg(data):
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
         if array is not None:
             return array
     picture = _decoded("image", shown, data)
+    if picture.mode.startswith(("I", "F")):
+        picture = Image.fromarray(_grey_of_8_bits(picture, shown))
     try:
-        if picture.mode.startswith("I;16") or picture.mode == "I":
-            deep = np.asarray(picture).astype(np.int64)
-            grey = np.clip(deep // 257 if deep.max(initial=0) > 255 else deep, 0, 255).astype(np.uint8)
-            picture = Image.fromarray(grey)
         array = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
     except _DECODER_FAILURES as failure:
         raise ValueError(_unreadable("image", shown, failure)) from failure
     return array if channels == 3 else array[..., None]  # [H, W, channels]
+
+
+def _grey_of_8_bits(picture, shown):
+    """Return the upper byte of 16-bit grey, as TensorFlow's decoder does; older Pillow opens a PNG of it as "I"."""
+    deep = np.asarray(picture)
+    if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
+        raise ValueError(checks.sentence(
+            "image", "must store grey in up to 16 bits; this one has floating-point numbers or more bits", shown,
+            "Scale it to 0..255 and save it with 8 bits."))
+    return (deep >> 8).astype(np.uint8)
 
 
 def read_labels(path, table, classes, palette=None, shown=None):
@@ -190,7 +217,7 @@ def _is_plain_png(data):
     """Return whether `data` are a grey PNG of 8 bits, not interlaced, of a size that Pillow takes without a warning."""
     rows, columns = (int.from_bytes(data[place:place + 4], "big") for place in (20, 16))
     return (data.startswith(_PNG_SIGNATURE) and data[24:29] == b"\x08\0\0\0\0"
-            and rows * columns <= Image.MAX_IMAGE_PIXELS)
+            and rows * columns <= (Image.MAX_IMAGE_PIXELS or math.inf))
 
 
 def _is_plain_jpeg(data):
@@ -201,7 +228,7 @@ def _is_plain_jpeg(data):
         picture = Image.open(io.BytesIO(data))  # reads the header alone
     except _DECODER_FAILURES:
         return False
-    return picture.mode == "RGB" and picture.width * picture.height <= Image.MAX_IMAGE_PIXELS
+    return picture.mode == "RGB" and picture.width * picture.height <= (Image.MAX_IMAGE_PIXELS or math.inf)
 
 
 def _check_png(data):

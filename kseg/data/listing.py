@@ -16,17 +16,18 @@ def folder_pairs(data_dir, split, image_pattern=None, label_pattern=None, lonely
     """Return [(image, labels)] of a folder: `{split}/images/*` with `{split}/labels/*`, or any two patterns.
 
     `*` matches within one folder name, `**` across them; a pair is two files whose wildcards match the same text, the
-    suffix aside. `{split}` stands for the split's name or a usual short form (val). Files without partner raise, or
-    are added to the list `lonely` as (path, what is missing).
+    suffix aside. `{split}` stands for the split's name or a usual short form (val). Files without partner, and all but
+    the first of files that differ in their suffix alone, raise, or are added to the list `lonely` as (kind, path,
+    message).
 
     Raises:
-        ValueError: if no pair is found, or partners are missing.
+        ValueError: if partners are missing or not the only ones.
         FileNotFoundError: if the split has no folder.
     """
     missing = []
     for folder in _FOLDERS[split]:
-        images = _matches(data_dir, (image_pattern or "{split}/images/*").replace("{split}", folder))
-        labels = _matches(data_dir, (label_pattern or "{split}/labels/*").replace("{split}", folder))
+        images = _matches(data_dir, (image_pattern or "{split}/images/*").replace("{split}", folder), lonely)
+        labels = _matches(data_dir, (label_pattern or "{split}/labels/*").replace("{split}", folder), lonely)
         if images or labels:
             return _paired(images, labels, data_dir, lonely)
         missing.append(os.path.join(data_dir, folder))
@@ -46,11 +47,11 @@ def _paired(images, labels, data_dir, lonely):
                 f"the first is {alone[0]!r}", str(data_dir),
                 "Add the missing files or remove the lonely ones; names must agree up to the suffix."))
         if alone:
-            lonely.extend((path, missing) for path in alone)
+            lonely.extend(("missing partner", path, f"{path} has no {missing} file") for path in alone)
     return [(images[key], labels[key]) for key in sorted(both)]
 
 
-def _matches(data_dir, pattern):
+def _matches(data_dir, pattern, lonely):
     """Return {text of the wildcards without suffix: path} of the files below `data_dir` that match `pattern`."""
     root = os.path.join(data_dir, *_fixed_folders(pattern))
     expression = re.compile(_expression(pattern))
@@ -59,15 +60,25 @@ def _matches(data_dir, pattern):
         folders.sort()
         if "**" not in pattern and _depth(folder, data_dir) >= pattern.count("/"):
             folders.clear()
-        for name in names:
+        for name in sorted(names):
             path = os.path.join(folder, name)
             match = expression.fullmatch(os.path.relpath(path, data_dir).replace(os.sep, "/"))
             if match and name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
                 groups = list(match.groups())
                 if pattern.endswith("*"):
                     groups[-1] = os.path.splitext(groups[-1])[0]
-                found[tuple(groups)] = path
+                first = found.setdefault(tuple(groups), path)
+                if first != path:
+                    _refuse_second(path, first, data_dir, lonely)
     return found
+
+
+def _refuse_second(path, first, data_dir, lonely):
+    if lonely is None:
+        raise ValueError(checks.sentence(
+            "data_dir", f"must hold one file of each name, the suffix aside; {path!r} and {first!r} are two",
+            str(data_dir), "Remove or rename one of them."))
+    lonely.append(("same name", path, f"{path} differs from {first} in its suffix alone, and is left out"))
 
 
 def _fixed_folders(pattern):

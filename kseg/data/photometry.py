@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from kseg import checks
 from kseg.data.draws import Draws
 from kseg.data.geometry import to_dtype
 from kseg.data.python_calls import numpy_function
@@ -49,11 +50,18 @@ def _called(function, pixels, seed):
 
 def with_jitter(pixels, draws, brightness, contrast, saturation, hue):
     """Return `colour_jitter` of an array, uint8 or float32, with the `Draws` given."""
+    check_bands(pixels.shape[-1])
     matrix = colour_matrix(pixels, draws, brightness, contrast, saturation, hue)  # [4, 3]
     if pixels.shape[-1] == 1:  # grey stays grey
         matrix = np.stack([matrix[:3, :1].sum(0), matrix[3, :1]])
     changed = cv2.transform(pixels, matrix.T).reshape(pixels.shape)  # clips integers
     return changed if changed.dtype == np.uint8 else changed.clip(0.0, 255.0)
+
+
+def check_bands(bands):
+    """Raise ValueError if pixels of so many bands have no colour that `colour_jitter` could change."""
+    checks.one_of("channels", bands, (1, 3), "Augment other bands without brightness, contrast, saturation and hue, "
+                  'for example augment="deeplab".', " for a change of colour")
 
 
 def colour_matrix(pixels, draws, brightness, contrast, saturation, hue):

@@ -20,18 +20,19 @@ from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
 from kseg.data.identity import cache_folder
 from kseg.data.python_calls import numpy_function
-from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader
+from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader, first_size
 
 
-def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, augment=False, seed=None, shuffle=None,
-         cache=None, cache_size=None, drop_remainder=None, on_error="raise", classes=None, channels=3, label_map=None,
-         image_pattern=None, label_pattern=None, epoch=None, shard=None, patches=1, border_weights=None):
+def load(name, split=None, *, data_dir=None, image_size=None, batch_size=8, augment=False, seed=None, shuffle=None,
+         cache=None, cache_size=None, drop_remainder=None, on_error="raise", classes=None, channels=None,
+         label_map=None, image_pattern=None, label_pattern=None, epoch=None, shard=None, patches=1,
+         border_weights=None):
     """Return a dataset of batches (pixels, labels); one pass is one epoch, it never repeats, and `len` is known.
 
     Args:
         name: "shapes", "folder", "camvid", "voc2012", "cityscapes", "ade20k", "records" (what `write_records` wrote
             into `data_dir`), "tfds:NAME", or a source.
-        split: "train", "validation" (a folder `val` counts) or "test".
+        split: "train", "validation" (a folder `val` counts), "test", or None ("train"; of a source: its own).
         data_dir: str or None, where the files are; "shapes" needs none.
         image_size: (height, width) in pixels of what comes out, or None for each image's own size, which a batch of
             more than one needs to be equal. Pixels are resized antialiased bilinear, labels to the nearest.
@@ -45,8 +46,9 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
             in which each source, split and size has a folder of its own; changed files or ids are decoded anew.
         cache_size: (height, width) to which pairs are resized before they are cached, or None for their own size.
         drop_remainder: bool or None: drop an incomplete last batch; None: if examples are shuffled and fill one.
-        on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown).
-        classes, channels, label_map, image_pattern, label_pattern: as `kseg.data.source`.
+        on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown);
+            not for "tfds:".
+        classes, channels, label_map, image_pattern, label_pattern: as `kseg.data.source`; not with a source.
         epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a
             function () → int: asked at the start of each pass, so that resumed training goes on with the same data.
         shard: None, or (index, count): every `count`-th example ("tfds:": image) from `index` on; with shuffling,
@@ -63,11 +65,9 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
     """
     size = None if image_size is None else checks.image_size(image_size)
     cache_size = None if cache_size is None else checks.image_size(cache_size)
-    if isinstance(name, str):
-        source = sources.source(name, split, data_dir=data_dir, image_size=size, classes=classes, channels=channels,
-                                label_map=label_map, image_pattern=image_pattern, label_pattern=label_pattern)
-    else:
-        source = name
+    source = sources.opened(name, split, channels, size, data_dir=data_dir, classes=classes, label_map=label_map,
+                            image_pattern=image_pattern, label_pattern=label_pattern)
+    checks.one_of("on_error", on_error, ("raise", "skip"))
     shuffle = source.split == "train" if shuffle is None else bool(shuffle)
     plan = augment if callable(augment) else augmentation.recipe(augment)
     seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(
@@ -76,6 +76,8 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
     if batch_size is not None:
         checks.positive_integer("batch_size", batch_size)
     if hasattr(source, "stream"):  # cut to shards by image, so that each reads its own only
+        checks.one_of("on_error", on_error, ("raise",), "A stream leaves no example out: prepare the set without the "
+                      "broken ones.", f" for {source.name!r}")
         count = len(_shard(np.arange(len(source)), shard, shuffle)) * patches
         examples = _shaped(_streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, patches), plan,
                            size, seed)
@@ -84,7 +86,9 @@ def load(name, split="train", *, data_dir=None, image_size=None, batch_size=8, a
         count = len(indices)
         if on_error == "raise":
             sources.probe(source)
-        expected = (cache_size or source.read(0)[1].shape) if size is None and batch_size not in (1, None) else None
+        expected = None
+        if size is None and batch_size not in (1, None):
+            expected = cache_size or first_size(source, on_error)
         examples = _ordered(indices, seed, epoch, shuffle)
         reader = Reader(source, cache, on_error, expected, cache_size)
         if callable(plan) or (plan is None and size is None):
@@ -134,9 +138,10 @@ def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, pat
 
     Shuffled in a buffer of up to 1024 examples, seeded by (seed, epoch). `count` is of examples, `patches` an image.
     """
+    images = count // patches
     stream = source.stream()
     if shard is not None:
-        stream = stream.shard(shard[1], shard[0])
+        stream = stream.shard(shard[1], shard[0]).take(images)  # not after the cache, which is kept if read to its end
     if cache_size is not None:
         def reduced(pixels, labels, index):
             pixels, labels = geometry.resize(pixels, labels, cache_size)
@@ -147,7 +152,7 @@ def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, pat
         if cache is not None or (pixels.shape.num_elements() + labels.shape.num_elements()) * len(
                 source) <= AUTOMATIC_CACHE_BYTES:
             stream = stream.cache("" if cache in (None, "memory") else os.path.join(
-                cache_folder(cache, source, cache_size, shard), "examples"))
+                cache_folder(cache, source, cache_size, shard), f"examples-{images}"))
 
     def order(number):
         examples = stream
@@ -156,8 +161,11 @@ def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, pat
                 lambda patch: (pixels, labels, index * patches + patch)))
         if shuffle:
             key = tf.random.stateless_uniform([], tf.stack([np.int64(seed), number]), maxval=1 << 30, dtype=tf.int64)
+            # `shuffle` mixes in TensorFlow's global seed, of which the graph of this function has a copy; the number is
+            # what it takes where none was set.
+            tf.compat.v1.get_default_graph().seed = 87654321
             examples = examples.shuffle(min(count, 1024), seed=key, reshuffle_each_iteration=False)
-        return examples.take(count).map(lambda pixels, labels, index: (pixels, labels, index, number))
+        return examples.map(lambda pixels, labels, index: (pixels, labels, index, number))
 
     return _epoch(epoch).flat_map(order).apply(tf.data.experimental.assert_cardinality(count))
 
@@ -178,7 +186,7 @@ def _cut(examples, reader, patches, plan, size, seed):
 
     Reading and cutting are one call of Python: TensorFlow copies what is shown alone.
     """
-    function = augmentation.cutter(plan)
+    function = augmentation.cutter(plan, reader.source.channels)
 
     def read(index, key):
         pixels, labels, good = reader.read(index)

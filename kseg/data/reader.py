@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import sys
 import tempfile
 import threading
 
@@ -94,6 +95,17 @@ class Reader:
         return pixels, labels, good
 
 
+def first_size(source, on_error):
+    """Return (height, width) of a source's first pair, with `on_error="skip"` of the first readable one or None."""
+    for index in range(len(source)):
+        try:
+            return source.read(index)[1].shape
+        except (ValueError, OSError):
+            if on_error == "raise":
+                raise
+    return None
+
+
 def _decoded_bytes(source, size):
     """Return the estimated bytes of all decoded pairs, from their `size` or the first readable one."""
     if size is not None:
@@ -105,6 +117,12 @@ def _decoded_bytes(source, size):
             continue
         return (pixels.nbytes + labels.nbytes) * len(source)
     return AUTOMATIC_CACHE_BYTES + 1
+
+
+def failures():
+    """Return the exceptions that say that a pair is unreadable; TensorFlow's only where it is loaded."""
+    tensorflow = sys.modules.get("tensorflow")
+    return (ValueError, OSError, *([tensorflow.errors.OpError] if tensorflow else []))
 
 
 def failure_sentence(failure):

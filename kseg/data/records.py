@@ -27,13 +27,13 @@ from kseg.labels import LabelSet
 _HEAD, _TAIL = 12, 4  # bytes of length and checksums around a record in a TFRecord file
 
 
-def write_records(name, folder, split="train", *, shards=16, image_size=None, progress=None, **options):
+def write_records(name, folder, split=None, *, shards=16, image_size=None, progress=None, **options):
     """Write a split as sharded TFRecords; finished shards of an interrupted run are kept, a broken one never appears.
 
     Args:
         name: as `kseg.data.load`, or a source.
         folder: str, where to write; made if missing.
-        split: "train", "validation" or "test".
+        split: "train", "validation", "test", or None ("train"; of a source: its own).
         shards: int, number of files; at most the number of pairs are made.
         image_size: (height, width) or None, to store resized pairs (antialiased bilinear, nearest).
         progress: None, or a function called with (done, total) after each shard.
@@ -44,8 +44,8 @@ def write_records(name, folder, split="train", *, shards=16, image_size=None, pr
         ValueError: if a pair is broken (shards finished so far stay), or if `folder` holds records of the split from
             other files, classes, ids or another size.
     """
-    chosen = sources.source(name, split, image_size=image_size if name == "shapes" else None, **options) if isinstance(
-        name, str) else name
+    chosen = sources.opened(name, split, image_size=image_size if name == "shapes" else None, **options)
+    split = chosen.split
     size = None if image_size is None else checks.image_size(image_size)
     count = min(checks.positive_integer("shards", shards), max(len(chosen), 1))
     tf.io.gfile.makedirs(folder)

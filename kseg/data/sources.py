@@ -45,13 +45,14 @@ class FileSource:
         """Return how pair `index` is named in messages: its image's path."""
         return self.pairs[index][0]
 
-    def read(self, index):
+    def read(self, index, strict=False):
         """Return pair `index`: pixels uint8 `[H, W, channels]` and labels uint8 `[H, W]` (255 = ignore).
 
         Raises:
-            ValueError: if a file is unreadable, the sizes differ, or an id is no class; the file is named.
+            ValueError: if a file is unreadable (`strict` as `decode.read_pixels`), the sizes differ, or an id is no
+                class; the file is named.
         """
-        pixels = decode.read_pixels(self.pairs[index][0], self.channels)
+        pixels = decode.read_pixels(self.pairs[index][0], self.channels, strict)
         labels = self.read_labels(index)
         if pixels.shape[:2] != labels.shape:
             raise ValueError(checks.sentence(
@@ -117,7 +118,7 @@ def source(name, split="train", *, data_dir=None, image_size=None, classes=None,
         label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:".
         image_pattern, label_pattern: str or None, only for "folder": globs below `data_dir`, `{split}` is replaced;
             files whose wildcards match alike are a pair. Default "{split}/images/*" and "{split}/labels/*".
-        lonely: list or None; takes (path, what is missing) of files without partner, which otherwise raise.
+        lonely: list or None; takes (kind, path, message) of files that make no pair, which otherwise raise.
     Raises:
         ValueError: if a name or split is unknown, or no pair is found.
         FileNotFoundError: if `data_dir` is missing.
@@ -146,6 +147,24 @@ def source(name, split="train", *, data_dir=None, image_size=None, classes=None,
     table = (label_ids.identity_table(len(label_set)) if label_map is None
              else label_ids.mapped_table(label_map, len(label_set)))
     return FileSource(name, split, pairs, label_set, table, channels, read_colours=colours)
+
+
+def opened(name, split=None, channels=None, image_size=None, **options):
+    """Return the source of a name, None being "train" and 3 channels; or a source itself, given instead of a name.
+
+    Raises:
+        ValueError: as `source`; and if an argument comes with a source, which it would not change.
+    """
+    if isinstance(name, str):
+        return source(name, "train" if split is None else split, channels=3 if channels is None else channels,
+                      image_size=image_size, **options)
+    own = {argument: getattr(name, argument) for argument in ("split", "channels") if hasattr(name, argument)}
+    for argument, value in {"split": split, "channels": channels, **options}.items():
+        if value is not None and value != own.get(argument):
+            legal = f"None or {own[argument]!r}" if argument in own else "None"
+            raise ValueError(checks.sentence(argument, f"must be {legal} where a source is given", value,
+                                             "Pass it to kseg.data.source, which makes the source."))
+    return name
 
 
 def label_set(name, data_dir=None, **options):
@@ -221,7 +240,7 @@ def probe(chosen, most=8):
         return
     values = set()
     for index in np.unique(np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(int)):
-        values.update(np.unique(chosen.read(index)[1]).tolist())
+        values.update(np.unique(chosen.read(index, strict=True)[1]).tolist())
     if chosen.name == "folder" and values == {0, 255} and reads_ids_as_stored(chosen):
         raise ValueError(checks.sentence(
             "labels", "must hold class ids, and 255 only for ignore; the files read so far hold nothing else than",

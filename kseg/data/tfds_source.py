@@ -1,6 +1,6 @@
 """Segmentation sets of TensorFlow Datasets as sources ("tfds:NAME"), and the shapes as a TFDS builder.
 
-A prepared TFDS set is read as a stream; the pipeline shuffles it in a buffer whose seed is (seed, epoch).
+A prepared TFDS set is read as a stream; the pipeline shuffles it in a buffer whose order is that of (seed, epoch).
 """
 
 import threading
@@ -120,8 +120,8 @@ class TfdsSource:
         """Return how example `index` is named in messages."""
         return f"{self.name}/{self.split}/{index}"
 
-    def stream(self):
-        """Return a dataset of (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, index int64)."""
+    def stream(self, start=0):
+        """Return a dataset of (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, index int64) from `start` on."""
         dataset = self.builder.as_dataset(split=self._stored_split, shuffle_files=False)
 
         def convert(index, example):
@@ -129,29 +129,45 @@ class TfdsSource:
                 self._converted, [example[self.image_key], example[self.label_key], index], [tf.uint8, tf.uint8])
             return tf.ensure_shape(pixels, [None, None, self.channels]), tf.ensure_shape(labels, [None, None]), index
 
-        return dataset.enumerate().map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return dataset.enumerate().skip(start).map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def _converted(self, pixels, stored, index):
-        pixels, stored = np.asarray(pixels), np.asarray(stored)
+        pixels, stored = self._of_8_bits(np.asarray(pixels), index), np.asarray(stored)
         stored = stored[..., 0] if stored.ndim == 3 else stored
         labels = label_ids.to_class_ids(stored, self.table, self.describe(int(index)), len(self.label_set))
         if pixels.shape[:2] != labels.shape:
             raise ValueError(checks.sentence(
                 "labels", f"must have the height and width of their image, {pixels.shape[:2]}; "
                 f"{self.describe(int(index))!r} differs", labels.shape, "Prepare the set again."))
-        if pixels.shape[-1] != self.channels:
-            grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) if pixels.shape[
-                -1] == 3 else pixels[..., 0]
-            pixels = np.repeat(np.rint(grey).astype(np.uint8)[..., None], self.channels, -1)
-        return pixels.astype(np.uint8), labels
+        if pixels.shape[-1] > self.channels:
+            grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+            pixels = np.rint(grey).astype(np.uint8)[..., None]
+        elif pixels.shape[-1] < self.channels:
+            pixels = np.repeat(pixels, self.channels, -1)
+        return pixels, labels
+
+    def _of_8_bits(self, pixels, index):
+        """Return pixels uint8 `[H, W, 1 or 3]`: the upper 8 bits of 16, and no alpha."""
+        if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3 or not 1 <= pixels.shape[-1] <= 4:
+            raise ValueError(checks.sentence(
+                "image", f"must be pixels of 8 or 16 bits [H, W, 1 to 4]; {self.describe(int(index))!r} is not",
+                f"{pixels.dtype}{list(pixels.shape)}", "Prepare the set with grey or RGB images of 8 bits."))
+        if pixels.dtype == np.uint16:
+            pixels = (pixels >> 8).astype(np.uint8)
+        return pixels[..., :3 if pixels.shape[-1] > 2 else 1]
 
     def read(self, index):
         """Return example `index`: pixels uint8, labels uint8; cheap in rising order only."""
         with self._lock:
             if self._iterator is None or index != self._next:
-                self._iterator, self._next = iter(self.stream().skip(index)), index
-            pixels, labels, _ = next(self._iterator)
-            self._next += 1
+                self._iterator = iter(self.stream(index))
+            self._next = index + 1  # also past an example that is wrong itself
+            try:
+                pixels, labels, _ = next(self._iterator)
+            except Exception as failure:
+                if not isinstance(failure, tf.errors.InvalidArgumentError):
+                    self._iterator = None  # nobody knows where it stands
+                raise
         return pixels.numpy(), labels.numpy()
 
     def read_labels(self, index):

@@ -1,11 +1,15 @@
 """Class weights from one pass over the labels, for every loss that takes `class_weights`."""
 
+import logging
+
 import numpy as np
 
 from kseg import checks
 from kseg.data import sources
+from kseg.data.reader import failure_sentence, failures
 from kseg.labels import IGNORE_CLASS
 
+_LOG = logging.getLogger("kseg")
 METHODS = ("median_frequency", "inverse_log", "effective_number")
 
 
@@ -69,23 +73,38 @@ def weights_from_counts(pixels, present, method="median_frequency", *, offset=1.
     return weights.astype(np.float32)
 
 
-def class_weights(name, split="train", *, method="median_frequency", offset=1.02, beta=None, **options):
+def class_weights(name, split=None, *, method="median_frequency", offset=1.02, beta=None, on_error="raise", **options):
     """Return class weights of a dataset from a pass over its label files.
 
     Args:
         name: as `kseg.data.load`, or a source, or an iterable of label maps together with `classes` in `options`.
-        split: "train", "validation" or "test".
+        split: "train", "validation", "test", or None ("train"; of a source: its own).
         method: one of `METHODS`, see `weights_from_counts`.
         offset, beta: see `weights_from_counts`.
+        on_error: "raise", or "skip" to leave unreadable label files out (logged with their count).
         options: further arguments of `kseg.data.source` (`data_dir`, `classes`, …).
     Returns:
         float32 `[classes]`; 0 for a class that does not occur.
     """
     checks.one_of("method", method, METHODS)
+    checks.one_of("on_error", on_error, ("raise", "skip"))
     if not isinstance(name, str) and not hasattr(name, "read_labels"):
         pixels, present, _ = class_counts(name, options["classes"])
         return weights_from_counts(pixels, present, method, offset=offset, beta=beta)
-    chosen = sources.source(name, split, **options) if isinstance(name, str) else name
-    labels = (chosen.read_labels(index) for index in range(len(chosen)))
-    pixels, present, _ = class_counts(labels, len(chosen.label_set))
+    chosen = sources.opened(name, split, **options)
+    pixels, present, _ = class_counts(_label_maps(chosen, on_error), len(chosen.label_set))
     return weights_from_counts(pixels, present, method, offset=offset, beta=beta)
+
+
+def _label_maps(chosen, on_error):
+    """Yield the labels of each pair that can be read."""
+    skipped = 0
+    for index in range(len(chosen)):
+        try:
+            yield chosen.read_labels(index)
+        except failures() as failure:
+            if on_error == "raise":
+                raise
+            skipped, last = skipped + 1, failure_sentence(failure) or failure
+    if skipped:
+        _LOG.warning("left the labels of %d of %d pairs of %s out; last: %s", skipped, len(chosen), chosen.name, last)

@@ -46,7 +46,7 @@ def draw(labels, numbers, size, scale, step, class_aware):
     """
     factor = scale[0] + float(numbers[2]) * (scale[1] - scale[0])  # salt 1
     if step:
-        count = int(round((scale[1] - scale[0]) / step)) + 1
+        count = int((scale[1] - scale[0]) / step + 1e-6) + 1
         factor = scale[0] + step * int(float(numbers[2]) * count)
     aim = _pixel_of_a_class(labels, numbers) if class_aware and numbers[6] < class_aware else None  # salts 3 to 5
     sides = []

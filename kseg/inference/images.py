@@ -18,9 +18,9 @@ def open_image(image, channels, name="images"):
     """Return one image as an array `[H, W, channels]` that may lie on disk (`numpy.memmap`).
 
     Args:
-        image: the path of an image file (a grey one becomes RGB for 3 channels and the reverse for 1) or of a `.npy`
-            file, which is mapped, not read; a PIL image; or numbers 0–255 `[H, W, channels]`, uint8 or float (for
-            one channel also `[H, W]`).
+        image: the path of an image file (a grey one becomes RGB for 3 channels and the reverse for 1; 16 bits are
+            reduced to the upper 8) or of a `.npy` file, which is mapped, not read; a PIL image; or numbers 0–255
+            `[H, W, channels]`, uint8 or float (for one channel also `[H, W]`).
         channels: int, the bands the model takes.
         name: str, what errors call the argument.
     Raises:
@@ -41,10 +41,8 @@ def open_image(image, channels, name="images"):
     if channels == 1 and pixels.ndim == 2:
         pixels = pixels[..., None]  # [H, W, 1]
     _check_bands(pixels, channels, name)
-    if pixels.dtype.kind == "f" and 0 < pixels.size < _LARGE and 0 < pixels.max() <= 1:
-        warnings.warn(checks.sentence(
-            name, "are pixels from 0 to 255, and these look divided by 255 already", float(pixels.max()),
-            "Multiply them by 255: the model normalises by itself."), stacklevel=3)
+    if pixels.dtype != np.uint8:
+        _warn_of_range(pixels, name)
     return pixels
 
 
@@ -52,7 +50,12 @@ def map_file(image, name="images"):
     """Return the numbers of a `.npy` file, mapped, not read, where `image` is the path of one; else `image` itself."""
     if not isinstance(image, (str, os.PathLike)) or not os.fspath(image).lower().endswith(".npy"):
         return image
-    return np.load(checks.existing_file(name, os.fspath(image)), mmap_mode="r", allow_pickle=False)
+    path = checks.existing_file(name, os.fspath(image))
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as failure:
+        raise ValueError(checks.sentence(name, "must be a .npy file of numbers", path,
+                                         "It is damaged, holds objects, or is of another kind.")) from failure
 
 
 def fit(images, size):
@@ -99,23 +102,16 @@ def _from_file(path, channels, name):
         checks.existing_file(name, path)
     if "://" in path or channels in (1, 3) and not _is_large(path):
         return decode.read_pixels(path, channels)
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the caller asked for this file, however large
-    try:
-        with Image.open(path) as picture:
-            return _from_picture(picture, channels)
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with decode.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
+        return _from_picture(picture, channels)
 
 
 def _is_large(path):
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(path) as picture:
+        with decode.any_size(), Image.open(path) as picture:
             return picture.width * picture.height > _LARGE
     except (OSError, ValueError, SyntaxError):
         return False  # the decoder will say what is wrong with the file
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _from_picture(picture, channels):
@@ -128,6 +124,19 @@ def _from_picture(picture, channels):
     wanted = "RGB" if channels == 3 else "L"
     pixels = np.asarray(picture if picture.mode == wanted else picture.convert(wanted))
     return pixels if channels == 3 else pixels[..., None]
+
+
+def _warn_of_range(pixels, name):
+    step = 1 if pixels.size < _LARGE else 16  # a map of a file is not read whole for this
+    most = float(pixels[::step, ::step].max())
+    if most > 300:  # interpolation may overshoot 255 a little
+        warnings.warn(checks.sentence(name, "are pixels from 0 to 255", most,
+                                      "Scale them as the model was trained; divide 16-bit values by 256."),
+                      stacklevel=4)
+    elif pixels.dtype.kind == "f" and 0 < most <= 1:
+        warnings.warn(checks.sentence(
+            name, "are pixels from 0 to 255, and these look divided by 255 already", most,
+            "Multiply them by 255: the model normalises by itself."), stacklevel=4)
 
 
 def _check_bands(pixels, channels, name):

@@ -45,10 +45,6 @@ def _png(array):
 
 def from_png(content):
     """Return a PNG file (bytes) as uint8 `[H, W]` or `[H, W, 3]`."""
-    from PIL import Image
+    from PIL.PngImagePlugin import PngImageFile  # unlike Image.open it takes any size, as the request had
 
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # the server answers at the size of the request
-    try:
-        return np.array(Image.open(io.BytesIO(content)))
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    return np.array(PngImageFile(io.BytesIO(content)))

@@ -135,7 +135,7 @@ def _class_weights(recipe):
     if recipe.class_weights is None or not isinstance(recipe.class_weights, str):
         return recipe.class_weights
     return data.class_weights(recipe.data, "train", method=recipe.class_weights, data_dir=recipe.data_dir,
-                              **source_options(recipe))
+                              on_error=recipe.data_options.get("on_error", "raise"), **source_options(recipe))
 
 
 def _data_options(recipe):

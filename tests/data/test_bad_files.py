@@ -10,12 +10,22 @@ from PIL import Image
 
 import kseg
 from kseg.data import reader, sources
+from tests.conftest import structured_image
 from tests.data.conftest import make_folder
 
 
 def truncate(path):
     with open(path, "r+b") as file:
         file.truncate(os.path.getsize(path) * 2 // 3)
+
+
+def garbage_in_the_middle(path):
+    """A JPEG that OpenCV reads nevertheless; a new file, larger than those of the other cases."""
+    Image.fromarray(structured_image(64, 96)).save(path)
+    with open(path, "rb") as file:
+        whole = file.read()
+    with open(path, "wb") as file:
+        file.write(whole[:len(whole) // 2] + whole)
 
 
 def empty(path):
@@ -113,3 +123,14 @@ def test_a_mask_with_an_image_extension_and_small_16_bit_ids_are_read(tmp_path):
     os.rename(os.path.join(folder, "train", "images", "000.png"), os.path.join(folder, "train", "images", "000.jpg"))
     _, labels = sources.source("folder", data_dir=folder, classes=3).read(0)
     np.testing.assert_array_equal(labels, ids)
+
+
+def test_garbage_in_a_jpeg_that_opencv_reads_is_found_on_loading_and_by_check(tmp_path):
+    folder = make_folder(tmp_path / "set", count=3, splits=("train",), suffix=".jpg")
+    path = os.path.join(folder, "train", "images", "001.jpg")
+    garbage_in_the_middle(path)
+    Image.fromarray(np.zeros((64, 96), np.uint8)).save(os.path.join(folder, "train", "labels", "001.png"))
+    with pytest.raises(ValueError, match="001.jpg.*broken data stream"):
+        kseg.data.load("folder", "train", data_dir=folder, classes=3)
+    report = kseg.data.check("folder", "train", data_dir=folder, classes=3, other_splits=False)
+    assert [(finding["kind"], finding["path"]) for finding in report.errors] == [("unreadable image", path)]

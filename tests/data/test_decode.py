@@ -1,8 +1,10 @@
 """Files to arrays: every kind of mask, and every kind of broken file."""
 
+import concurrent.futures
 import io
 import os
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 from PIL import Image
 
 from kseg.data import decode, label_ids
+from kseg.inference.images import open_image
+from kseg.serving.images import from_png, to_bytes
 from tests.conftest import structured_image
 
 IDS = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
@@ -105,7 +109,7 @@ def test_jpeg_masks_raise(tmp_path):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pixels_have_the_channels_asked_for(tmp_path, channels):
     for name, array in (("grey.png", IDS), ("rgb.png", np.repeat(IDS[..., None], 3, -1)),
-                        ("alpha.png", np.repeat(IDS[..., None], 4, -1)), ("deep.png", IDS.astype(np.uint16))):
+                        ("alpha.png", np.repeat(IDS[..., None], 4, -1)), ("deep.png", IDS.astype(np.uint16) * 257)):
         pixels = decode.read_pixels(write(tmp_path / name, array), channels)
         assert pixels.dtype == np.uint8
         np.testing.assert_array_equal(pixels, np.repeat(IDS[..., None], channels, -1))
@@ -207,3 +211,78 @@ def test_every_jpeg_equals_pillows_decoding(tmp_path, options):
     picture.save(path, quality=90, exif=exif, **options)
     np.testing.assert_array_equal(decode.read_pixels(str(path)), np.asarray(Image.open(path).convert("RGB")))
     np.testing.assert_array_equal(decode.read_pixels(str(path), 1)[..., 0], np.asarray(Image.open(path).convert("L")))
+
+
+def test_pillow_may_have_no_limit_of_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    image = structured_image(20, 30)
+    Image.fromarray(image).save(tmp_path / "image.jpg", quality=95)
+    assert np.abs(decode.read_pixels(str(tmp_path / "image.jpg")).astype(int) - image).mean() < 9
+    np.testing.assert_array_equal(decode.read_labels(write(tmp_path / "mask.png", IDS), TABLE, 3), IDS)
+
+
+def test_threads_that_read_leave_each_other_and_the_limit_alone(tmp_path, monkeypatch):
+    limit, interval = Image.MAX_IMAGE_PIXELS, sys.getswitchinterval()
+    path, image = tmp_path / "image.jpg", structured_image(20, 30)
+    Image.fromarray(image).save(path)
+    content, expected = to_bytes(image), decode.read_pixels(str(path))
+
+    def read(turn):
+        if turn % 2:
+            return np.array_equal(from_png(content), image)
+        return np.array_equal(open_image(path, 3), expected)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(read, range(200)))
+        assert Image.MAX_IMAGE_PIXELS == limit
+    finally:
+        sys.setswitchinterval(interval)
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def test_any_size_lifts_the_limit_and_restores_it(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    content = to_bytes(structured_image(20, 30))
+    with pytest.raises(ValueError, match="decompression bomb"):
+        decode.read_pixels(content)
+    with decode.any_size():
+        assert decode.read_pixels(content).shape == (20, 30, 3)
+    assert from_png(content).shape == (20, 30, 3)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+@pytest.mark.parametrize("most", [255, 256, 4095, 65535])
+def test_16_bits_are_reduced_alike_whatever_an_image_holds(most):
+    """As a servable does, which decodes by TensorFlow."""
+    tensorflow = pytest.importorskip("tensorflow")
+    ramp = np.linspace(0, most, 600).astype(np.uint16).reshape(20, 30)
+    files = [io.BytesIO() for _ in range(2)]
+    for file, kind in zip(files, ("PNG", "TIFF")):
+        Image.fromarray(ramp).save(file, kind)
+    served = tensorflow.io.decode_image(files[0].getvalue(), channels=1).numpy()
+    for file in files:
+        np.testing.assert_array_equal(decode.read_pixels(file.getvalue(), 1), served)
+    assert served.max() == most // 256
+
+
+@pytest.mark.parametrize("array", [np.full((4, 4), 0.5, np.float32), np.full((4, 4), 70000, np.int32),
+                                   np.full((4, 4), 200, np.int32)])
+def test_more_than_16_bits_and_floating_point_raise(tmp_path, array):
+    path = write(tmp_path / "image.tif", array)
+    with pytest.raises(ValueError) as failure:
+        decode.read_pixels(path)
+    assert str(failure.value) == (
+        "`image` must store grey in up to 16 bits; this one has floating-point numbers or more bits, got "
+        f"image={path!r}. Scale it to 0..255 and save it with 8 bits.")
+
+
+def test_strict_reading_refuses_a_jpeg_with_garbage_in_its_middle(tmp_path):
+    path = tmp_path / "image.jpg"
+    Image.fromarray(structured_image(64, 96)).save(path)
+    whole = path.read_bytes()
+    np.testing.assert_array_equal(decode.read_pixels(whole, strict=True), decode.read_pixels(whole))
+    path.write_bytes(whole[:len(whole) // 2] + whole)
+    with pytest.raises(ValueError, match="must be a complete image file, got image='.*image.jpg'.*broken data stream"):
+        decode.read_pixels(str(path), strict=True)

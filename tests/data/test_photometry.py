@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kseg.data import photometry
+from kseg.data.draws import Draws
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8)
 
@@ -62,3 +63,9 @@ def test_the_seed_decides():
     first, again, other = (photometry.colour_jitter(pixels, [seed, 0]).numpy() for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_bands_without_colour_raise():
+    pixels = np.repeat(PIXELS[..., :1], 4, -1)
+    with pytest.raises(ValueError, match=r"`channels` must be one of \(1, 3\) for a change of colour, got channels=4"):
+        photometry.with_jitter(pixels, Draws([1, 2]), 0.1, 0.1, 0.1, 0.1)

@@ -169,6 +169,41 @@ def test_unreadable_files_raise_or_are_skipped_with_their_count(folder, caplog):
     assert "skipped 1 of 6 examples of folder so far" in caplog.text
 
 
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_the_first_pair_may_be_skipped_too(folder, part):
+    open(os.path.join(folder, "val", part, "000.png"), "wb").close()
+    dataset = kseg.data.load("folder", "validation", data_dir=folder, on_error="skip", batch_size=2)
+    assert dataset.element_spec[0].shape.as_list() == [None, 20, 30, 3]
+    assert order(dataset) == [1, 2, 3, 4, 5]
+
+
+def test_a_source_keeps_its_split_and_channels(folder):
+    chosen = kseg.data.source("folder", "validation", data_dir=folder, channels=1)
+    dataset = kseg.data.load(chosen, batch_size=6)
+    assert next(iter(dataset))[0].shape == (6, 20, 30, 1)
+    report = kseg.data.check(chosen)
+    assert (report.split, report.pairs) == ("validation", 6)
+
+
+class FourBands(kseg.data.sources.ShapesSource):
+    """Shapes with the mean colour as a fourth band."""
+
+    def read(self, index):
+        pixels, labels = super().read(index)
+        return np.concatenate([pixels, pixels.mean(-1, keepdims=True).astype(np.uint8)], -1), labels
+
+
+def test_colour_augmentation_of_other_bands_raises_when_the_pipeline_is_built():
+    chosen = FourBands("validation", (24, 32), channels=4)
+    pixels, _ = next(iter(kseg.data.load(chosen, augment="deeplab", batch_size=2)))
+    assert pixels.shape == (2, 24, 32, 4)
+    with pytest.raises(ValueError) as failure:
+        kseg.data.load(chosen, augment=True)
+    assert str(failure.value) == (
+        "`channels` must be one of (1, 3) for a change of colour, got channels=4. Augment other bands without "
+        'brightness, contrast, saturation and hue, for example augment="deeplab".')
+
+
 def test_grey_pixels_and_single_examples(folder):
     pixels, labels = next(iter(kseg.data.load("folder", "train", data_dir=folder, channels=1, batch_size=None,
                                               augment="unet", image_size=(16, 16))))

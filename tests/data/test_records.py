@@ -155,3 +155,10 @@ def test_a_changed_record_raises(folder, tmp_path):
     assert str(failure.value) == (
         f"`data_dir` must hold the records as they were written; this one has changed, got data_dir='{path}@12'. "
         "Delete the shard and run kseg.data.write_records again.")
+
+
+def test_a_source_is_filed_as_its_own_split(folder, tmp_path):
+    chosen = sources.source("folder", "validation", data_dir=folder)
+    assert os.path.basename(records.write_records(chosen, str(tmp_path / "records"))) == "validation.json"
+    after = sources.source("records", "validation", data_dir=str(tmp_path / "records"))
+    np.testing.assert_array_equal(after.read(5)[0], chosen.read(5)[0])

@@ -190,3 +190,32 @@ def test_shapes_are_embedded():
     chosen = sources.source("shapes", "validation", image_size=(32, 48), channels=1)
     pixels, labels = chosen.read(3)
     assert len(chosen) == 100 and pixels.shape == (32, 48, 1) and labels.shape == (32, 48)
+
+
+def test_names_that_differ_in_their_suffix_alone_raise_or_are_reported(folder):
+    first, second = (os.path.join(folder, "train", "images", name) for name in ("002.jpg", "002.png"))
+    save(first, np.zeros((20, 30, 3)))
+    with pytest.raises(ValueError) as failure:
+        sources.source("folder", data_dir=folder)
+    assert str(failure.value) == (
+        f"`data_dir` must hold one file of each name, the suffix aside; {second!r} and {first!r} are two, got "
+        f"data_dir={folder!r}. Remove or rename one of them.")
+    report = kseg.data.check("folder", "train", data_dir=folder, other_splits=False)
+    assert report.pairs == 6 and report.errors == [{
+        "kind": "same name", "path": second,
+        "message": f"{second} differs from {first} in its suffix alone, and is left out"}]
+
+
+@pytest.mark.parametrize("reader", [kseg.data.load, kseg.data.check, kseg.data.class_weights,
+                                    lambda source, *words, **options: kseg.data.write_records(source, "ram://none",
+                                                                                              *words, **options)])
+def test_options_of_a_source_that_is_given_itself_raise(folder, reader):
+    chosen = sources.source("folder", "train", data_dir=folder)
+    for options, rule in (({"split": "validation"}, "None or 'train'"), ({"channels": 1}, "None or 3"),
+                          ({"classes": 4}, "None"), ({"label_map": {0: 1}}, "None"), ({"data_dir": "."}, "None")):
+        (name, value), = options.items()
+        with pytest.raises(ValueError) as failure:
+            reader(chosen, **options)
+        assert str(failure.value) == (f"`{name}` must be {rule} where a source is given, got {name}={value!r}. Pass it "
+                                      "to kseg.data.source, which makes the source.")
+    reader(chosen, split="train", channels=3)

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 import kseg
 from kseg.data import shapes, tfds_source
+from tests.conftest import structured_image
 
 
 def pets(count=6):
@@ -32,6 +33,105 @@ def mocked(monkeypatch):
 
     with tfds.testing.mock_data(num_examples=6, as_dataset_fn=as_dataset):
         yield
+
+
+@pytest.fixture
+def stripes(monkeypatch):
+    """Six examples as stored, of one class each and of heights 20 to 25; `reads` lists those that were read."""
+    reads, wrong = [], set()
+
+    def stored():
+        for index in range(6):
+            reads.append(index)
+            mask = np.full((20 + index, 30, 1), 9 if index in wrong else 1 + index % 2, np.uint8)
+            yield {"image": np.repeat(mask * 50, 3, -1), "segmentation_mask": mask}
+
+    def as_dataset(self, *args, **kwargs):
+        return tf.data.Dataset.from_generator(stored, output_signature={
+            "image": tf.TensorSpec((None, None, 3), tf.uint8),
+            "segmentation_mask": tf.TensorSpec((None, None, 1), tf.uint8)})
+
+    with tfds.testing.mock_data(num_examples=6, as_dataset_fn=as_dataset):
+        yield types.SimpleNamespace(reads=reads, wrong=wrong)
+
+
+def heights(dataset):
+    return [int(labels.shape[0]) for _, labels in dataset]
+
+
+def test_the_order_depends_on_seed_and_epoch_alone(stripes):
+    orders = {}
+    for global_seed in (0, 1, 2):
+        tf.random.set_seed(global_seed)
+        for seed, epoch in ((7, 0), (7, 1), (8, 0)):
+            order = heights(kseg.data.load("tfds:oxford_iiit_pet", batch_size=None, seed=seed, epoch=epoch))
+            assert sorted(order) == list(range(20, 26))
+            assert orders.setdefault((seed, epoch), order) == order
+    assert len({tuple(order) for order in orders.values()}) == 3
+
+
+@pytest.mark.parametrize("shard, shuffle", [(None, False), (None, True), ((0, 4), False), ((0, 4), True)])
+def test_a_cache_on_disk_is_used_by_later_passes_and_runs(stripes, tmp_path, shard, shuffle):
+    load = lambda: kseg.data.load("tfds:oxford_iiit_pet", batch_size=None, seed=0, cache=str(tmp_path), shard=shard,
+                                  shuffle=shuffle)
+    dataset = load()
+    first = sorted(heights(dataset))
+    assert first == {None: list(range(20, 26)), (0, 4): [20] if shuffle else [20, 24]}[shard]
+    once = len(stripes.reads)
+    assert sorted(heights(dataset)) == sorted(heights(dataset)) == first and len(stripes.reads) == once
+    again = load()
+    probed = len(stripes.reads)
+    assert sorted(heights(again)) == first and len(stripes.reads) == probed
+
+
+def test_a_cache_of_shards_of_equal_length_is_not_taken_for_whole_ones(stripes, tmp_path):
+    for shuffle in (True, False):
+        dataset = kseg.data.load("tfds:oxford_iiit_pet", batch_size=None, seed=0, cache=str(tmp_path), shard=(0, 4),
+                                 shuffle=shuffle)
+        assert heights(dataset) == heights(dataset) == ([20] if shuffle else [20, 24])
+
+
+def test_alpha_is_dropped_16_bits_are_reduced_and_other_numbers_raise(mocked):
+    image = structured_image(20, 30)
+    mask = np.ones((20, 30, 1), np.uint8)
+    colour, grey = (kseg.data.source("tfds:oxford_iiit_pet", channels=channels) for channels in (3, 1))
+    alpha = np.concatenate([image, np.full((20, 30, 1), 255, np.uint8)], -1)
+    luminance = grey._converted(image, mask, 0)[0]
+    for stored in (image, alpha, alpha * np.uint16(257)):
+        np.testing.assert_array_equal(colour._converted(stored, mask, 0)[0], image)
+        np.testing.assert_array_equal(grey._converted(stored, mask, 0)[0], luminance)
+    with_alpha = np.concatenate([luminance, np.full_like(luminance, 255)], -1)
+    for stored in (luminance, luminance * np.uint16(257), with_alpha):
+        np.testing.assert_array_equal(colour._converted(stored, mask, 0)[0], np.repeat(luminance, 3, -1))
+    with pytest.raises(ValueError) as failure:
+        colour._converted(image / np.float32(255), mask, 4)
+    assert str(failure.value) == (
+        "`image` must be pixels of 8 or 16 bits [H, W, 1 to 4]; 'tfds:oxford_iiit_pet/train/4' is not, got "
+        "image='float32[20, 30, 3]'. Prepare the set with grey or RGB images of 8 bits.")
+
+
+def test_check_reports_illegal_examples_and_goes_on(stripes):
+    stripes.wrong.update((1, 4))
+    report = kseg.data.check("tfds:oxford_iiit_pet", other_splits=False)
+    assert [finding["path"] for finding in report.errors] == [f"tfds:oxford_iiit_pet/train/{index}" for index in (1, 4)]
+    assert report.errors[0]["message"].startswith("`labels` must hold class ids 0..1 or 255 (ignore); 'tfds:")
+    assert report.sizes == {f"{20 + index}x30": 1 for index in (0, 2, 3, 5)}
+    assert len(stripes.reads) < 14  # in one pass, however many are wrong
+    chosen = kseg.data.source("tfds:oxford_iiit_pet")
+    for index in (1, 1, 4):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"tfds:oxford_iiit_pet/train/{index}"):
+            chosen.read(index)
+    assert [chosen.read(index)[1].shape[0] for index in (5, 2, 3)] == [25, 22, 23]
+
+
+def test_streams_take_no_skipping(mocked):
+    with pytest.raises(ValueError) as failure:
+        kseg.data.load("tfds:oxford_iiit_pet", on_error="skip")
+    assert str(failure.value) == (
+        "`on_error` must be one of ('raise',) for 'tfds:oxford_iiit_pet', got on_error='skip'. A stream leaves no "
+        "example out: prepare the set without the broken ones.")
+    with pytest.raises(ValueError, match="`on_error` must be one of .* got on_error='nonsense'"):
+        kseg.data.load("tfds:oxford_iiit_pet", on_error="nonsense")
 
 
 def test_oxford_pets(mocked):

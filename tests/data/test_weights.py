@@ -1,5 +1,7 @@
 """Class weights against their definitions."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,22 @@ def test_a_source_and_its_name_agree(folder):
     by_source = kseg.data.class_weights(kseg.data.source("folder", data_dir=folder))
     np.testing.assert_array_equal(by_name, by_source)
     assert by_name.shape == (3,) and (by_name > 0).all()
+
+
+def test_unreadable_labels_raise_or_are_left_out_as_a_recipe_says(folder, caplog):
+    from kseg.training import TrainingRecipe, assemble
+    options = {"classes": 3, "on_error": "skip"}
+    chosen = kseg.data.source("folder", data_dir=folder, classes=3)
+    expected = kseg.data.class_weights([chosen.read_labels(index) for index in range(6) if index != 2], classes=3)
+    open(os.path.join(folder, "train", "labels", "002.png"), "wb").close()
+    with pytest.raises(ValueError, match="this one has no bytes"):
+        kseg.data.class_weights("folder", data_dir=folder, classes=3)
+    np.testing.assert_array_equal(kseg.data.class_weights("folder", data_dir=folder, **options), expected)
+    assert "left the labels of 1 of 6 pairs of folder out" in caplog.text
+    recipe = TrainingRecipe(data="folder", data_dir=folder, class_weights="median_frequency", data_options=options)
+    np.testing.assert_array_equal(assemble.loss(recipe).class_weights, expected)
+    with pytest.raises(ValueError, match="`on_error` must be one of"):
+        kseg.data.class_weights("folder", data_dir=folder, classes=3, on_error="ignore")
 
 
 # Pixels and images of each class in the 367 training labels of the SegNet tutorial, void last, as a third party counted

@@ -55,6 +55,17 @@ def test_a_whole_recipe_keeps_pixels_on_their_ids(seed, size):
     assert (nearest == ids)[interior].all()
 
 
+@pytest.mark.parametrize("scale, step, greatest", [((0.5, 2.0), 0.4, 1.7), ((0.5, 2.0), 0.25, 2.0),
+                                                   ((1.0, 1.9), 0.3, 1.9), ((1.0, 1.5), 1.2, 1.0)])
+def test_stepped_scales_stay_within_their_limits(scale, step, greatest):
+    numbers = np.full(128, np.nextafter(np.float32(1), np.float32(0)))  # the greatest factor
+    labels = np.zeros((400, 400), np.uint8)
+    assert windows.draw(labels, numbers, (400, 400), scale, step, 0.0).height == round(400 / greatest)
+    factors = {400 / windows.draw(labels, np.full(128, number, np.float32), (400, 400), scale, step, 0.0).height
+               for number in np.linspace(0, 0.999, 50)}
+    assert max(factors) <= scale[1] + 0.01
+
+
 def test_reduction_is_antialiased_unless_a_random_factor_makes_it():
     labels = np.zeros((40, 40), np.uint8)
     numbers = np.zeros(128, np.float32)  # the least factor

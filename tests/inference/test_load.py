@@ -41,3 +41,14 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "m.tflite").write_bytes(b"")
     with pytest.raises(ValueError, match="`path` must end in .keras, got path="):
         kseg.load_model(tmp_path / "m.tflite")
+
+
+def test_a_damaged_file_is_called_so(tmp_path):
+    small_model().save(tmp_path / "m.keras")
+    content = (tmp_path / "m.keras").read_bytes()
+    (tmp_path / "cut.keras").write_bytes(content[:len(content) // 2])
+    with pytest.raises(ValueError, match="`path` must be a whole .keras file, got path=.*cut.keras"):
+        kseg.load_model(tmp_path / "cut.keras")
+    (tmp_path / "text.npy").write_text("no numbers")
+    with pytest.raises(ValueError, match="`images` must be a .npy file of numbers, got images=.*text.npy"):
+        kseg.predict(small_model(), tmp_path / "text.npy")

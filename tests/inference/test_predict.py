@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -260,6 +261,29 @@ def test_results_go_into_the_array_given(model, tmp_path):
     np.testing.assert_array_equal(whole, target)
 
 
+@pytest.mark.parametrize("options", [{}, {"window": 16}])
+@pytest.mark.parametrize("output, shape, dtype", [
+    ("labels", (40, 60), np.uint8), ("labels", (37, 52), np.uint8), ("labels", (37, 53), np.int8),
+    ("probabilities", (37, 53, 3), np.uint8), ("probabilities", (37, 53), np.float32)])
+def test_an_array_that_cannot_take_the_result_is_refused(options, output, shape, dtype):
+    """Before anything is run: a part of the result, or probabilities cut to 0 and 1, would be lost in silence."""
+    run = Runner(lambda pixels: pytest.fail("run in vain"), 3, 3)
+    with pytest.raises(ValueError, match=r"`out` must be an array of shape \(37, 53.* that takes (uint8|float32), got"):
+        kseg.predict(run, photo(), output, out=np.zeros(shape, dtype), **options)
+    with pytest.raises(ValueError, match=r"`out` must be an array of shape \(2, 37, 53.* that takes"):
+        kseg.predict(run, np.stack([photo()] * 2), output, out=np.zeros((2, *shape), dtype), **options)
+
+
+def test_a_wider_array_takes_the_result(model):
+    for dtype in (np.int64, np.uint16):
+        wide = np.zeros((2, 37, 53), dtype)
+        kseg.predict(model, np.stack([photo(), photo()[::-1]]), out=wide)
+        np.testing.assert_array_equal(wide[0], kseg.predict(model, photo()))
+    half = np.zeros((37, 53, model.output_shape[-1]), np.float16)
+    kseg.predict(model, photo(), "probabilities", out=half)
+    np.testing.assert_allclose(half, kseg.predict(model, photo(), "probabilities"), atol=1e-3)
+
+
 def test_keras_file_and_saved_model_answer_alike(model, tmp_path):
     model.save(tmp_path / "m.keras")
     model.export(tmp_path / "saved", verbose=False)
@@ -344,6 +368,17 @@ def test_bad_paths_and_models(model, tmp_path):
     (tmp_path / "broken.tflite").write_bytes(b"no model")
     with pytest.raises(ValueError, match="`model` must be a TFLite file, got model="):
         kseg.predict(tmp_path / "broken.tflite", photo())
+
+
+def test_pixels_of_more_than_8_bits_draw_a_warning(model, tmp_path):
+    deep = photo().astype(np.uint16) * 257
+    np.save(tmp_path / "deep.npy", deep)
+    for image in (deep, tmp_path / "deep.npy", deep.astype(np.float32)):
+        with pytest.warns(UserWarning, match="`images` are pixels from 0 to 255, got images=.*divide 16-bit values by"):
+            kseg.predict(model, image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kseg.predict(model, photo().astype(np.int32))
 
 
 def test_pixels_divided_by_255_draw_a_warning(model):
