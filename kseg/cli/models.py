@@ -6,7 +6,7 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Print two tables: builders, and encoders with parameters, output strides and normalisation."""
+    """Print two tables: builders, and encoders with parameters, output strides, normalisation and downloads."""
     from kseg import encoders, models
     from kseg.cli.tables import show
 
@@ -19,9 +19,10 @@ def run(arguments):
     for row in encoders.table():
         rows.append([row["name"], f"{row['parameters']:,}",
                      ", ".join(str(stride) for stride in row["output_strides"]),
-                     f"(x - {_numbers(row['mean'])}) / {_numbers(row['std'])}", row["library"]])
+                     f"(x - {_numbers(row['mean'])}) / {_numbers(row['std'])}", row["library"],
+                     "imagenet" if row["imagenet"] else "none"])
     show([("encoder", "left"), ("parameters", "right"), ("output strides", "left"), ("pixels, 0-255, become", "left"),
-          ("library", "left")], rows)
+          ("library", "left"), ("weights", "left")], rows)
 
 
 def _numbers(values):

@@ -161,7 +161,8 @@ def _refuse_unknown_ids(labels, classes, ignore_class):
         if not tf.executing_eagerly():
             text = checks.sentence("labels", rule, "the lowest and highest id below", advice)
             with tf.control_dependencies([tf.debugging.Assert(legal, [text, lowest, highest])]):
-                return tf.identity(labels), None
+                labels = tf.clip_by_value(labels, 0, classes - 1)
+            return labels, tf.where(legal, 0.0, float("nan"))  # XLA drops the assertion
         if not legal:
             found = (int(lowest), int(highest))
             raise ValueError(checks.sentence("labels", rule, found, advice + " Shown are the lowest and highest."))

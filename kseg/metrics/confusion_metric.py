@@ -98,7 +98,8 @@ def _without_channel(ids):
 def _has_weight(sample_weight):
     """Return where the weight is not 0, bool that broadcasts against `[B, H, W]`."""
     weights = ops.convert_to_tensor(sample_weight)
-    weights = ops.reshape(weights, (-1, 1, 1)) if len(weights.shape) == 1 else _without_channel(weights)
+    an_image = len(weights.shape) == 1 or (len(weights.shape) == 2 and weights.shape[-1] == 1)
+    weights = ops.reshape(weights, (-1, 1, 1)) if an_image else _without_channel(weights)
     return ops.not_equal(weights, 0)
 
 

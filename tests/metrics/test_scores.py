@@ -100,7 +100,7 @@ def test_garbage_under_ignored_pixels_changes_nothing():
     assert float(metric.result()) == pytest.approx(scores_by_loops(labels, predictions, 5)["mean_iou"], abs=1e-6)
 
 
-@pytest.mark.parametrize("weights", [[1, 0, 1, 0], None])
+@pytest.mark.parametrize("weights", [[1, 0, 1, 0], [[1], [0], [1], [0]], None])
 def test_pixels_of_weight_zero_are_not_counted(weights):
     labels, predictions = scene()
     if weights is None:
