@@ -47,13 +47,14 @@ class CropTo(keras.layers.Layer):
 class PadPixels(keras.layers.Layer):
     """Put `margin` pixels of one colour around images.
 
-    With the mean an encoder subtracts as colour, this is zero padding of its normalised input.
+    With the mean an encoder subtracts as colour, this is zero padding of its normalised input. Images with fewer bands
+    than the colour are repeated up to that number first, as `NormalizePixels` does.
 
     Args:
         margin: int, pixels on each side.
         color: sequence of float, 0-255, one a band; repeated if the image has more bands.
 
-    Input: `[B, H, W, bands]` 0-255. Output: float32 `[B, H + 2 margin, W + 2 margin, bands]`.
+    Input: `[B, H, W, bands]` 0-255. Output: float32 `[B, H + 2 margin, W + 2 margin, max(bands, len(color))]`.
     """
 
     def __init__(self, margin, color, **kwargs):
@@ -62,16 +63,18 @@ class PadPixels(keras.layers.Layer):
         self.color = [float(value) for value in color]
 
     def call(self, inputs):
-        bands = inputs.shape[-1]
-        color = ops.convert_to_tensor([self.color[band % len(self.color)] for band in range(bands)], "float32")
-        side = (self.margin, self.margin)
+        bands, wanted = inputs.shape[-1], len(self.color)
         pixels = ops.cast(inputs, "float32")
+        if bands < wanted:
+            pixels = ops.concatenate([pixels] * -(-wanted // bands), axis=-1)[..., :wanted]  # [B, H, W, wanted]
+        color = ops.convert_to_tensor([self.color[band % wanted] for band in range(max(bands, wanted))], "float32")
+        side = (self.margin, self.margin)
         inside = ops.pad(ops.ones_like(pixels[..., :1]), [(0, 0), side, side, (0, 0)])  # 1 on the image, 0 around it
         return ops.pad(pixels, [(0, 0), side, side, (0, 0)]) + (1.0 - inside) * color
 
     def compute_output_shape(self, input_shape):
         grown = [None if length is None else length + 2 * self.margin for length in input_shape[1:3]]
-        return (input_shape[0], *grown, input_shape[3])
+        return (input_shape[0], *grown, max(input_shape[3], len(self.color)))
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")

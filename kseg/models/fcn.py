@@ -89,7 +89,8 @@ def _fcn(stride, classes, encoder_name, encoder_weights, in_channels, image_size
     checks.positive_integer("fc_filters", fc_filters, "Pass 0 to leave fc6 and fc7 out.", minimum=0)
 
     pixels = pixels_input(in_channels, image_size, classes)
-    encoder = build_encoder(encoder_name, 32, encoder_weights, in_channels, image_size=image_size)
+    bands = max(in_channels, 3) if geometry == "paper" else in_channels  # the padding repeats fewer bands
+    encoder = build_encoder(encoder_name, 32, encoder_weights, bands, image_size=image_size)
     features = encoder(_pad100(pixels, encoder) if geometry == "paper" else pixels)
     stages = {32: ("c5",), 16: ("c5", "c4"), 8: ("c5", "c4", "c3")}[stride]
     deepest, *skips = require_stages(features, stages, encoder_name, f"FCN-{stride}s")

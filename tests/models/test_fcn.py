@@ -69,6 +69,21 @@ def paper_fcn8s():
     return with_random_scores(FCN8s(2, geometry="paper", fc_filters=8, compile=False))
 
 
+@pytest.mark.slow
+def test_grey_images_get_the_margin_of_grey_colour_images():
+    keras.utils.set_random_seed(2)
+    grey = with_random_scores(FCN8s(2, geometry="paper", fc_filters=2, in_channels=1, compile=False))
+    colour = FCN8s(2, geometry="paper", fc_filters=2, compile=False)
+    colour.set_weights(grey.get_weights())
+    pixels = np.tile(np.linspace(0, 255, 48, dtype="float32")[None, :, None, None], (1, 1, 64, 1))
+    padded = [keras.Model(model.inputs[0], model.get_layer("pad100").output)(image)
+              for model, image in ((grey, pixels), (colour, pixels.repeat(3, -1)))]
+    np.testing.assert_array_equal(*padded)
+    mean = np.asarray(colour.encoder.get_layer("normalize").mean)
+    np.testing.assert_allclose(padded[0][0, 0, 0], mean, rtol=1e-6)
+    np.testing.assert_array_equal(grey(pixels), colour(pixels.repeat(3, -1)))
+
+
 def test_paper_geometry_written_out(paper_fcn8s):
     """Caffe's graph by TensorFlow's own operations: pad 100, poolings rounding up, crops at 5, 9 and 31."""
     image = pixels(67, 90)
