@@ -30,7 +30,9 @@ def build_encoder(encoder_name, output_stride=32, encoder_weights=None, in_chann
     """Return the encoder, pixels to a dict of features.
 
     Args:
-        encoder_name: str, one of `names()` in any spelling, or a keras_cv / KerasHub backbone object.
+        encoder_name: str, one of `names()` in any spelling, or a keras_cv / KerasHub backbone object. A backbone
+            without a Rescaling or Normalization layer of its own is fed `(pixels - mean) / std` with PyTorch's values
+            for ImageNet; one trained on other pixels must hold its own preprocessing.
         output_stride: 8, 16 or 32, input pixels per c5 pixel; strides beyond it are traded for dilation.
         encoder_weights: None, "imagenet" (the library's download), or a `.weights.h5`, `.npz` or `.safetensors` file.
         in_channels: int, input bands. Fewer than three are repeated to three; more share out the stem's kernels, so

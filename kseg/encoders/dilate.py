@@ -10,12 +10,13 @@ import math
 
 import keras
 
+from kseg import checks
 from kseg.layers import (AtrousConv2D, AtrousDepthwiseConv2D, AtrousPooling2D, AtrousSeparableConv2D,
                          BatchNormalization, ShiftToStridedPhase, SpaceToDepth)
 
 _CONVOLUTIONS = {"Conv2D": AtrousConv2D, "DepthwiseConv2D": AtrousDepthwiseConv2D,
                  "SeparableConv2D": AtrousSeparableConv2D}
-_PREPROCESSING = ("Rescaling", "Normalization", "Lambda")  # the lambdas are the slices of CSPDarkNet's stem
+_PREPROCESSING = ("Rescaling", "Normalization")
 
 
 class Cloner:
@@ -97,6 +98,12 @@ class Cloner:
         if kind == "BatchNormalization":
             allowed = ("name", "axis", "epsilon", "center", "scale")
             return BatchNormalization(**{key: config[key] for key in allowed})
+        if kind == "Lambda":  # CSPDarkNet's activation; a lambda cannot be loaded again
+            probe = keras.ops.linspace(-4.0, 4.0, 9)
+            if not keras.ops.all(keras.ops.isclose(layer.function(probe), keras.activations.silu(probe))):
+                raise ValueError(checks.sentence("encoder_name", "must be a network whose lambdas are SiLU", layer.name,
+                                                 "Install the version of keras-cv that kseg names."))
+            return keras.layers.Activation("silu", name=layer.name)
         return type(layer).from_config(config)
 
     def _clone_pooling(self, layer, config, rate, traded):

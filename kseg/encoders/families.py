@@ -43,13 +43,13 @@ class Encoder:
         """Return the library network without its classifier at `size` pixels; `weights` None or "imagenet"."""
         if self.library == "keras.applications":
             import keras
-
             constructor = getattr(keras.applications, self.class_name)
             return constructor(include_top=False, weights=weights, input_shape=(*size, 3), **self.arguments)
         constructor = getattr(importlib.import_module("keras_cv.models"), self.class_name)
+        shared = {"include_rescaling": False, "input_shape": (*size, 3)}  # NormalizePixels rescales
         if weights:
-            return constructor.from_preset(self.preset, load_weights=True, input_shape=(*size, 3))
-        return constructor(include_rescaling=False, input_shape=(*size, 3), **self.arguments)
+            return constructor.from_preset(self.preset, load_weights=True, **shared)
+        return constructor(**shared, **self.arguments)
 
 
 def _taps(*names, **more):

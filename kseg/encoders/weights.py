@@ -4,6 +4,7 @@ import os
 import re
 import warnings
 
+import keras
 import numpy as np
 
 from kseg import checks
@@ -36,24 +37,33 @@ def copy_pairs(pairs, bgr=False):
     for index, (original, clone) in enumerate(pairs):
         values = original.get_weights()
         if index == 0 and values:
-            values[0] = adapt_stem(values[0], clone.weights[0].shape[2], bgr)
+            kernel = values[0]
+            values[0] = adapt_stem(kernel, clone.weights[0].shape[2], kernel.shape[2] // 3, bgr)
         clone.set_weights(values)
 
 
-def adapt_stem(kernel, bands, bgr=False):
-    """Return the stem's kernel `[k, k, 3, F]` for `bands` input bands, `[k, k, bands, F]`.
+def adapt_stem(kernel, bands, groups=1, bgr=False):
+    """Return the stem's kernel `[k, k, 3 groups, F]` for `bands` input channels, `[k, k, bands, F]`.
 
     Band i takes the kernel of colour i mod 3, divided by the number of bands that share it: equal bands give the
-    response of a grey RGB image. `bgr` turns kernels that expect blue first around. Kernels of a space-to-depth stem
-    (four groups of three) are treated group by group.
+    response of a grey RGB image. `bgr` turns kernels that expect blue first around. A space-to-depth stem has four
+    groups of channels, one a pixel of its cells, treated one by one; other stems have one.
+
+    Raises:
+        ValueError: if the kernel is for neither `bands` nor three bands: what its bands show is unknown.
     """
+    if kernel.shape[2] == bands and not bgr:
+        return kernel
+    if kernel.shape[2] != 3 * groups:
+        raise ValueError(checks.sentence(
+            "in_channels", f"must fit the weights, whose stem reads {kernel.shape[2]} channels (only stems that read "
+            f"{3 * groups} are adapted to other bands)", bands // groups,
+            "Pass as many bands as the weights were trained on, or take weights of RGB images."))
     if bgr:
         kernel = kernel[:, :, ::-1]
     if kernel.shape[2] == bands:
         return kernel
-    groups = kernel.shape[2] // 3
-    wanted = bands // groups
-    source = np.arange(wanted) % 3
+    source = np.arange(bands // groups) % 3
     shares = np.bincount(source, minlength=3)[source]
     columns = [kernel[:, :, 3 * group + source] / shares[None, None, :, None] for group in range(groups)]
     return np.concatenate(columns, axis=2)
@@ -64,7 +74,9 @@ def load_file(encoder, path, name, row, library=None, pairs=()):
 
     A `.weights.h5` file may come from the encoder (`encoder.save_weights`) or from the library's network. Arrays of
     an `.npz` or `.safetensors` file are named by Keras's variable paths ("conv1_conv/kernel"); EfficientNet-Lite also
-    by PyTorch's ("_blocks.0._depthwise_conv.weight").
+    by PyTorch's ("_blocks.0._depthwise_conv.weight"). Counters in the paths, which Keras takes on from one build to
+    the next ("variable_54"), need not agree. For VGG and ResNet50 to 152, which keras.applications trained on BGR, an
+    array "bgr" must tell the order: 0 as in kseg (`save_arrays` writes it), 1 as in keras.applications.
 
     Raises:
         ValueError: for another kind of value, or a file whose arrays do not fit.
@@ -81,27 +93,39 @@ def load_file(encoder, path, name, row, library=None, pairs=()):
     if path.endswith(".weights.h5"):
         _load_keras_file(encoder, path, name, row, library, pairs)
         return
-    _assign_arrays(encoder, _read_arrays(path), path, name)
+    arrays = _read_arrays(path)
+    if any(key.startswith("_blocks.") for key in arrays):
+        arrays = _from_pytorch_lite(arrays, encoder)
+    _assign_arrays(encoder, arrays, path, name, row)
 
 
 def _load_keras_file(encoder, path, name, row, library, pairs):
-    try:
-        with warnings.catch_warnings():  # a library's file is recognised by failing here first
-            warnings.simplefilter("ignore")
-            encoder.load_weights(path)
-        return
-    except (ValueError, KeyError, OSError) as error:
-        first = error
-    if library is not None:
-        try:
-            library.load_weights(path)
-            copy_pairs(pairs, row.bgr)
-            return
-        except (ValueError, KeyError, OSError):
-            pass
+    """Load what kseg saved for the encoder's own bands or for three, or else what the library saved."""
+    def own():
+        encoder.load_weights(path)
+
+    def rgb():
+        twin = keras.models.clone_model(encoder, input_tensors=keras.Input((*encoder.inputs[0].shape[1:3], 3)))
+        twin.load_weights(path)
+        arrays = {ours.path: np.asarray(theirs) for ours, theirs in zip(encoder.variables, twin.variables)}
+        _assign_arrays(encoder, {**arrays, "bgr": 0}, path, name, row)
+
+    def of_library():
+        library.load_weights(path)
+        copy_pairs(pairs, row.bgr)
+
+    errors = []
+    attempts = [own] + [rgb] * (encoder.inputs[0].shape[-1] > 3) + [of_library] * (library is not None)
+    with warnings.catch_warnings():  # a file is recognised by failing as another kind first
+        warnings.simplefilter("ignore")
+        for attempt in attempts:
+            try:
+                return attempt()
+            except (ValueError, KeyError, OSError) as error:
+                errors.append(error)
     raise ValueError(checks.sentence(
         "encoder_weights", f"must fit encoder {name!r}, as kseg or {row.library} saves it", path,
-        "Save it with `model.encoder.save_weights(path)` from the same encoder.")) from first
+        "Save it with `model.encoder.save_weights(path)` from the same encoder.")) from errors[0]
 
 
 def _read_arrays(path):
@@ -125,18 +149,19 @@ def _read_arrays(path):
     raise ValueError(checks.sentence("encoder_weights", f"must end in one of {FORMATS}", path, "Convert the file."))
 
 
-def _assign_arrays(encoder, arrays, path, name):
-    if any(key.startswith("_blocks.") for key in arrays):
-        arrays = _from_pytorch_lite(arrays, encoder)
+def _assign_arrays(encoder, arrays, path, name, row):
     stem = next(variable for variable in encoder.variables if len(variable.shape) == 4)
+    groups = stem.shape[2] // max(3, encoder.inputs[0].shape[-1])
+    bgr = row.bgr and bool(arrays.get("bgr", False))
+    matched = _matched([variable.path for variable in encoder.variables], arrays)
     missing, wrong, values = [], [], []
     for variable in encoder.variables:
-        value = arrays.get(variable.path)
+        value = matched.get(variable.path)
         if value is None:
             missing.append(variable.path)
             continue
-        if variable is stem and value.ndim == 4 and value.shape[2] != variable.shape[2]:
-            value = adapt_stem(value, variable.shape[2])
+        if variable is stem and value.ndim == 4:
+            value = adapt_stem(value, variable.shape[2], groups, bgr)
         if tuple(value.shape) != tuple(variable.shape):
             wrong.append(f"{variable.path} {tuple(value.shape)} instead of {tuple(variable.shape)}")
         values.append((variable, value))
@@ -145,14 +170,42 @@ def _assign_arrays(encoder, arrays, path, name):
         raise ValueError(checks.sentence(
             "encoder_weights", f"must hold every array of encoder {name!r}: {len(missing)} missing, {len(wrong)} of "
             f"another shape", path, f"The file {first}; use the file of this encoder."))
+    if row.bgr and "bgr" not in arrays:  # the arrays of both orders have the same names and shapes
+        raise ValueError(checks.sentence(
+            "encoder_weights", f"must hold an array 'bgr' for encoder {name!r}, 0 if its stem reads red first as "
+            f"kseg's does, 1 if blue first as {row.library}'s does", path,
+            "Add it to the file, or pass the .weights.h5 file that `save_weights` writes, of either network."))
     for variable, value in values:
         variable.assign(value)
 
 
+def _matched(paths, arrays):
+    """Return the array of each path; paths that differ in their numbers alone are matched in the order of the numbers.
+
+    Layers without a name of their own are counted on from build to build, so that their paths differ each time.
+    """
+    ours, theirs = _by_form(paths), _by_form(arrays)
+    matched = {path: arrays[path] for path in paths if path in arrays}
+    for form, group in ours.items():
+        if len(theirs.get(form, ())) == len(group):
+            matched.update((path, arrays[key]) for path, key in zip(group, theirs[form]))
+    return matched
+
+
+def _by_form(paths):
+    """Return the paths by what remains without numbers, each group in the order of its numbers."""
+    def numbers(path):
+        return [[int(number) for number in re.findall(r"\d+", part)] for part in path.split("/")]
+    groups = {}
+    for path in sorted(paths, key=numbers):
+        groups.setdefault(re.sub(r"_?\d+", "", path), []).append(path)
+    return groups
+
+
 def save_arrays(encoder, path):
-    """Write the encoder's weights to an `.npz` file named by variable path; written to a temporary name and moved."""
+    """Write the weights by variable path, and "bgr" = 0, to an `.npz` file; written to a temporary name and moved."""
     temporary = f"{path}.part.npz"
-    np.savez(temporary, **{variable.path: np.asarray(variable) for variable in encoder.variables})
+    np.savez(temporary, bgr=np.uint8(0), **{variable.path: np.asarray(variable) for variable in encoder.variables})
     os.replace(temporary, path)
 
 

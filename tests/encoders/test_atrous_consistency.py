@@ -36,7 +36,7 @@ def randomize(encoder, seed=0):
         values = np.asarray(variable)
         if variable.path.endswith(("moving_mean", "beta", "bias")):
             variable.assign(0.05 * random.standard_normal(values.shape))
-        elif variable.path.endswith("gamma") and "layer_scale" in variable.path:
+        elif "layer_scale" in variable.path:
             variable.assign(np.full(values.shape, 0.5))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import kseg
 from kseg.layers import NormalizePixels, ResizeTo
+from tests.conftest import structured_image
 
 
 def small_model():
@@ -31,6 +32,19 @@ def test_loads_in_a_fresh_process(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "WeightedSum"
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), kseg.predict(model, image, "logits"), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_mix_transformer_loads_in_a_fresh_process(tmp_path):
+    model = kseg.models.FCN8s(3, "mitb0", image_size=(64, 64))
+    image = structured_image(64, 64)
+    model.save(tmp_path / "m.keras")
+    kseg.load_model(tmp_path / "m.keras").save(tmp_path / "again.keras")
+    np.save(tmp_path / "image.npy", image)
+    code = ("import sys, numpy, kseg; folder = sys.argv[1]; model = kseg.load_model(folder + '/again.keras');"
+            "numpy.save(folder + '/logits.npy', kseg.predict(model, folder + '/image.npy', 'logits'))")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), kseg.predict(model, image, "logits"), atol=1e-5)
 
 
 def test_other_files_are_refused(tmp_path):
