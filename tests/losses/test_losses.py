@@ -325,13 +325,13 @@ def test_compiled_by_xla():
     losses.CrossEntropy(), losses.CrossEntropy(ohem_fraction=0.5), losses.Dice(), losses.Focal(), losses.Jaccard(),
     losses.LovaszSoftmax(), losses.Tversky(), losses.Dice() + losses.CrossEntropy(ohem_threshold=0.7)],
     ids=lambda loss: loss.name)
-@pytest.mark.parametrize("unknown", [7, -1, 254])
-def test_an_unknown_id_makes_every_loss_nan_where_xla_drops_the_assertion(loss, unknown):
+def test_an_unknown_id_makes_every_loss_nan_where_xla_drops_the_assertion(loss):
     labels, logits = scene()
     labels, compiled = np.array(labels), tf.function(loss, jit_compile=True)
     assert np.isfinite(float(compiled(labels, logits)))
-    labels[0, 0, 0] = unknown
-    assert np.isnan(float(compiled(labels, logits)))
+    for unknown in (7, -1, 254):
+        labels[0, 0, 0] = unknown
+        assert np.isnan(float(compiled(labels, logits))), unknown
 
 
 @pytest.mark.parametrize("kind", [losses.Tversky, losses.Dice, losses.Jaccard, losses.LovaszSoftmax])
