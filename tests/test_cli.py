@@ -197,6 +197,17 @@ def test_serve_config_writes_files_and_prints_the_command(capsys, tmp_path):
     assert 'name: "street"' in (tmp_path / "models.config").read_text()
 
 
+@pytest.mark.parametrize("epochs, warmup_steps", [(1, 10), (5, 50), (30, 50)])
+def test_the_demo_warms_up_for_less_than_it_trains(monkeypatch, epochs, warmup_steps):
+    import kseg.demo
+
+    seen = []
+    monkeypatch.setattr(kseg.demo, "demo", lambda output, recipe, verbose: seen.append(recipe))
+    with pytest.raises(AttributeError):  # there is no result to print
+        cli.main(["demo", "--epochs", str(epochs), "--traceback"])
+    assert (seen[0].epochs, seen[0].warmup_steps) == (epochs, warmup_steps)
+
+
 def test_models_prints_builders_and_encoders(capsys):
     assert cli.main(["models"]) == 0
     out = capsys.readouterr().out

@@ -20,7 +20,9 @@ def run(arguments):
     from kseg.demo import RECIPE, demo
 
     began = time.perf_counter()
-    recipe = RECIPE if arguments.epochs is None else dataclasses.replace(RECIPE, epochs=arguments.epochs)
+    recipe = RECIPE
+    if arguments.epochs is not None:  # the warm-up must be shorter than a single epoch, 50 steps
+        recipe = dataclasses.replace(RECIPE, epochs=arguments.epochs, warmup_steps=10 * min(5, arguments.epochs))
     result = demo(arguments.output, recipe, verbose=arguments.verbose)
     training = result.training
     iou_table(training.per_class_iou, training.mean_iou, f"shapes, validation, epoch {training.best_epoch}")
