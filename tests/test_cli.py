@@ -256,6 +256,8 @@ def test_train_evaluate_predict_export_from_the_command_line(tmp_path, monkeypat
     assert Image.open(tmp_path / "out" / "labels" / "one.png").size == (48, 32)
     assert cli.main(["export", model, str(tmp_path / "m.tflite"), "--image-size", "32", "32"]) == 0
     assert "the exported model answers as the original" in capsys.readouterr().out
-    assert cli.main(["export", model, str(tmp_path / "serving" / "m" / "1"), "--image-size", "32", "32",
+    assert cli.main(["export", model, str(tmp_path / "serving" / "m" / "1")]) == 0
+    assert "97 x 129" in capsys.readouterr().out  # any size
+    assert cli.main(["export", model, str(tmp_path / "serving" / "m" / "2"), "--image-size", "32", "32",
                      "--data", "shapes"]) == 0
     assert "5 images" in capsys.readouterr().out
