@@ -10,7 +10,8 @@ Families take the encoder and weights given; SegNet, whose encoder is VGG16's, a
 weights. Models without batch normalisation in their decoder take a lower learning rate. Called again it goes on:
 finished models are not run again.
 
-OUTPUT gets a folder a run, table.md, table.json and sheet.png, a row an image, a column a model.
+OUTPUT gets a folder a run, and of all that are finished there table.md, table.json and sheet.png, a row an image, a
+column a model.
 `--image-size 360 480 --steps 1800 --models A B` is the longer run of two models: 40 epochs. `--set` changes a field of
 the recipe for all, into another OUTPUT.
 
@@ -21,6 +22,7 @@ Seen (two cores, 2026-11-23): DeepLabV3Plus 0.641, 0.649 and 0.647, FCN8s 0.643,
 
 import argparse
 import dataclasses
+import glob
 import json
 import os
 import platform
@@ -91,14 +93,14 @@ def recipe(name, seed, arguments):
 
 
 def one_run(name, seed, arguments):
-    """Train and measure one model, or return what an earlier call measured; a dict of numbers."""
+    """Train and measure one model, unless an earlier call did."""
     folder = os.path.join(arguments.output, f"{name}_{seed}")
     results, wanted = os.path.join(folder, "results.json"), recipe(name, seed, arguments)
     begun = os.path.exists(os.path.join(folder, "run.json"))
-    if begun and read(os.path.join(folder, "run.json"))["recipe"] != json.loads(json.dumps(wanted.to_dict())):
+    if begun and not holds(folder, wanted):
         raise SystemExit(f"{folder} holds a run of another recipe: take another output folder, or delete it.")
     if os.path.exists(results):
-        return read(results)
+        return
     print(f"\n{name}, seed {seed}: {folder}", flush=True)
     trained = resume(folder, verbose=2) if begun else train(wanted, folder, verbose=2)
     facts = read(os.path.join(folder, "run.json"))
@@ -111,7 +113,19 @@ def one_run(name, seed, arguments):
                                                 for image, _ in sheet_images(arguments)])
     write(results, json.dumps(values, indent=1))
     print(", ".join(f"{key} {value:.3f}" for key, value in values.items() if isinstance(value, float)), flush=True)
-    return values
+
+
+def holds(folder, wanted):
+    """Return whether the run in `folder` is of the recipe `wanted`."""
+    return read(os.path.join(folder, "run.json"))["recipe"] == json.loads(json.dumps(wanted.to_dict()))
+
+
+def finished(arguments):
+    """Return the results of all finished runs of this recipe in the output folder, family by family."""
+    paths = [(name, path) for name in FAMILIES
+             for path in sorted(glob.glob(os.path.join(glob.escape(arguments.output), f"{name}_*", "results.json")))]
+    runs = [(name, os.path.dirname(path), read(path)) for name, path in paths]
+    return [values for name, folder, values in runs if holds(folder, recipe(name, values["seed"], arguments))]
 
 
 def scores(model, arguments):
@@ -150,8 +164,8 @@ def report(runs, arguments):
     lines = [f"| {' | '.join(row)} |" for row in (heads, ["---", *["---:"] * len(COLUMNS)], *rows)]
     write(os.path.join(arguments.output, "table.md"), "\n".join([note, "", *lines, ""]))
     write(os.path.join(arguments.output, "table.json"), json.dumps(
-        {"note": note, "runs": runs, "recipes": {name: dataclasses.asdict(recipe(name, 0, arguments))
-                                                 for name in arguments.models}}, indent=1))
+        {"note": note, "runs": runs, "recipes": {run["model"]: dataclasses.asdict(recipe(run["model"], 0, arguments))
+                                                 for run in runs}}, indent=1))
     draw(runs, arguments)
     show([("model", "left"), *((head, "right") for head in heads[1:])], rows, note)
 
@@ -180,11 +194,10 @@ def write(path, text):
 
 def main():
     arguments = parse()
-    runs = []
     for name in arguments.models:
         for seed in range(arguments.seeds or SEEDS.get(name, 1)):
-            runs.append(one_run(name, seed, arguments))
-            report(runs, arguments)
+            one_run(name, seed, arguments)
+            report(finished(arguments), arguments)
 
 
 if __name__ == "__main__":

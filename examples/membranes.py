@@ -74,8 +74,13 @@ def main():
     arguments = parse()
     data_dir, folder = os.path.join(arguments.output, "data"), os.path.join(arguments.output, "unet")
     kept = split(arguments.slices, data_dir)
-    begun = os.path.exists(os.path.join(folder, "run.json"))
-    result = resume(folder, verbose=2) if begun else train(recipe(arguments, data_dir), folder, verbose=2)
+    record, wanted = os.path.join(folder, "run.json"), recipe(arguments, data_dir)
+    begun = os.path.exists(record)
+    if begun:
+        with open(record, encoding="utf-8") as file:
+            if json.load(file)["recipe"] != json.loads(json.dumps(wanted.to_dict())):
+                raise SystemExit(f"{folder} holds a run of another recipe: take another output folder, or delete it.")
+    result = resume(folder, verbose=2) if begun else train(wanted, folder, verbose=2)
     rows, truths, cells, confusion = [], [], [], np.zeros((2, 2), np.int64)
     for name in kept:
         path = os.path.join(data_dir, "val", "images", name)

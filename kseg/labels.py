@@ -26,7 +26,7 @@ class LabelSet:
     Args:
         names: sequence of str, one a class; the position is the class id.
         palette: uint8 `[classes, 3]` RGB or None (the PASCAL VOC colours, without its black at id 0 only if given).
-        ignore_class: int, the id that is not a class. Default 255.
+        ignore_class: int from 0 to 255, the id that is not a class. Default 255.
         ignore_color: three ints, how ignored pixels are drawn. Default white-grey (224, 224, 224).
     """
 
@@ -41,6 +41,9 @@ class LabelSet:
             raise ValueError(checks.sentence(
                 "names", "must hold between 1 and 255 class names", list(self.names),
                 "Ids are stored in 8 bits and 255 means ignore."))
+        if not 0 <= self.ignore_class <= 255:
+            raise ValueError(checks.sentence("ignore_class", "must be between 0 and 255", self.ignore_class,
+                                             "Labels are stored in 8 bits: map the id, for example to 255."))
         palette = voc_palette(len(self.names)) if self.palette is None else np.asarray(self.palette)
         if palette.shape != (len(self.names), 3):
             raise ValueError(checks.sentence(

@@ -28,3 +28,10 @@ def test_logits_are_refused():
         LabelSet(("a",)).colorize(np.zeros((2, 2)))
     with pytest.raises(ValueError, match="`palette` must have shape"):
         LabelSet(("a", "b"), np.zeros((3, 3)))
+
+
+def test_an_ignore_class_beyond_8_bits_is_refused():
+    with pytest.raises(ValueError) as caught:
+        LabelSet(("a", "b"), ignore_class=-1)
+    assert str(caught.value) == ("`ignore_class` must be between 0 and 255, got ignore_class=-1. "
+                                 "Labels are stored in 8 bits: map the id, for example to 255.")

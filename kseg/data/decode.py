@@ -22,8 +22,8 @@ from PIL import Image
 from kseg import checks
 from kseg.data import label_ids
 
-_DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error,
-                     Image.DecompressionBombError)
+DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error,
+                    Image.DecompressionBombError)
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LIMIT = threading.Lock()
 
@@ -76,8 +76,8 @@ def read_pixels(image, channels=3, strict=False):
         picture = Image.fromarray(_grey_of_8_bits(picture, shown))
     try:
         array = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
-    except _DECODER_FAILURES as failure:
-        raise ValueError(_unreadable("image", shown, failure)) from failure
+    except DECODER_FAILURES as failure:
+        raise ValueError(unreadable("image", shown, failure)) from failure
     return array if channels == 3 else array[..., None]  # [H, W, channels]
 
 
@@ -127,14 +127,14 @@ def read_stored_values(path, palette=None, shown=None):
     try:
         return _values(picture, data, path, palette)
     except OSError as failure:
-        raise ValueError(_unreadable("labels", path, failure)) from failure
+        raise ValueError(unreadable("labels", path, failure)) from failure
 
 
 def exif_orientation(data):
     """Return the EXIF orientation (1..8) of an encoded image, or None if it has none."""
     try:
         return Image.open(io.BytesIO(data)).getexif().get(274)
-    except _DECODER_FAILURES:
+    except DECODER_FAILURES:
         return None
 
 
@@ -195,7 +195,7 @@ def _file_content(name, path):
         raise FileNotFoundError(checks.sentence(name, "must be the path of a file", path,
                                                 "Check the spelling of the path.")) from failure
     except OSError as failure:  # a symbolic link that loops, a folder, no permission, a failing disk
-        raise ValueError(_unreadable(name, path, failure)) from failure
+        raise ValueError(unreadable(name, path, failure)) from failure
     if not data:
         raise ValueError(checks.sentence(name, "must be an image file; this one has no bytes", path,
                                          "Copy it again or remove the pair."))
@@ -208,8 +208,8 @@ def _decoded(name, path, data):
         picture.load()
         if data.startswith(_PNG_SIGNATURE):
             _check_png(data)
-    except _DECODER_FAILURES as failure:
-        raise ValueError(_unreadable(name, path, failure)) from failure
+    except DECODER_FAILURES as failure:
+        raise ValueError(unreadable(name, path, failure)) from failure
     return picture
 
 
@@ -226,7 +226,7 @@ def _is_plain_jpeg(data):
         return False
     try:
         picture = Image.open(io.BytesIO(data))  # reads the header alone
-    except _DECODER_FAILURES:
+    except DECODER_FAILURES:
         return False
     return picture.mode == "RGB" and picture.width * picture.height <= (Image.MAX_IMAGE_PIXELS or math.inf)
 
@@ -241,7 +241,7 @@ def _check_png(data):
         place = end + 4
 
 
-def _unreadable(name, path, failure):
+def unreadable(name, path, failure):
     said = str(failure).split("<_io")[0].strip().rstrip(".") or type(failure).__name__
     return checks.sentence(name, "must be a complete image file", path,
                            f"The decoder says: {said}. Copy it again or remove the pair.")

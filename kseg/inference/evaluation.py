@@ -14,6 +14,7 @@ from kseg.labels import LabelSet
 
 _SCORES = ("mean_iou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "mean_dice",
            "mean_boundary_iou", "boundary_f1", "expected_calibration_error")
+_FILES = ("confusion.png", "worst.png", "report.html", "report.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,18 +137,19 @@ class Evaluation:
         """
         folder = os.fspath(folder)
         refuse_report(folder, overwrite)
-        report = os.path.join(folder, "report.json")
         os.makedirs(folder, exist_ok=True)
         confusion = pictures.confusion_picture(self.confusion, self.label_set)
         worst = self.worst_sheet()
-        paths = [os.path.join(folder, name) for name in ("confusion.png", "worst.png", "report.html", "report.json")]
+        paths = [os.path.join(folder, name) for name in _FILES]
         pictures.write_picture(paths[0], confusion)
         if worst is None:
+            if os.path.exists(paths[1]):  # of the report that is replaced
+                os.remove(paths[1])
             paths.remove(paths[1])
         else:
             pictures.write_picture(paths[1], worst)
         _write_text(paths[-2], html_report(self, confusion, worst))
-        _write_text(report, json.dumps(self.to_dict(), indent=1))
+        _write_text(paths[-1], json.dumps(self.to_dict(), indent=1))
         return paths
 
 
@@ -156,7 +158,7 @@ def refuse_report(folder, overwrite):
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise FileExistsError(checks.sentence("folder", "must be a folder or new", os.fspath(folder),
                                               "Give the path of a folder."))
-    if os.path.exists(os.path.join(folder, "report.json")) and not overwrite:
+    if not overwrite and any(os.path.exists(os.path.join(folder, name)) for name in _FILES):
         raise FileExistsError(checks.sentence(
             "folder", "must not hold a report already", os.fspath(folder),
             "Take another folder or pass overwrite=True."))

@@ -12,7 +12,8 @@ from kseg.inference.progress import bar
 from kseg.inference.runners import runner as make_runner
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy")
-_SHEET_PIXELS = 4_000_000  # larger images are thinned out for overlays' sheet rows
+_SHEET_PIXELS = 4_000_000  # larger images are thinned out for the sheet
+_OVERLAY_PIXELS = 100_000_000  # and for overlays, which are to be looked at and would take gigabytes
 
 
 def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, sheet=True, opacity=0.5, sheet_rows=12,
@@ -20,8 +21,9 @@ def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, s
                   progress=False):
     """Segment image files and write what comes out.
 
-    Below `output_dir`: `labels/NAME.png` (indexed, the stored values are the class ids), `overlays/NAME.png` and
-    `sheet.png` (image, overlay, prediction, a legend). Folders are searched with their subfolders, which are kept.
+    Below `output_dir`: `labels/NAME.png` (indexed, the stored values are the class ids), `overlays/NAME.png` (above
+    100 million pixels every second row and column, or fewer) and `sheet.png` (image, overlay, prediction, a legend).
+    Folders are searched with their subfolders, which are kept.
 
     Args:
         model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
@@ -68,6 +70,7 @@ def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, s
                 painted.append(_write_overlay(output_dir, name, pixels, labels, label_set, opacity))
             if sheet and len(rows) < sheet_rows:
                 rows.append(_row(pixels, labels, label_set, opacity))
+            del pixels, labels  # two large images at once would not fit
             if advance:
                 advance(1)
     if sheet:
@@ -115,12 +118,18 @@ def _output_names(found):
 def _write_overlay(output_dir, name, pixels, labels, label_set, opacity):
     path = os.path.join(os.fspath(output_dir), "overlays", f"{name}.png")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    pictures.write_picture(path, pictures.overlay(pixels, labels, label_set, opacity))
+    step = _thinning(labels, _OVERLAY_PIXELS)
+    pictures.write_picture(path, pictures.overlay(pixels[::step, ::step], labels[::step, ::step], label_set, opacity))
     return path
 
 
 def _row(pixels, labels, label_set, opacity):
     """Return a row of the sheet, thinned out so that large images are not kept."""
-    step = max(1, int(np.ceil(np.sqrt(labels.size / _SHEET_PIXELS))))
+    step = _thinning(labels, _SHEET_PIXELS)
     pixels, labels = pictures.as_rgb(pixels[::step, ::step]), labels[::step, ::step]
     return pixels, pictures.overlay(pixels, labels, label_set, opacity), labels
+
+
+def _thinning(labels, most):
+    """Return the step between rows, and columns, that leaves at most about `most` pixels of an image."""
+    return max(1, int(np.ceil(np.sqrt(labels.size / most))))

@@ -12,6 +12,7 @@ from kseg import checks
 from kseg.data import decode, geometry
 
 _LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as many
+_STRIP = 4_000_000  # pixels taken from a picture at once
 
 
 def open_image(image, channels, name="images"):
@@ -32,7 +33,10 @@ def open_image(image, channels, name="images"):
     if isinstance(image, (str, os.PathLike)):
         image = _from_file(os.fspath(image), channels, name)
     elif isinstance(image, Image.Image):
-        image = _from_picture(image, channels)
+        try:
+            image = _from_picture(image, channels)
+        except decode.DECODER_FAILURES as failure:  # a lazily opened file
+            raise ValueError(decode.unreadable(name, getattr(image, "filename", None) or image, failure)) from failure
     pixels = image if isinstance(image, np.ndarray) else np.asarray(image)
     if pixels.dtype.kind not in "uif":
         raise TypeError(checks.sentence(
@@ -102,8 +106,11 @@ def _from_file(path, channels, name):
         checks.existing_file(name, path)
     if "://" in path or channels in (1, 3) and not _is_large(path):
         return decode.read_pixels(path, channels)
-    with decode.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
-        return _from_picture(picture, channels)
+    try:
+        with decode.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
+            return _from_picture(picture, channels)
+    except decode.DECODER_FAILURES as failure:
+        raise ValueError(decode.unreadable(name, path, failure)) from failure
 
 
 def _is_large(path):
@@ -122,8 +129,12 @@ def _from_picture(picture, channels):
         picture.save(buffer, "TIFF")
         return decode.read_pixels(buffer.getvalue(), channels)
     wanted = "RGB" if channels == 3 else "L"
-    pixels = np.asarray(picture if picture.mode == wanted else picture.convert(wanted))
-    return pixels if channels == 3 else pixels[..., None]
+    pixels = np.empty((picture.height, picture.width, channels), np.uint8)
+    rows = max(1, _STRIP // picture.width)
+    for top in range(0, picture.height, rows):  # Pillow makes two copies more of what it hands over at once
+        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        pixels[top:top + rows] = np.asarray(strip.convert(wanted)).reshape(-1, picture.width, channels)
+    return pixels
 
 
 def _warn_of_range(pixels, name):

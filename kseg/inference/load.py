@@ -30,9 +30,13 @@ def load_model(path, compile=True):
         raise ValueError(checks.sentence(
             "path", "must end in .keras", path,
             "SavedModel folders and .tflite files run with kseg.predict but do not load as a Keras model."))
-    if not zipfile.is_zipfile(path):
-        raise ValueError(checks.sentence("path", "must be a whole .keras file", path,
-                                         "It is damaged or was cut off: copy or save it again."))
+    try:
+        with zipfile.ZipFile(path) as parts:
+            parts.getinfo("config.json")
+    except (zipfile.BadZipFile, KeyError) as failure:
+        raise ValueError(checks.sentence(
+            "path", "must be a whole .keras file", path,
+            "It is damaged, was cut off or is another archive: copy or save it again.")) from failure
     _register_classes()
     with warnings.catch_warnings():  # a model saved before its first step has an optimiser without state
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer .* saved optimizer has 2 variables")

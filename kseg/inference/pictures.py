@@ -29,7 +29,7 @@ def write_labels(path, label_map, label_set):
         raise ValueError(checks.sentence(
             "label_map", "must be integer ids [H, W] from 0 to 255", (label_map.shape, str(label_map.dtype)),
             "Pass one map, after the argmax."))
-    picture = Image.fromarray(np.ascontiguousarray(label_map.astype(np.uint8)))
+    picture = Image.fromarray(np.ascontiguousarray(label_map, np.uint8))
     picture.putpalette(label_set.lookup_table().tobytes())
     _write(path, picture)
 

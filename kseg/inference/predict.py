@@ -35,7 +35,7 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
         output: "labels", "probabilities" or "logits".
         batch_size: int, images of a batch or windows of an image run at once.
         window: int or `(height, width)` in pixels, or None for the whole image at once.
-        overlap: float in [0, 1), the share of a window that its neighbour covers too. Default 0.5.
+        overlap: float from 0 to 0.99, the share of a window that its neighbour covers too. Default 0.5.
         blend: "hann" (a window counts less towards its rim) or "uniform".
         scales: sequence of floats above 0, sizes of the image to average over.
         flip: bool, whether to average over the mirrored image too.
@@ -48,7 +48,7 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
     Raises:
         ValueError: if an argument is out of range, a label map stands for pixels, the count of bands differs, or a
             file that gives labels alone is asked for more.
-        TypeError: if `images` or `model` is of another kind.
+        TypeError: if `images`, `model` or `out` is of another kind.
         FileNotFoundError: if nothing stands at a path.
     """
     options = _Options(make_runner(model), output, batch_size, window, overlap, blend, scales, flip)
@@ -117,14 +117,17 @@ def _checked_scales(scales):
 def _predict(options, images, out, advance_tiles, advance_images):
     images = map_file(images)
     if getattr(images, "ndim", None) == 4:
-        result = _batch(options, images, out, advance_tiles)
+        result = _batch(options, images, out, advance_tiles or _nothing)
     else:
         image = open_image(images, options.run.in_channels)
         result = result_array(out, image.shape[:2], options.output, options.run)
+        advance = advance_tiles or _nothing
+        advance(0, total=_steps(options, image.shape))
         if options.slides:
-            _tiled(options, image, result, advance_tiles)
+            _tiled(options, image, result, advance)
         else:
             result[...] = _whole(options, np.asarray(image)[None])[0]
+            advance(1)
     if advance_images:
         advance_images(1)
     return result
@@ -136,13 +139,24 @@ def _batch(options, images, out, advance):
         raise ValueError(checks.sentence("images", "must hold at least one image", images.shape, "Pass one."))
     result = result_array(out, images.shape[:3], options.output, options.run)
     step = 1 if options.slides else options.batch_size
+    advance(0, total=len(images) * _steps(options, images.shape[1:]))
     for begin in range(0, len(images), step):
         batch = [open_image(one, options.run.in_channels) for one in images[begin:begin + step]]
         if options.slides:
             _tiled(options, batch[0], result[begin], advance)
         else:
             result[begin:begin + step] = _whole(options, np.stack(batch))
+            advance(len(batch))
     return result
+
+
+def _steps(options, shape):
+    """Return how far the bar goes for an image of `shape`: windows, or 1."""
+    return count_tiles(shape, options.run.classes, options.window, options.overlap) if options.slides else 1
+
+
+def _nothing(steps, total=None):
+    """Stand for `advance` where no bar is drawn."""
 
 
 def _whole(options, pixels):
@@ -158,8 +172,6 @@ def _tiled(options, image, out, advance):
     def write(top, left, scores):
         out[top:top + scores.shape[0], left:left + scores.shape[1]] = _finished(options, scores)
 
-    if advance:
-        advance(0, total=count_tiles(image.shape, options.window, options.overlap))
     blended_tiles(image, lambda tiles: _class_scores(options, tiles), options.run.classes, options.window,
                   options.overlap, options.blend, options.batch_size, write, advance)
 

@@ -26,6 +26,7 @@ def result_array(out, size, output, run):
         output: one of `OUTPUTS`.
         run: `Runner`.
     Raises:
+        TypeError: if `out` is no array.
         ValueError: if `out` is of another shape, or of a dtype that the values do not fit into.
     """
     labels = output == "labels"
@@ -33,6 +34,9 @@ def result_array(out, size, output, run):
     kind = np.dtype(np.float32 if not labels else np.uint8 if run.classes <= 255 else np.int32)
     if out is None:
         return np.zeros(shape, kind)
+    if not hasattr(out, "dtype") or not hasattr(out, "shape"):
+        raise TypeError(checks.sentence("out", "must be an array", type(out).__name__,
+                                        f"Make it with numpy.empty({shape}, {str(kind)!r})."))
     fits = np.can_cast(kind, out.dtype, "safe" if labels else "same_kind")  # float16 may take probabilities
     if tuple(out.shape) != shape or not fits:
         raise ValueError(checks.sentence(

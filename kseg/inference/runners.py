@@ -98,10 +98,20 @@ def _keras_runner(model):
         raise TypeError(checks.sentence(
             "model", "must have one input, pixels [B, H, W, channels], and give logits [B, H, W, classes]",
             model.name, "Build one with kseg.models."))
-    size = tuple(shape[1:3]) if None not in shape[1:3] else None
+    size = _fixed_size(shape)
     poolings = next((layer.depth for layer in model.layers if isinstance(layer, RequireValidSize)), None)
     return Runner(_traced(model), outputs[-1], shape[-1], getattr(model, "label_set", None), size, kept=model,
                   margin=valid_loss(poolings) // 2 if poolings else _margin(shape, outputs), poolings=poolings)
+
+
+def _fixed_size(shape):
+    """Return `(height, width)` of pixels of `shape` `[B, H, W, C]`, or None where any size goes."""
+    free = [side is None for side in shape[1:3]]
+    if any(free) and not all(free):
+        raise ValueError(checks.sentence(
+            "model", "must take images of one size or of any, not fix one side alone", tuple(shape),
+            "Build or export it with both sides, or with neither."))
+    return None if any(free) else tuple(map(int, shape[1:3]))
 
 
 def _margin(given, made):
@@ -150,10 +160,9 @@ def _saved_model_runner(path):
             "Export it with kseg.export.saved_model."))
     spec = next(iter(signature.structured_input_signature[1].values()))
     label_set, _ = _description(path)
-    size = tuple(spec.shape[1:3]) if None not in spec.shape[1:3] else None
     made = next(iter(signature.structured_outputs.values())).shape
-    return Runner(call, made[-1] or len(label_set), spec.shape[-1], label_set, size, one_by_one=spec.shape[0] == 1,
-                  kept=loaded,  # the signatures do not keep the variables alive
+    return Runner(call, made[-1] or len(label_set), spec.shape[-1], label_set, _fixed_size(spec.shape),
+                  one_by_one=spec.shape[0] == 1, kept=loaded,  # the signatures do not keep the variables alive
                   margin=_margin(tuple(spec.shape), tuple(made)))
 
 
@@ -182,23 +191,28 @@ def _tflite_runner(path):
         raise ValueError(checks.sentence(
             "model", "must be a TFLite file", path, f"The interpreter says: {failure}.")) from failure
     given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    shape = [None if side < 0 else int(side) for side in given["shape_signature"]]
     label_set, classes = _description(path)
     labels_only = len(made["shape"]) == 3
     classes = classes if labels_only else int(made["shape"][-1])
-    if len(given["shape"]) != 4 or not classes:
+    if len(shape) != 4 or shape[-1] is None or not classes:
         raise ValueError(checks.sentence(
             "model", "must be a TFLite file from pixels [B, H, W, channels] to logits", path,
             "Export it with kseg.export.tflite."))
+    size = _fixed_size(shape)
     interpreter.allocate_tensors()
 
     def call(pixels):
+        if size is None:
+            interpreter.resize_tensor_input(given["index"], pixels.shape)
+            interpreter.allocate_tensors()
         interpreter.set_tensor(given["index"], _quantized(pixels, given))
         interpreter.invoke()
         output = interpreter.get_tensor(made["index"])
         return np.eye(classes, dtype=np.float32)[output] if labels_only else _dequantized(output, made)
 
-    return Runner(call, classes, int(given["shape"][-1]), label_set, tuple(map(int, given["shape"][1:3])), True,
-                  margin=_margin(given["shape"], made["shape"]), labels_only=labels_only)
+    return Runner(call, classes, shape[-1], label_set, size, one_by_one=True,
+                  margin=_margin(given["shape"], made["shape"]) if size else 0, labels_only=labels_only)
 
 
 def _quantized(pixels, details):

@@ -66,10 +66,10 @@ def blended_tiles(image, classify, classes, window, overlap, blend, batch_size, 
     height, width = image.shape[:2]
     rows = _Axis(height, window[0], overlap, blend)
     columns = _Axis(width, window[1], overlap, blend)
-    band = max(window[1], STRIP_BYTES // (4 * window[0] * classes))
+    band = _band(window, classes)
     for first in range(0, width, band):
         last = min(width, first + band)
-        reached = [index for index, left in enumerate(columns.starts) if left < last and left + window[1] > first]
+        reached = _reached(columns.starts, window[1], first, last)
         strip = _Strip(*window, first, last, classes, height, write)
         for row, top in enumerate(rows.starts):
             strip.move_to(top)
@@ -91,9 +91,26 @@ def _share(rows, row, columns, column, window):
     return (weight / (weight + so_far)).astype(np.float32)
 
 
-def count_tiles(shape, window, overlap):
-    """Return how many tiles cover an image of `shape`; bands of a very wide one repeat a few."""
-    return len(tile_starts(shape[0], window[0], overlap)) * len(tile_starts(shape[1], window[1], overlap))
+def count_tiles(shape, classes, window, overlap):
+    """Return how many tiles `blended_tiles` runs for an image of `shape`.
+
+    Of images too wide for one band of `STRIP_BYTES`, tiles on the rim of two bands are run for both: 1.3 times as many
+    in all for 20,000 pixels, 11 classes and windows of 1024, more for many classes and large overlaps.
+    """
+    starts, band = tile_starts(shape[1], window[1], overlap), _band(window, classes)
+    columns = sum(len(_reached(starts, window[1], first, min(shape[1], first + band)))
+                  for first in range(0, shape[1], band))
+    return len(tile_starts(shape[0], window[0], overlap)) * columns
+
+
+def _band(window, classes):
+    """Return how many columns of an image are done at once."""
+    return max(window[1], STRIP_BYTES // (4 * window[0] * classes))
+
+
+def _reached(starts, window, first, last):
+    """Return the indices of the tiles that touch the columns `first … last - 1`."""
+    return [index for index, left in enumerate(starts) if left < last and left + window > first]
 
 
 def answered_tiles(image, classify, window, margin, batch_size, write, advance=None):

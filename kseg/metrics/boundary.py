@@ -6,7 +6,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
-from kseg.metrics.confusion import mean_of_present
+from kseg.metrics.confusion import check_ids, mean_of_present
 
 
 def boundary_region(label_map, distance, ignore_class=IGNORE_CLASS):
@@ -45,7 +45,7 @@ def boundary_counts(labels, predictions, classes, dilation_ratio=0.02, ignore_cl
     Returns:
         int64 `[3, classes]`: pixels in both regions of a class, in the label's, in the prediction's.
     """
-    labels, predictions = _one_pair(labels, predictions, ignore_class)
+    labels, predictions = _one_pair(labels, predictions, classes, ignore_class)
     distance = max(1, round(dilation_ratio * math.hypot(*labels.shape)))
     in_label = boundary_region(labels, distance, ignore_class)
     in_prediction = boundary_region(predictions, distance, ignore_class)
@@ -78,7 +78,7 @@ def boundary_f1(labels, predictions, classes, tolerance=0.0075, ignore_class=IGN
         tolerance: float, share of the image's diagonal. Default 0.0075 (SegNet).
         ignore_class: int. Default 255.
     """
-    labels, predictions = _one_pair(labels, predictions, ignore_class)
+    labels, predictions = _one_pair(labels, predictions, classes, ignore_class)
     present = np.bincount(labels[labels != ignore_class], minlength=classes)[:classes] > 0
     outlines = [_outline(ids, ignore_class) for ids in (labels, predictions)]
     radius = tolerance * math.hypot(*labels.shape)
@@ -100,14 +100,17 @@ def image_boundary_f1(labels, predictions, classes, tolerance=0.0075, ignore_cla
     return mean_of_present(boundary_f1(labels, predictions, classes, tolerance, ignore_class))
 
 
-def _one_pair(labels, predictions, ignore_class):
+def _one_pair(labels, predictions, classes, ignore_class):
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.ndim != 2 or labels.shape != predictions.shape:
         raise ValueError(checks.sentence(
             "predictions", f"must be a map [H, W] of the labels' shape {labels.shape}", predictions.shape,
             "Measure images one by one, at the size of their labels."))
     labels = labels.astype(np.int32)
-    return labels, np.where(labels == ignore_class, ignore_class, predictions.astype(np.int32))
+    valid = labels != ignore_class
+    check_ids("labels", labels[valid], classes, ignore_class)
+    check_ids("predictions", predictions[valid], classes, ignore_class)
+    return labels, np.where(valid, predictions.astype(np.int32), ignore_class)
 
 
 def _smallest_around(values, distance, beyond):

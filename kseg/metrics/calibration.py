@@ -4,6 +4,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
+from kseg.metrics.confusion import check_ids
 
 
 class Calibration:
@@ -33,6 +34,7 @@ class Calibration:
                 "probabilities", f"must have shape {labels.shape} and one axis of classes", probabilities.shape,
                 "Resize the logits to the labels."))
         valid = labels != self.ignore_class
+        check_ids("labels", labels[valid], probabilities.shape[-1], self.ignore_class)
         right = (probabilities.argmax(-1) == labels)[valid]
         confidence = probabilities.max(-1)[valid].astype(np.float64)
         bins = np.clip(np.ceil(confidence * self.bins).astype(int) - 1, 0, self.bins - 1)

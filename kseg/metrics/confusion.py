@@ -26,12 +26,17 @@ def confusion_matrix(labels, predictions, classes, ignore_class=IGNORE_CLASS):
             "Resize the logits to the labels, then take the argmax."))
     valid = labels != ignore_class
     labels, predictions = labels[valid].astype(np.int64), predictions[valid].astype(np.int64)
-    for name, ids in (("labels", labels), ("predictions", predictions)):
-        outside = ids[(ids < 0) | (ids >= classes)]
-        if outside.size:
-            raise ValueError(unknown_ids_sentence(name, classes, ignore_class, int(outside[0])))
+    check_ids("labels", labels, classes, ignore_class)
+    check_ids("predictions", predictions, classes, ignore_class)
     counts = np.bincount(labels * classes + predictions, minlength=classes * classes)
     return counts.reshape(classes, classes).astype(np.int64)
+
+
+def check_ids(name, ids, classes, ignore_class):
+    """Raise ValueError if one of `ids`, integers, lies outside `[0, classes)`."""
+    outside = ids[(ids < 0) | (ids >= classes)]
+    if outside.size:
+        raise ValueError(unknown_ids_sentence(name, classes, ignore_class, int(outside[0])))
 
 
 def unknown_ids_sentence(name, classes, ignore_class, found):

@@ -103,6 +103,10 @@ class TrainingRecipe:
             if getattr(self, name) is not None:
                 checks.number_between(name, getattr(self, name), 0, high)
         object.__setattr__(self, "loss", _checked_loss(self.loss))
+        for name in ("label_smoothing", "ohem_fraction", "ohem_threshold"):
+            if getattr(self, name) and "cross_entropy" not in self.loss:
+                raise ValueError(checks.sentence(name, "must be left out where no cross_entropy is in `loss`",
+                                                 getattr(self, name), "Add it: loss={'cross_entropy': 1.0, ...}."))
         if self.class_weights is not None and not isinstance(self.class_weights, str):
             object.__setattr__(self, "class_weights", [float(weight) for weight in self.class_weights])
         for name, value in self.to_dict().items():

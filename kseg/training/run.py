@@ -112,7 +112,10 @@ def _run(recipe, output_dir, verbose):
         with _plain_errors():
             if not done and getattr(recipe, "pretrain_discriminator_steps", 0):
                 model.pretrain_discriminator(training, steps=recipe.pretrain_discriminator_steps, verbose=verbose)
-            if not stopped_early(record.history, recipe.early_stopping or np.inf):
+            if stopped_early(record.history, recipe.early_stopping or np.inf):
+                if recipe.ema is not None:  # what fit does at its end
+                    model.optimizer.finalize_variable_values(model.trainable_variables)
+            else:
                 model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
                           validation_freq=validated_epochs(epochs, recipe.validate_every), verbose=verbose,
                           callbacks=_callbacks(recipe, best, panel, record))

@@ -117,7 +117,12 @@ def test_report_is_written_whole_and_once(run, pairs, tmp_path):
         result.write(tmp_path / "report")
     assert str(caught.value) == (f"`folder` must not hold a report already, got folder={str(tmp_path / 'report')!r}. "
                                  "Take another folder or pass overwrite=True.")
-    result.write(tmp_path / "report", overwrite=True)
+    without = kseg.evaluate(run, pairs, keep_worst=0).write(tmp_path / "report", overwrite=True)
+    assert len(without) == 3 and not (tmp_path / "report" / "worst.png").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.html").write_text("a page of another kind")
+    with pytest.raises(FileExistsError, match="`folder` must not hold a report already"):
+        result.write(tmp_path / "mine")
 
 
 def test_command_refuses_a_report_that_is_there_before_it_measures(tmp_path, capsys):

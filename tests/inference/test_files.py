@@ -51,6 +51,15 @@ def test_files_and_options(run, folder):
     assert [path.rsplit("/", 1)[1] for path in written] == ["a.png.png", "a.bmp.png"]
 
 
+def test_overlays_of_large_images_are_thinned(run, folder, monkeypatch):
+    image = folder / "in" / "a.png"
+    whole = np.asarray(Image.open(predict_files(run, image, folder / "out", sheet=False)[1]))
+    monkeypatch.setattr("kseg.inference.files._OVERLAY_PIXELS", 200)
+    written = predict_files(run, image, folder / "thinned", sheet=False)
+    assert Image.open(written[0]).size == (30, 20)
+    np.testing.assert_array_equal(np.asarray(Image.open(written[1])), whole[::2, ::2])
+
+
 def test_bad_input(run, folder):
     predict_files(run, folder / "in" / "a.png", folder / "out")
     with pytest.raises(FileExistsError, match="`output_dir` must not hold these files already, got output_dir="):

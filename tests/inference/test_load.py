@@ -63,6 +63,10 @@ def test_a_damaged_file_is_called_so(tmp_path):
     (tmp_path / "cut.keras").write_bytes(content[:len(content) // 2])
     with pytest.raises(ValueError, match="`path` must be a whole .keras file, got path=.*cut.keras"):
         kseg.load_model(tmp_path / "cut.keras")
+    np.savez(tmp_path / "arrays.npz", weights=np.zeros(3))
+    (tmp_path / "arrays.npz").rename(tmp_path / "arrays.keras")
+    with pytest.raises(ValueError, match="`path` must be a whole .keras file, got path=.*arrays.keras"):
+        kseg.load_model(tmp_path / "arrays.keras")
     (tmp_path / "text.npy").write_text("no numbers")
     with pytest.raises(ValueError, match="`images` must be a .npy file of numbers, got images=.*text.npy"):
         kseg.predict(small_model(), tmp_path / "text.npy")

@@ -13,10 +13,11 @@ from PIL import Image
 import kseg
 from kseg.data import geometry
 from kseg.inference import predict as prediction
-from kseg.inference import predict_tiled
+from kseg.inference import images as sources
+from kseg.inference import predict_tiled, progress
 from kseg.inference.images import fit
 from kseg.inference.runners import Runner
-from kseg.inference.tiles import tile_starts
+from kseg.inference.tiles import count_tiles, tile_starts
 
 
 def pointwise_model(classes=4, channels=3, seed=0):
@@ -124,7 +125,9 @@ def test_windows_of_a_local_network_equal_the_whole(model, window, overlap, blen
 def test_narrow_memory_does_in_bands_the_same(model, monkeypatch):
     image = photo()
     wanted = kseg.predict(model, image, "logits", window=8, overlap=0.6)
+    once = count_tiles(image.shape, 4, (8, 8), 0.6)
     monkeypatch.setattr("kseg.inference.tiles.STRIP_BYTES", 8 * 4 * 4 * 11)  # bands of 11 columns
+    assert count_tiles(image.shape, 4, (8, 8), 0.6) > once
     np.testing.assert_array_equal(kseg.predict(model, image, "logits", window=8, overlap=0.6), wanted)
 
 
@@ -323,9 +326,28 @@ def test_label_map_of_tensors_and_arrays():
     np.testing.assert_array_equal(prediction.label_map(tf.constant(logits)), logits.argmax(-1))
 
 
-def test_progress_bar_is_drawn(model, capsys):
-    kseg.predict(model, photo(), window=16, progress=True)
-    kseg.predict(model, [photo(), photo()], progress=True)
+@pytest.mark.parametrize("images, options, total", [
+    (photo(), {}, 1),
+    (photo(), {"window": 16, "overlap": 0}, 3 * 4),
+    (photo(8, 60), {"window": 8, "overlap": 0.6}, 6 * 4 + 2),  # in bands of 11 columns
+    (np.stack([photo()] * 3), {"window": 16, "overlap": 0}, 3 * 3 * 4),
+    (np.stack([photo()] * 5), {"batch_size": 2}, 5),
+    ([photo(), photo(20, 30)], {"window": 16}, 2),
+])
+def test_progress_bar_ends_when_all_is_done(model, monkeypatch, images, options, total):
+    bars = []
+
+    class Bar(progress.bar):
+        def __exit__(self, *failure):
+            bars.append(self.progress.tasks[0])
+            super().__exit__(*failure)
+
+    monkeypatch.setattr(prediction, "bar", Bar)
+    if options.get("overlap") == 0.6:
+        monkeypatch.setattr("kseg.inference.tiles.STRIP_BYTES", 8 * 4 * 4 * 11)
+        total = count_tiles((8, 60), 4, (8, 8), 0.6)
+    kseg.predict(model, images, progress=True, **options)
+    assert (bars[0].completed, bars[0].total) == (total, total)
 
 
 @pytest.mark.parametrize("images, arguments, message", [
@@ -356,6 +378,23 @@ def test_bad_arguments(model, images, arguments, message):
     assert str(caught.value) == message
 
 
+def test_pictures_are_taken_strip_by_strip(model, monkeypatch):
+    pictures = [Image.fromarray(photo()), Image.fromarray(photo()[..., 0]), Image.fromarray(photo()).convert("P")]
+    wanted = [np.asarray(picture.convert(mode)) for picture in pictures for mode in ("RGB", "L")]
+    monkeypatch.setattr(sources, "_STRIP", 53 * 8)
+    got = [np.squeeze(sources.open_image(picture, bands)) for picture in pictures for bands in (3, 1)]
+    for one, other in zip(got, wanted):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_damaged_picture_is_named_for_any_bands(model, tmp_path):
+    Image.fromarray(photo()).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:300])
+    for four, image in ((True, tmp_path / "cut.png"), (False, Image.open(tmp_path / "cut.png"))):
+        with pytest.raises(ValueError, match="`images` must be a complete image file, got images=.*cut.png.*The decod"):
+            kseg.predict(pointwise_model(channels=4) if four else model, image)
+
+
 def test_bad_paths_and_models(model, tmp_path):
     with pytest.raises(FileNotFoundError, match="`images` must be the path of a file, got images='nowhere.png'"):
         kseg.predict(model, "nowhere.png")
@@ -365,6 +404,8 @@ def test_bad_paths_and_models(model, tmp_path):
         kseg.predict(tmp_path, photo())
     with pytest.raises(TypeError, match="`model` must be a keras.Model, or the path of"):
         kseg.predict(lambda pixels: pixels, photo())
+    with pytest.raises(TypeError, match="`out` must be an array, got out='list'. Make it with numpy.empty"):
+        kseg.predict(model, photo(), out=[])
     (tmp_path / "broken.tflite").write_bytes(b"no model")
     with pytest.raises(ValueError, match="`model` must be a TFLite file, got model="):
         kseg.predict(tmp_path / "broken.tflite", photo())

@@ -56,6 +56,33 @@ def test_tflite_of_kseg(model, tmp_path, arguments):
     assert kseg.predict(run, photo(31, 77)).shape == (31, 77)
 
 
+def test_tflite_of_any_size_from_elsewhere(tmp_path):
+    convolution = keras.layers.Conv2D(3, 3, padding="same")
+
+    class Network(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32)])
+        def __call__(self, pixels):
+            return convolution(pixels / 255.0)
+
+    module = Network()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module)
+    (tmp_path / "any.tflite").write_bytes(converter.convert())
+    run = runner(tmp_path / "any.tflite")
+    assert (run.classes, run.image_size) == (3, None)
+    for image in (photo(), photo(31, 77), photo()):
+        wanted = convolution(image[None] / np.float32(255)).numpy()[0]
+        np.testing.assert_allclose(kseg.predict(run, image, "logits"), wanted, atol=1e-5)
+
+
+def test_one_side_fixed_alone_is_refused():
+    pixels = keras.Input((None, 64, 3))
+    with pytest.raises(ValueError) as caught:
+        runner(keras.Model(pixels, keras.layers.Conv2D(2, 1)(pixels)))
+    assert str(caught.value) == (
+        "`model` must take images of one size or of any, not fix one side alone, got model=(None, None, 64, 3). "
+        "Build or export it with both sides, or with neither.")
+
+
 @pytest.fixture
 def labels_file(tmp_path):
     """A TFLite file of 16×24 pixels that answers with the class of the largest band."""

@@ -97,3 +97,12 @@ def test_shapes_must_agree():
         metrics.boundary_f1(np.zeros((4, 5), int), np.zeros((5, 4), int), 2)
     assert str(caught.value) == ("`predictions` must be a map [H, W] of the labels' shape (4, 5), got "
                                  "predictions=(5, 4). Measure images one by one, at the size of their labels.")
+
+
+def test_unknown_ids_are_refused():
+    labels, predictions = np.array([[0, 7], [0, 7]]), np.array([[0, 1], [0, 1]])
+    for score in (metrics.boundary_f1, metrics.boundary_counts):
+        with pytest.raises(ValueError, match="`labels` must hold ids between 0 and 2, or 255 for pixels to ignore"):
+            score(labels, predictions, 3)
+        with pytest.raises(ValueError, match="`predictions` must hold ids between 0 and 2, got predictions=7"):
+            score(predictions, labels, 3)

@@ -56,3 +56,8 @@ def test_shapes_must_agree():
         metrics.expected_calibration_error(np.zeros((4, 5), int), np.zeros((4, 4, 2)))
     assert str(caught.value) == ("`probabilities` must have shape (4, 5) and one axis of classes, got "
                                  "probabilities=(4, 4, 2). Resize the logits to the labels.")
+
+
+def test_unknown_ids_are_refused():
+    with pytest.raises(ValueError, match="`labels` must hold ids between 0 and 1, or 255 for pixels to ignore, got"):
+        metrics.expected_calibration_error(np.array([[0, 2]]), np.full((1, 2, 2), 0.5))

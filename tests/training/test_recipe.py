@@ -34,6 +34,9 @@ def test_json_round_trip():
      "`loss` must be a name or a dict of name -> weight, got loss=['dice']. "
      "Write for example loss={'cross_entropy': 1.0, 'dice': 0.5}."),
     ({"ema": 1.5}, ValueError, "`ema` must be a number between 0 and 1, got ema=1.5. Pass a value from 0 to 1."),
+    ({"loss": "dice", "ohem_fraction": 0.25}, ValueError,
+     "`ohem_fraction` must be left out where no cross_entropy is in `loss`, got ohem_fraction=0.25. "
+     "Add it: loss={'cross_entropy': 1.0, ...}."),
     ({"epochs": 0}, ValueError,
      "`epochs` must be a positive integer, got epochs=0. Pass a whole number of at least 1."),
 ])

@@ -141,6 +141,21 @@ def test_early_stopping_counts_validations(tmp_path):
     assert len(history) < 20 and ["val_mean_iou" in row for row in history] == [False, True] * (len(history) // 2)
 
 
+def test_a_stopped_run_keeps_its_averages_when_killed_at_its_end(tmp_path):
+    recipe = TrainingRecipe(**{**SHORT, "epochs": 20, "learning_rate": 1e-4}, ema=0.9, early_stopping=1)
+    folder = tmp_path / "run"
+    history = train(recipe, str(folder), verbose=0).history
+    wanted = keras.models.load_model(folder / "last.keras", compile=False).get_weights()
+    (folder / "last.keras").unlink()
+    report = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**report, "status": "running"}))
+    resume(str(folder), verbose=0)
+    found = keras.models.load_model(folder / "last.keras", compile=False).get_weights()
+    assert len(history) < 20
+    for one, other in zip(wanted, found):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
 def test_a_loss_that_is_not_finite_is_said(tmp_path):
     recipe = TrainingRecipe(**{**SHORT, "learning_rate": 1e6}, optimizer="sgd", validate_every=4)
     with pytest.raises(ValueError) as error:
