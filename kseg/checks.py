@@ -54,13 +54,14 @@ def positive_integer(name, value, advice="Pass a whole number of at least 1.", m
     return int(value)
 
 
-def number_between(name, value, low, high, advice=None):
-    """Return `value` as float if `low <= value <= high`; otherwise raise."""
+def number_between(name, value, low, high, advice=None, exclude=()):
+    """Return `value` as float if `low <= value <= high` and it is not in `exclude`; otherwise raise."""
     rule = f"must be a number between {low} and {high}"
+    rule += f", not {' or '.join(map(str, exclude))}" if exclude else ""
     advice = advice or f"Pass a value from {low} to {high}."
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(sentence(name, rule, value, advice))
-    if not low <= value <= high:
+    if not low <= value <= high or value in exclude:
         raise ValueError(sentence(name, rule, value, advice))
     return float(value)
 

@@ -37,7 +37,7 @@ def build_encoder(encoder_name, output_stride=32, encoder_weights=None, in_chann
         encoder_weights: None, "imagenet" (the library's download), or a `.weights.h5`, `.npz` or `.safetensors` file.
         in_channels: int, input bands. Fewer than three are repeated to three; more share out the stem's kernels, so
             that equal bands give what a grey RGB image gives.
-        multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNets only).
+        multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only).
         image_size: (height, width) or None for any; only encoders of fixed size (MiT) read it.
     Returns:
         `keras.Model` named "encoder": pixels `[B, H, W, in_channels]` 0-255 to {"c1": `[B, H/2, W/2, C1]`, …, "c5":
@@ -49,11 +49,16 @@ def build_encoder(encoder_name, output_stride=32, encoder_weights=None, in_chann
     """
     checks.positive_integer("in_channels", in_channels, "Use 3 for RGB images and 1 for grey ones.")
     if isinstance(encoder_name, keras.Model):
+        for argument, value in (("encoder_weights", encoder_weights), ("multi_grid", multi_grid)):
+            if value is not None:
+                raise ValueError(checks.sentence(argument, "must be None for a backbone object", value,
+                                                 "It runs as it was built: pass its name to set this."))
         return _plug_in(encoder_name, output_stride, in_channels)
     name = canonical_name(encoder_name)
     row = ENCODERS[name]
     checks.one_of("output_stride", output_stride, row.strides, context=f" for encoder {name!r}",
                   advice=f"Use {row.strides[0]} for its densest features.")
+    factored = _multi_grid_layers(name, multi_grid)
     pixels = keras.Input((None, None, in_channels), dtype="float32", name="pixels")
     normalized = NormalizePixels(*row.pixels, name="normalize")(pixels)  # [B, H, W, max(3, in_channels)]
     if row.library == "kseg":
@@ -67,7 +72,7 @@ def build_encoder(encoder_name, output_stride=32, encoder_weights=None, in_chann
 
         return mit_encoder(name, row, encoder_weights, in_channels, image_size)
     library = load_imagenet(row, name) if encoder_weights == "imagenet" else row.build()
-    cloner = Cloner(library, output_stride, multi_grid, _multi_grid_layers(name, multi_grid),
+    cloner = Cloner(library, output_stride, multi_grid, factored,
                     shifted_shortcuts=name in ("resnet18", "resnet34", "xception"))
     cloner.run(normalized)
     encoder = _finish(pixels, {key: _tap(cloner, tap) for key, tap in row.taps.items()})
@@ -99,9 +104,11 @@ def _multi_grid_layers(name, multi_grid):
     checks.one_of("encoder_name", name, [key for key in ENCODERS if key in ("resnet50", "resnet101", "resnet152")],
                   context=" when multi_grid is given", advice="Multi-grid is defined on the three units of a ResNet's "
                   "last stage: pass multi_grid=None.")
-    if len(multi_grid) != 3:
+    if not isinstance(multi_grid, (tuple, list)) or len(multi_grid) != 3:
         raise ValueError(checks.sentence("multi_grid", "must hold three factors, one a unit of the last stage",
                                          multi_grid, "DeepLab v3 uses (1, 2, 4)."))
+    for factor in multi_grid:
+        checks.positive_integer("multi_grid", factor, "DeepLab v3 uses (1, 2, 4).")
     return tuple(f"conv5_block{unit}_2_conv" for unit in (1, 2, 3))
 
 

@@ -69,9 +69,12 @@ class AtrousConv2D(keras.layers.Conv2D):
         plain = max(self.dilation_rate) == 1 or max(self.strides) > 1 or self.data_format != "channels_last"
         if plain or keras.backend.backend() != "tensorflow":
             return super().call(inputs)
+        runs = _dilation_runs("conv", self.compute_dtype)
+        if self.groups > 1 and not runs:  # regrouped, TensorFlow has no gradient of grouped kernels; Keras's layer has
+            return super().call(inputs)
         import tensorflow as tf
 
-        convolve = _dilated_convolution if _dilation_runs("conv", self.compute_dtype) else _regrouped_convolution
+        convolve = _dilated_convolution if runs else _regrouped_convolution
         outputs = convolve(inputs, tf.convert_to_tensor(self.kernel), tuple(self.dilation_rate), self.padding.upper())
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))

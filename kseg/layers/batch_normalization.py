@@ -11,7 +11,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Keras composes the training pass from about 2,200 element-wise operations in a ResNet50, which is 16-31 % of a
     step on a CPU; the fused kernel is one operation a layer. On other backends, for other axes than the last, with
     a mask, or synchronised over replicas, Keras's own path runs. With `trainable=False` statistics and affine
-    weights stand still.
+    weights stand still. A batch of one map of one pixel (the image's average in PSPNet and DeepLab v3) has no variance
+    in training: the moving statistics normalise it and stay as they are.
 
     Args:
         momentum: float, share of the old moving statistics kept each step. Default 0.9: Keras's 0.99 leaves stale
@@ -32,13 +33,27 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         if not (training and self.trainable):
             return self._normalize(inputs, self.moving_mean, self.moving_variance)[0]
+        if tuple(inputs.shape[1:3]) == (1, 1):
+            return self._normalize_single_pixels(inputs)
         outputs, mean, variance = self._normalize(inputs)
         # The kernel returns the unbiased variance; Keras keeps the biased one.
         count = ops.cast(ops.prod(ops.shape(inputs)[:3]), "float32")
-        variance = variance * (count - 1.0) / count
+        self._keep(mean, variance * (count - 1.0) / count)
+        return outputs
+
+    def _keep(self, mean, variance):
         self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1.0 - self.momentum))
         self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1.0 - self.momentum))
-        return outputs
+
+    def _normalize_single_pixels(self, inputs):
+        values = ops.cast(inputs, "float32")  # [B, 1, 1, C]
+        alone = ops.equal(ops.shape(inputs)[0], 1)
+        mean = ops.where(alone, self.moving_mean, ops.mean(values, axis=(0, 1, 2)))
+        variance = ops.where(alone, self.moving_variance, ops.var(values, axis=(0, 1, 2)))
+        self._keep(mean, variance)
+        outputs = (values - mean) * ops.rsqrt(variance + self.epsilon)
+        outputs = outputs * self.gamma if self.scale else outputs
+        return ops.cast(outputs + self.beta if self.center else outputs, self.compute_dtype)
 
     def _normalize(self, inputs, mean=None, variance=None):
         import tensorflow as tf

@@ -1,7 +1,27 @@
 """Bilinear resizing to the size of another tensor; the one owner of the resize convention."""
 
+import contextlib
+import contextvars
+
 import keras
 from keras import ops
+
+_FOR_XLA = contextvars.ContextVar("for_xla", default=False)
+
+
+@contextlib.contextmanager
+def for_xla(compiled):
+    """Have `ResizeTo` traced for XLA where `compiled` is true.
+
+    XLA's own resize takes the wrong neighbour where a coordinate falls on a whole pixel and is rounded two ways (5 to
+    9 rows, 33 to 65), so coordinates are computed in whole numbers here. Elsewhere TensorFlow's operation is faster,
+    and one that TFLite knows.
+    """
+    token = _FOR_XLA.set(bool(compiled))
+    try:
+        yield
+    finally:
+        _FOR_XLA.reset(token)
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -26,6 +46,9 @@ class ResizeTo(keras.layers.Layer):
         import tensorflow as tf
 
         target = tf.shape(reference)[1:3] if None in target else target
+        if _FOR_XLA.get():
+            values = tf.cast(inputs, "float32")
+            return tf.cast(_resized_side(_resized_side(values, target[0], 1), target[1], 2), self.compute_dtype)
         resized = tf.image.resize(inputs, target, method="bilinear")  # [B, H, W, C] float32
         return tf.cast(resized, self.compute_dtype)
 
@@ -34,3 +57,16 @@ class ResizeTo(keras.layers.Layer):
 
     def compute_output_spec(self, inputs, reference):
         return keras.KerasTensor(self.compute_output_shape(inputs.shape, reference.shape), dtype=self.compute_dtype)
+
+
+def _resized_side(values, length, axis):
+    """Return float32 `values` resized to `length` along `axis`; coordinates are integers over 2 `length`."""
+    import tensorflow as tf
+
+    size = tf.shape(values)[axis]
+    numerator = tf.clip_by_value((2 * tf.range(length) + 1) * size - length, 0, 2 * length * (size - 1))
+    before = numerator // (2 * length)
+    share = tf.cast(numerator - 2 * length * before, "float32") / tf.cast(2 * length, "float32")
+    share = tf.reshape(share, [-1 if one == axis else 1 for one in range(4)])
+    near, far = (tf.gather(values, index, axis=axis) for index in (before, tf.minimum(before + 1, size - 1)))
+    return near + (far - near) * share

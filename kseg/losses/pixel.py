@@ -1,6 +1,7 @@
 """Losses that are a mean over pixels: cross-entropy (weighted, smoothed, hard-example mining) and focal loss."""
 
 import math
+from collections.abc import Mapping
 
 import keras
 from keras import ops
@@ -36,12 +37,12 @@ class CrossEntropy(SegmentationLoss):
                  ignore_class=IGNORE_CLASS, name="cross_entropy"):
         super().__init__(ignore_class, name)
         self.class_weights = weights_of_classes("class_weights", class_weights)
-        self.label_smoothing = checks.number_between("label_smoothing", label_smoothing, 0, 1)
+        self.label_smoothing = checks.number_between("label_smoothing", label_smoothing, 0, 1, exclude=(1,))
         self.ohem_fraction = ohem_fraction
         self.ohem_threshold = ohem_threshold
-        for option in ("ohem_fraction", "ohem_threshold"):
+        for option, exclude in (("ohem_fraction", (0,)), ("ohem_threshold", (0, 1))):
             if getattr(self, option) is not None:
-                setattr(self, option, checks.number_between(option, getattr(self, option), 0, 1))
+                setattr(self, option, checks.number_between(option, getattr(self, option), 0, 1, exclude=exclude))
 
     def measure(self, labels, logits, valid, weights):
         plain = pixel_cross_entropy(labels, logits, valid)
@@ -150,7 +151,11 @@ def weights_of_classes(name, values):
     """Return the argument `name`, numbers one a class, as a list of float, or None; illegal ones raise."""
     if values is None:
         return None
-    values = [float(value) for value in values]
+    try:
+        values = [float(value) for value in (None if isinstance(values, (str, Mapping)) else values)]
+    except (TypeError, ValueError) as failure:
+        raise TypeError(checks.sentence(name, "must be a sequence of numbers, one a class", values,
+                                        "Write for example [0.5, 1.0, 2.0].")) from failure
     if not values or min(values) < 0 or not all(map(math.isfinite, values)):
         raise ValueError(checks.sentence(
             name, "must be finite numbers of at least 0, one a class", values, "Leave it None for equal weights."))

@@ -14,6 +14,7 @@ from kseg.encoders import build_encoder, canonical_name
 from kseg.layers import AdaptiveAveragePooling2D, ResizeTo
 from kseg.models.blocks import auxiliary_head, classify, conv_bn_relu, separable_conv_bn_relu
 from kseg.models.segmenter import finish, pixels_input
+from kseg.models.stages import require_stages
 
 
 def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3, image_size=(None, None), *,
@@ -55,6 +56,7 @@ def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channel
     encoder = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, multi_grid=multi_grid,
                             image_size=image_size)
     features = encoder(pixels)
+    require_stages(features, ("c4", "c5") if aux else ("c5",), encoder_name, "DeepLabV3")
     rates = rates_at(output_stride, rates, features["c5"].shape[1:3])
     context = aspp(features["c5"], filters, rates, dropout=dropout)  # [B, H/os, W/os, filters]
     if extra_conv:
@@ -84,7 +86,8 @@ def DeepLabV3Plus(classes, encoder_name="resnet50", encoder_weights=None, in_cha
         image_size: (height, width) in pixels; None for any size.
         output_stride: 8, 16 or 32, input pixels per c5 pixel (16 to train: section 4).
         rates: tuple of int, rates of the pyramid's 3x3 convolutions at output stride 16; doubled at 8, halved at 32.
-        multi_grid: tuple of three int or None, factors on the rates of c5's units (ResNet50, 101, 152).
+        multi_grid: tuple of three int or None, factors on the rates of c5's units (ResNet50, 101, 152). None: 1, also
+            in ResNets, as in the released code; DeepLab v3 has (1, 2, 4).
         filters: int, channels of the pyramid.
         low_level_filters: int, channels of the low-level projection (section 4.1, table 1: 48).
         decoder_filters: int, channels of the two 3x3 convolutions (section 4.1, table 2).
@@ -104,9 +107,11 @@ def DeepLabV3Plus(classes, encoder_name="resnet50", encoder_weights=None, in_cha
                             image_size=image_size)
     separable = _convolves_depthwise(encoder) if separable is None else separable
     features = encoder(pixels)
+    low_level = "low_level" if "low_level" in features else "c2"
+    require_stages(features, (low_level, "c5"), encoder_name, "DeepLabV3Plus")
     rates = rates_at(output_stride, rates, features["c5"].shape[1:3])
     context = aspp(features["c5"], filters, rates, separable=separable, dropout=dropout)
-    detail = features.get("low_level", features["c2"])  # [B, H/4, W/4, C]
+    detail = features[low_level]  # [B, H/4, W/4, C]
     detail = conv_bn_relu(detail, low_level_filters, 1, name="low_level")
     context = ResizeTo(name="context_up")(context, detail)
     outputs = keras.layers.Concatenate(name="fuse")([context, detail])  # [B, H/4, W/4, filters + low_level_filters]
@@ -141,6 +146,9 @@ def rates_at(output_stride, rates, size, *, reference_stride=16, argument="rates
     Where the `size` (height, width) of the feature map is known, a rate of at least its shorter side leaves the outer
     taps of a 3x3 kernel on padding alone: the kernel falls back to a line or a point (DeepLab v3 figure 4).
     """
+    if not isinstance(rates, (tuple, list)):
+        raise TypeError(checks.sentence(argument, "must be a tuple of numbers", rates,
+                                        "Write for example (6, 12, 18)."))
     for rate in rates:
         checks.positive_integer(argument, rate, f"Give whole feature pixels at output stride {reference_stride}.")
     scaled = tuple(max(1, round(rate * reference_stride / output_stride)) for rate in rates)
@@ -155,4 +163,4 @@ def rates_at(output_stride, rates, size, *, reference_stride=16, argument="rates
 
 def _convolves_depthwise(encoder):
     return any(isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D))
-               for layer in encoder.layers)
+               for layer in encoder._flatten_layers())

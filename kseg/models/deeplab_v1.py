@@ -15,6 +15,7 @@ from kseg.layers import AtrousConv2D, NormalizePixels
 from kseg.models.blocks import classify
 from kseg.models.deeplab import rates_at
 from kseg.models.segmenter import finish, pixels_input
+from kseg.models.stages import require_stages
 
 
 def DeepLabV1(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
@@ -66,7 +67,9 @@ def paper_encoder(encoder_name, output_stride, encoder_weights, in_channels, ima
         checks.one_of("output_stride", output_stride, (8,), context=" for encoder 'vgg16' of DeepLab v1 and v2",
                       advice="Use 8, or another encoder.")
         return _atrous_vgg16(encoder_weights, in_channels)
-    return build_encoder(encoder_name, output_stride, encoder_weights, in_channels, image_size=image_size)
+    encoder = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, image_size=image_size)
+    require_stages(encoder.output, ("c5",), encoder_name, "DeepLab v1 and v2")
+    return encoder
 
 
 def _atrous_vgg16(encoder_weights, in_channels):

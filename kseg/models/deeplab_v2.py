@@ -57,6 +57,9 @@ def DeepLabV2(classes, encoder_name="resnet101", encoder_weights=None, in_channe
         checks.number_between("scales", scale, 0.1, 4, "The paper's are scales=(0.5, 0.75, 1.0).")
     pixels = pixels_input(in_channels, image_size, classes)
     encoder = paper_encoder(encoder_name, output_stride, encoder_weights, in_channels, image_size)
+    if None not in encoder.input_shape[1:3] and set(scales) != {1}:
+        raise ValueError(checks.sentence("scales", "must be (1,) for an encoder of one image size", scales,
+                                         "Average over scales in kseg.predict instead."))
     branch = _point_branch
     if isinstance(encoder_name, str) and canonical_name(encoder_name) == "vgg16":
         branch = _vgg_branch

@@ -10,6 +10,7 @@ from kseg.encoders import build_encoder
 from kseg.layers import AdaptiveAveragePooling2D, ResizeTo
 from kseg.models.blocks import auxiliary_head, classify, conv_bn_relu
 from kseg.models.segmenter import finish, pixels_input
+from kseg.models.stages import require_stages
 
 
 def PSPNet(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3, image_size=(None, None), *,
@@ -37,11 +38,17 @@ def PSPNet(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
-        ValueError: for an unknown encoder or an output stride it cannot give.
+        ValueError: for an unknown encoder, an output stride it cannot give, or no bin.
     """
     checks.number_between("dropout", dropout, 0, 1)
+    if not isinstance(bins, (tuple, list)) or not bins:
+        raise ValueError(checks.sentence("bins", "must be a tuple of at least one number", bins,
+                                         "The paper's is bins=(1, 2, 3, 6)."))
+    for bin_count in bins:
+        checks.positive_integer("bins", bin_count)
     pixels = pixels_input(in_channels, image_size, classes)
     features = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, image_size=image_size)(pixels)
+    require_stages(features, ("c4", "c5") if aux else ("c5",), encoder_name, "PSPNet")
     context = pyramid_pooling(features["c5"], bins)  # [B, H/os, W/os, 2 * C5]
     context = conv_bn_relu(context, filters, 3, name="head")
     context = keras.layers.Dropout(dropout, name="head_dropout")(context)

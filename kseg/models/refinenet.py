@@ -108,8 +108,6 @@ def _normal(channels):
 
 
 def _freeze_batch_norm(encoder):
-    for layer in encoder.layers:
-        if isinstance(layer, keras.Model):
-            _freeze_batch_norm(layer)
-        elif isinstance(layer, keras.layers.BatchNormalization):
+    for layer in encoder._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False

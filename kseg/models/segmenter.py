@@ -4,6 +4,7 @@ import keras
 
 from kseg import checks
 from kseg.labels import LabelSet
+from kseg.layers.resize_to import for_xla
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 
@@ -25,6 +26,8 @@ class Segmenter(keras.Model):
 
     With an auxiliary head the graph has two outputs in training; `model(x)`, `predict`, saving and export see the
     logits alone. The auxiliary output is trained with the compiled loss times `aux_weight`, logged as `aux_loss`.
+    `Segmenter.from_config(model.get_config())` makes a copy; `keras.models.clone_model` knows neither `aux_weight` nor
+    `label_set`.
 
     Args:
         inputs: the pixels `KerasTensor`.
@@ -71,10 +74,24 @@ class Segmenter(keras.Model):
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
         """As `keras.Model.compile`; optimisers of `kseg.training` learn which weights belong to which part."""
+        if kwargs.get("auto_scale_loss", True):
+            optimizer = scaled_loss(optimizer, self)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # mixed_float16 wraps the optimiser
         if hasattr(inner, "bind_model"):
             inner.bind_model(self)
+
+    def train_step(self, *arguments):
+        with for_xla(self.jit_compile):
+            return super().train_step(*arguments)
+
+    def test_step(self, *arguments):
+        with for_xla(self.jit_compile):
+            return super().test_step(*arguments)
+
+    def predict_step(self, *arguments):
+        with for_xla(self.jit_compile):
+            return super().predict_step(*arguments)
 
     def compile_from_config(self, config):
         """Compile as the saved model was compiled; Keras leaves this to classes with a `compile` of their own."""
@@ -95,7 +112,7 @@ class Segmenter(keras.Model):
         if not isinstance(loss_function, keras.losses.Loss):
             loss_function = _FunctionLoss(loss_function)
         aux_loss = sum(keras.ops.mean(loss_function(y, aux, sample_weight=sample_weight)) for aux in aux_outputs)
-        self._aux_loss.update_state(aux_loss)
+        self._aux_loss.update_state(aux_loss * _replicas())  # a Keras loss is divided by their number
         return loss + self.aux_weight * aux_loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -123,6 +140,25 @@ class Segmenter(keras.Model):
         model.label_set = LabelSet.from_dict(own["label_set"]) if own.get("label_set") else None
         model._saved_after_training = own.get("trained", False)
         return model
+
+
+def scaled_loss(optimizer, model):
+    """Return the optimiser, in a `LossScaleOptimizer` if `model` has layers that compute in float16.
+
+    Keras wraps it in `compile` too, but does not save that it did, and then cannot load the optimiser's state.
+    """
+    optimizer = keras.optimizers.get(optimizer)
+    half = any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers)
+    wrap = half and optimizer is not None and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if wrap else optimizer
+
+
+def _replicas():
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def finish(pixels, logits, aux_logits=None, *, compile, name, aux_weight=0.4, learning_rate=1e-3):

@@ -76,9 +76,12 @@ def _paper_network(pixels, padding, filters, dropout, released):
             features = keras.layers.MaxPooling2D(2, padding=padding, name=f"down{level + 1}_pool")(features)
     for level in range(3, -1, -1):
         width = filters * 2 ** level
-        raised = keras.layers.Conv2DTranspose(2 * width if released and level == 0 else width, 2, strides=2,
-                                              activation="relu", kernel_initializer="he_normal",
-                                              name=f"up{level + 1}")(features)  # [B, 2h, 2w, width]
+        filters_up = 2 * width if released and level == 0 else width
+        # He's N is the channels coming in, one tap of each; Keras counts 4 * filters_up for this kernel.
+        he_normal = keras.initializers.VarianceScaling(2 * 4 * filters_up / features.shape[-1], "fan_in",
+                                                       "truncated_normal")
+        raised = keras.layers.Conv2DTranspose(filters_up, 2, strides=2, activation="relu", name=f"up{level + 1}",
+                                              kernel_initializer=he_normal)(features)  # [B, 2h, 2w, filters_up]
         skip = skips[level]
         if padding == "valid":
             skip = CropTo("center", name=f"up{level + 1}_crop")(skip, raised)

@@ -10,9 +10,10 @@ from keras import ops
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
+from kseg.layers.resize_to import for_xla
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
-from kseg.models.segmenter import Segmenter
+from kseg.models.segmenter import Segmenter, scaled_loss
 from kseg.training import discriminators
 from kseg.training.adversarial_recipe import check_settings
 from kseg.training.adversarial_step import LOSSES, updated
@@ -95,8 +96,8 @@ class AdversarialTrainer(keras.Model):
             loss = self.segmenter.loss if self.segmenter.compiled else CrossEntropy()
         metrics = [MeanIoU(self.segmenter.classes, self.ignore_class)] if metrics is None else metrics
         options = {"run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile}
-        self.segmenter.compile(_scaled_loss(segmenter_optimizer, self.segmenter), loss, metrics=metrics, **options)
-        self.discriminator.compile(_scaled_loss(discriminator_optimizer, self.discriminator), **options)
+        self.segmenter.compile(_checked(segmenter_optimizer, self.segmenter), loss, metrics=metrics, **options)
+        self.discriminator.compile(_checked(discriminator_optimizer, self.discriminator), **options)
         super().compile(self.segmenter.optimizer, auto_scale_loss=False, **options)
         for network in (self.segmenter, self.discriminator):
             network.optimizer.build(network.trainable_variables)
@@ -139,6 +140,10 @@ class AdversarialTrainer(keras.Model):
             self._pretraining, self.train_function = False, None
 
     def train_step(self, data):
+        with for_xla(self.jit_compile):
+            return self._train_step(data)
+
+    def _train_step(self, data):
         pixels, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         if self._pretraining:
             outputs, losses = updated(self, pixels, labels, weights, moving=(False, True))
@@ -189,12 +194,10 @@ class AdversarialTrainer(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
 
-def _scaled_loss(optimizer, model):
+def _checked(optimizer, model):
     """Return the optimiser, in a `LossScaleOptimizer` if the model computes in float16."""
     optimizer = keras.optimizers.get(optimizer)
     if getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False):
         raise ValueError(checks.sentence("use_ema", "must be False for adversarial training", True,
                                          "Leave it out; keep the best model by validation instead."))
-    half = any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers)
-    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if half and not scaled else optimizer
+    return scaled_loss(optimizer, model)

@@ -99,19 +99,14 @@ def compiled_model(recipe, labels, steps):
 
 
 def optimizer(recipe, steps):
-    """Return the recipe's optimiser for a run of `steps` steps.
-
-    Half precision wraps it here: Keras wraps it in `compile` too, but does not save that it did, and then cannot load
-    the optimiser's state.
-    """
+    """Return the recipe's optimiser for a run of `steps` steps."""
     rate = recipe.learning_rate
     if recipe.schedule == "poly":
         rate = Poly(rate, steps, power=recipe.power, warmup_steps=recipe.warmup_steps)
     shared = {"weight_decay": recipe.weight_decay, "multipliers": recipe.multipliers,
               "decay_biases": recipe.decay_biases, "global_clipnorm": recipe.clipnorm,
               "use_ema": recipe.ema is not None, "ema_momentum": 0.99 if recipe.ema is None else recipe.ema}
-    chosen = SGD(rate, momentum=recipe.momentum, **shared) if recipe.optimizer == "sgd" else AdamW(rate, **shared)
-    return keras.optimizers.LossScaleOptimizer(chosen) if recipe.mixed_precision == "mixed_float16" else chosen
+    return SGD(rate, momentum=recipe.momentum, **shared) if recipe.optimizer == "sgd" else AdamW(rate, **shared)
 
 
 def loss(recipe):

@@ -50,6 +50,9 @@ class BestModel(_OfSegmenter):
         confusion = self.metric.confusion()
         self._warn_of_collapse(confusion)
         score = mean_of_present(iou_from_confusion(confusion))
+        if np.isnan(score):
+            raise ValueError(checks.sentence("data", "must have labelled pixels in its validation images", "none",
+                                             "Check its labels: every pixel has the ignore class."))
         if score > self.best["mean_iou"]:
             self.best = {"mean_iou": score, "epoch": self.epoch + 1, "confusion": confusion.tolist()}
             save_model(self.model, self.path)

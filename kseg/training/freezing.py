@@ -45,12 +45,8 @@ def freeze_encoder(model):
 
 
 def _all_layers(model):
-    """Yield `model`'s layers, and those of the models in it, but not the models themselves."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _all_layers(layer)
-        else:
-            yield layer
+    """Yield `model`'s layers, and those of the models and layers in it, but not the models themselves."""
+    return (layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.Model))
 
 
 def _compiled_again(model):

@@ -179,6 +179,20 @@ def test_backbone_object_plugs_in_by_its_pyramid(bands):
     assert [features[f"c{level}"].shape[-1] for level in range(1, 6)] == [4, 8, 12, 16, 20]
     with pytest.raises(ValueError, match="`output_stride` must be one of \\(32,\\) for a backbone object"):
         build_encoder(backbone, output_stride=8, in_channels=bands)
+    for option in ({"encoder_weights": "imagenet"}, {"multi_grid": (1, 2, 4)}):
+        with pytest.raises(ValueError, match="must be None for a backbone object, got .* It runs as it was built"):
+            build_encoder(backbone, in_channels=bands, **option)
+
+
+@pytest.mark.parametrize("name, factors, sentence", [
+    ("xception41", (1, 2, 4), "`encoder_name` must be one of ('resnet50', 'resnet101', 'resnet152') when multi_grid"),
+    ("mitb0", (1, 2, 4), "`encoder_name` must be one of ('resnet50', 'resnet101', 'resnet152') when multi_grid"),
+    ("resnet50", 2, "`multi_grid` must hold three factors, one a unit of the last stage, got multi_grid=2."),
+    ("resnet50", (1, 2.5, 4), "`multi_grid` must be a positive integer, got multi_grid=2.5."),
+])
+def test_a_multi_grid_that_cannot_be_given(name, factors, sentence):
+    with pytest.raises((ValueError, TypeError), match=re.escape(sentence)):
+        build_encoder(name, 32, multi_grid=factors)
 
 
 def test_bad_weights(tmp_path, monkeypatch):

@@ -65,6 +65,7 @@ WITHOUT_ONEDNN = """
 import numpy as np, keras, tensorflow as tf
 from kseg.layers import AtrousConv2D, AtrousDepthwiseConv2D
 for layer in (AtrousConv2D(4, 3, padding="same", dilation_rate=2),
+              AtrousConv2D(4, 3, padding="same", dilation_rate=2, groups=4),
               AtrousDepthwiseConv2D(3, padding="same", dilation_rate=2)):
     with tf.GradientTape() as tape:
         outputs = layer(tf.ones((1, 9, 9, 4)))
@@ -78,7 +79,8 @@ def test_machines_without_onednn_fall_back_to_keras():
     subprocess.run([sys.executable, "-c", WITHOUT_ONEDNN], env=environment, check=True)
 
 
-@pytest.mark.parametrize("layer_class, arguments", [(AtrousConv2D, {"filters": 4}), (AtrousDepthwiseConv2D, {})])
+@pytest.mark.parametrize("layer_class, arguments", [(AtrousConv2D, {"filters": 4}), (AtrousDepthwiseConv2D, {}),
+                                                    (AtrousConv2D, {"filters": 6, "groups": 6})])
 def test_half_precision_has_values_and_gradients(layer_class, arguments):
     layer = layer_class(kernel_size=3, padding="same", dilation_rate=2, dtype="mixed_float16", **arguments)
     outputs, found = gradients(layer, image().astype("float16"), graph=True)

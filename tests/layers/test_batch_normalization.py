@@ -81,3 +81,20 @@ def test_default_momentum_and_config():
     layer = BatchNormalization(epsilon=1e-5, name="norm")
     assert layer.momentum == 0.9
     assert BatchNormalization.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"scale": False}, {"center": False}])
+def test_maps_of_one_pixel(arguments):
+    """Several equal Keras; one has no variance, so moving statistics normalise it and stay."""
+    theirs, ours = pair(**arguments)
+    several = images()[0, :5, :1, :].reshape(5, 1, 1, 4)
+    expected, actual = run(theirs, several, True), run(ours, several, True)
+    np.testing.assert_allclose(actual[0], expected[0], atol=2e-5)
+    for mine, other in zip(actual[1], expected[1]):
+        np.testing.assert_allclose(mine, other, atol=3e-4 * max(1, np.abs(other).max()))
+    for mine, other in zip(ours.weights, theirs.weights):
+        np.testing.assert_allclose(mine, other, rtol=1e-5)
+    before = [weight.numpy() for weight in ours.weights]
+    np.testing.assert_allclose(run(ours, several[:1], True)[0], ours(several[:1], training=False), atol=1e-6)
+    for weight, old in zip(ours.weights, before):
+        np.testing.assert_allclose(weight, old, rtol=1e-6)

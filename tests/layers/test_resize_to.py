@@ -1,9 +1,11 @@
 """One resize convention: half-pixel centres, at sizes known or unknown when the graph is built."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from kseg.layers import ResizeTo
+from kseg.layers.resize_to import for_xla
 from tests.conftest import structured_image
 
 
@@ -39,3 +41,26 @@ def test_equal_size_is_left_alone():
     inputs = tf.constant(structured_image(9, 13)[None].astype("float32"))
     assert ResizeTo()(inputs, inputs) is not None
     np.testing.assert_array_equal(ResizeTo()(inputs, inputs), inputs)
+
+
+@pytest.mark.parametrize("size, target", [((5, 7), (9, 13)), ((33, 49), (25, 37)), ((6, 1), (30, 4)),
+                                          ((8, 8), (8, 32))])
+def test_xla_takes_the_same_neighbours(size, target):
+    """TensorFlow's resize does not, where coordinates fall on whole pixels."""
+    inputs = tf.constant(structured_image(*size)[None].astype("float32"))
+    upstream = np.cos(np.arange(target[0] * target[1] * 3, dtype="float32")).reshape(1, *target, 3)
+
+    def run(values):
+        with tf.GradientTape() as tape, for_xla(True):
+            tape.watch(values)
+            outputs = ResizeTo()(values, upstream)
+        return outputs, tape.gradient(outputs, values, upstream)
+
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        plain = ResizeTo()(inputs, upstream)
+    slope = tape.gradient(plain, inputs, upstream)
+    for function in (run, tf.function(run, jit_compile=True)):
+        outputs, gradient = function(inputs)
+        np.testing.assert_allclose(outputs, reference(inputs.numpy(), *target), atol=1e-3)
+        np.testing.assert_allclose(gradient, slope, atol=1e-3)

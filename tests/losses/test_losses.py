@@ -281,7 +281,7 @@ def test_unknown_ids_raise_in_eager_and_graph_mode():
      "`class_weights` must hold 4 numbers, one a class of the logits, got class_weights=[1.0, 2.0]. "
      "Give each class a weight, 1.0 for no change."),
     (lambda: losses.CrossEntropy(ohem_fraction=1.5),
-     "`ohem_fraction` must be a number between 0 and 1, got ohem_fraction=1.5. Pass a value from 0 to 1."),
+     "`ohem_fraction` must be a number between 0 and 1, not 0, got ohem_fraction=1.5. Pass a value from 0 to 1."),
     (lambda: losses.Dice()(np.eye(4)[[[[0, 1]]]], np.zeros((1, 1, 2, 4))),
      "`labels` must be integer ids [B, H, W] for logits of shape (1, 1, 2, 4), got labels=(1, 1, 2, 4). "
      "Pass class ids, not one-hot maps, at the size of the logits."),
@@ -350,3 +350,22 @@ def test_class_weights_of_region_losses_weigh_the_mean_over_classes_present(kind
     assert float(kind.from_config(loss.get_config())(labels, logits)) == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match=f"`class_weights` must hold {classes} numbers, one a class of the logits"):
         kind(class_weights=[1.0])(labels, logits)
+
+
+@pytest.mark.parametrize("options, error, sentence", [
+    ({"class_weights": {0: 5.0, 1: 1.0}}, TypeError,
+     "`class_weights` must be a sequence of numbers, one a class, got class_weights={0: 5.0, 1: 1.0}. "
+     "Write for example [0.5, 1.0, 2.0]."),
+    ({"class_weights": 2.0}, TypeError, "`class_weights` must be a sequence of numbers, one a class, got class_weights="
+     "2.0. Write for example [0.5, 1.0, 2.0]."),
+    ({"ohem_threshold": 0.0}, ValueError, "`ohem_threshold` must be a number between 0 and 1, not 0 or 1, got "
+     "ohem_threshold=0.0. Pass a value from 0 to 1."),
+    ({"ohem_fraction": 0}, ValueError, "`ohem_fraction` must be a number between 0 and 1, not 0, got ohem_fraction=0. "
+     "Pass a value from 0 to 1."),
+    ({"label_smoothing": 1}, ValueError, "`label_smoothing` must be a number between 0 and 1, not 1, got "
+     "label_smoothing=1. Pass a value from 0 to 1."),
+])
+def test_what_would_train_nothing_is_refused(options, error, sentence):
+    with pytest.raises(error) as caught:
+        losses.CrossEntropy(**options)
+    assert str(caught.value) == sentence

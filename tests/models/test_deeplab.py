@@ -1,17 +1,19 @@
 """DeepLab v3 and v3+: torchvision's numbers, the papers' counts, one set of weights at every output stride."""
 
 import os
+import re
 import warnings
 
 import keras
 import numpy as np
 import pytest
 
-from kseg.models import DeepLabV3, DeepLabV3Plus
+from kseg.models import DeepLabV1, DeepLabV2, DeepLabV3, DeepLabV3Plus
 from kseg.models.blocks import conv_bn_relu
 from kseg.models.deeplab import aspp
 from tests.conftest import structured_image
 from tests.models.fixtures import make_torchvision_deeplab_head as torchvision_head
+from tests.models.tiny_backbone import tiny_backbone
 
 
 def size_of(weights):
@@ -206,7 +208,38 @@ def test_bad_input(builder, options, message):
     assert str(caught.value) == message
 
 
+def test_backbones_without_a_stage_are_refused():
+    for builder, levels, options, sentence in (
+            (DeepLabV3, (1, 2, 3, 4), {}, "must have the stages c5 for DeepLabV3 (it lacks c5)"),
+            (DeepLabV3, (1, 2, 3, 5), {"aux": True}, "must have the stages c4, c5 for DeepLabV3 (it lacks c4)"),
+            (DeepLabV3Plus, (3, 4, 5), {}, "must have the stages c2, c5 for DeepLabV3Plus (it lacks c2)"),
+            (DeepLabV1, (1, 2, 3, 4), {}, "must have the stages c5 for DeepLab v1 and v2 (it lacks c5)"),
+            (DeepLabV2, (1, 2, 3, 4), {}, "must have the stages c5 for DeepLab v1 and v2 (it lacks c5)")):
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            builder(2, tiny_backbone(levels), output_stride=32, **options)
+
+
+def test_a_depthwise_backbone_object_makes_the_head_separable():
+    model = DeepLabV3Plus(2, depthwise_backbone(), output_stride=32)
+    assert any(isinstance(layer, keras.layers.DepthwiseConv2D) for layer in model.layers)
+    plain = DeepLabV3Plus(2, tiny_backbone(), output_stride=32)
+    assert not any(isinstance(layer, keras.layers.DepthwiseConv2D) for layer in plain.layers)
+
+
+def depthwise_backbone():
+    pixels = keras.Input((None, None, 3))
+    features, outputs = pixels, {}
+    for level in range(1, 6):
+        features = keras.layers.DepthwiseConv2D(3, strides=2, padding="same")(features)
+        outputs[f"P{level}"] = features
+    model = keras.Model(pixels, features)
+    model.pyramid_outputs = outputs
+    return model
+
+
 def test_bad_rates(tiny):
+    with pytest.raises(TypeError, match="`rates` must be a tuple of numbers, got rates=6. Write for"):
+        DeepLabV3(2, "resnet18", rates=6)
     with pytest.raises(ValueError) as caught:
         DeepLabV3(2, "resnet18", rates=(6, 0))
     assert str(caught.value) == ("`rates` must be a positive integer, got rates=0. "

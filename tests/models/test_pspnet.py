@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kseg.models import PSPNet
 from kseg.models.pspnet import pyramid_pooling
+from tests.models.tiny_backbone import tiny_backbone
 
 # papers.md section 9 (released code, 21 classes). The released ResNet50 has a stem of three 3x3 convolutions:
 #   3x3x3x64 + 3x3x64x64 + 3x3x64x128 and their BN (2 x 256), a first unit that reads 128 channels instead of 64 in its
@@ -71,6 +72,15 @@ def test_auxiliary_loss_counts_with_its_weight():
 
 
 def test_bad_arguments():
+    for bins in ((), 3):
+        with pytest.raises(ValueError, match=re.escape(f"must be a tuple of at least one number, got bins={bins}.")):
+            PSPNet(3, tiny_backbone(), output_stride=32, bins=bins)
+    with pytest.raises(ValueError, match="`bins` must be a positive integer, got bins=0"):
+        PSPNet(3, tiny_backbone(), output_stride=32, bins=(0, 2))
+    with pytest.raises(ValueError, match=re.escape("must have the stages c5 for PSPNet (it lacks c5)")):
+        PSPNet(3, tiny_backbone((1, 2, 3, 4)), output_stride=32)
+    with pytest.raises(ValueError, match=re.escape("must have the stages c4, c5 for PSPNet (it lacks c4)")):
+        PSPNet(3, tiny_backbone((1, 2, 3, 5)), output_stride=32, aux=True)
     with pytest.raises(ValueError, match=re.escape(
             "`output_stride` must be one of (8, 16, 32) for encoder 'mobilenetv2', got output_stride=4. "
             "Use 8 for its densest features.")):

@@ -1,10 +1,17 @@
 """What `Segmenter` does of its own, on a graph of two convolutions."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
+import kseg
+from kseg.layers import NormalizePixels, ResizeTo
+from kseg.losses import CrossEntropy
 from kseg.models.segmenter import Segmenter
+from tests.conftest import structured_image
 
 
 def sparse(labels, logits):
@@ -35,3 +42,64 @@ def test_any_keras_loss_trains_the_auxiliary_output(loss, weighted):
     found = model.compute_loss(x, y, [logits, aux], weights)
     np.testing.assert_allclose(found, by_hand(logits) + 0.25 * by_hand(aux), rtol=1e-5)
     model.train_on_batch(x, y, sample_weight=weights)
+
+
+def resizing_segmenter():
+    """Stride 2 on 65 pixels gives 33, and half-pixel coordinates that are whole."""
+    pixels = keras.Input((None, None, 3))
+    features = keras.layers.Conv2D(3, 3, strides=2, padding="same")(NormalizePixels([127.5] * 3, [63.75] * 3)(pixels))
+    return Segmenter(pixels, ResizeTo(dtype="float32")(features, pixels))
+
+
+def test_xla_predicts_and_scores_alike():
+    model, image = resizing_segmenter(), structured_image(65, 65)[None].astype("float32")
+    labels = (image[..., 0] > 127).astype("int32")
+    wanted = model(image).numpy()
+    losses = []
+    for jit in (False, True):
+        model.compile("sgd", CrossEntropy(), jit_compile=jit)
+        np.testing.assert_allclose(model.predict(image, verbose=0), wanted, atol=1e-4)
+        losses.append(model.evaluate(image, labels, verbose=0))
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("error:Skipping variable loading")
+def test_half_precision_goes_on_after_loading(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = resizing_segmenter()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile("adam", CrossEntropy())
+    image = structured_image(32, 32)[None].astype("float32")
+    model.fit(image, (image[..., 0] > 127).astype("int32"), epochs=3, verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = kseg.load_model(tmp_path / "m.keras")
+    assert isinstance(again.optimizer, keras.optimizers.LossScaleOptimizer)
+    for one, other in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from kseg.losses import CrossEntropy
+from kseg.models.segmenter import Segmenter
+x = np.linspace(0, 1, 48, dtype="float32").reshape(4, 3, 4, 1)
+logged = []
+for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        pixels = keras.Input((None, None, 1))
+        model = Segmenter(pixels, [keras.layers.Conv2D(3, 1)(pixels), keras.layers.Conv2D(3, 1)(pixels)])
+        model.compile(keras.optimizers.SGD(0.0), CrossEntropy())
+    logged.append(model.fit(x, (x[..., 0] * 2.9).astype("int32"), verbose=0).history)
+for name in ("loss", "aux_loss"):
+    np.testing.assert_allclose(logged[0][name], logged[1][name], rtol=1e-4)
+"""
+
+
+@pytest.mark.slow
+def test_replicas_log_the_auxiliary_loss_of_one():
+    subprocess.run([sys.executable, "-c", REPLICAS], check=True)

@@ -154,3 +154,11 @@ def test_output_shape_of_valid_convolutions():
     model = UNet(2, padding="valid", filters=2, compile=False)
     assert model.compute_output_shape((1, 572, 572, 3)) == (1, 388, 388, 2)
     assert UNet(2, filters=2, compile=False).compute_output_shape((1, 97, 129, 3)) == (1, 97, 129, 2)
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_weights_begin_with_the_variance_of_the_paper(released):
+    """Section 3: sqrt(2 / N), N the incoming nodes of one neuron; in an up-convolution one a channel."""
+    model = UNet(2, in_channels=1, filters=32, released=released, compile=False)
+    for name, incoming in (("up4", 512), ("up3", 256), ("up1", 64), ("down3_conv2", 9 * 128), ("up2_conv1", 9 * 128)):
+        assert np.var(model.get_layer(name).get_weights()[0]) * incoming == pytest.approx(2, rel=0.1), name

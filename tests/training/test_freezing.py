@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from kseg.models import Segmenter
+from kseg.models.blocks import classify
+from kseg.models.refinenet import _freeze_batch_norm
+from kseg.models.segmenter import finish
 from kseg.training import freeze_batch_normalization, freeze_encoder
 from tests.training.tiny import tiny_builder
 
@@ -61,3 +64,28 @@ def test_a_model_without_these_parts_is_refused():
     with pytest.raises(ValueError) as error:
         freeze_batch_normalization(model)
     assert str(error.value) == ("`model` must hold batch normalisation, got model='plain'. There is nothing to freeze.")
+
+
+@keras.saving.register_keras_serializable(package="test")
+class _Block(keras.layers.Layer):
+    """A convolution and its batch normalisation in one layer, as keras_cv has them."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.convolution = keras.layers.Conv2D(4, 3, strides=2, padding="same")
+        self.normalization = keras.layers.BatchNormalization()
+
+    def call(self, inputs, training=None):
+        return self.normalization(self.convolution(inputs), training=training)
+
+
+def test_batch_normalization_inside_layers_is_frozen_too():
+    pixels = keras.Input((16, 16, 3))
+    encoder = keras.Model(pixels, {"c5": _Block(name="block")(pixels)}, name="encoder")
+    model = finish(pixels, classify(encoder(pixels)["c5"], 3, like=pixels), compile=True, name="blocks")
+    before = [weight.numpy() for weight in freeze_batch_normalization(model).weights]
+    _fit(model)
+    moved = _moved(model, before)
+    assert moved and not any("normalization" in path for path in moved)
+    _freeze_batch_norm(encoder)
+    assert encoder.get_layer("block").normalization.trainable is False

@@ -37,6 +37,7 @@ def test_json_round_trip():
     ({"loss": "dice", "ohem_fraction": 0.25}, ValueError,
      "`ohem_fraction` must be left out where no cross_entropy is in `loss`, got ohem_fraction=0.25. "
      "Add it: loss={'cross_entropy': 1.0, ...}."),
+    ({"class_weights": {0: 5.0, 1: 1.0}}, TypeError, None),
     ({"epochs": 0}, ValueError,
      "`epochs` must be a positive integer, got epochs=0. Pass a whole number of at least 1."),
 ])

@@ -11,6 +11,7 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from kseg import models
 from kseg.data import shapes
@@ -178,6 +179,15 @@ def test_a_loss_that_is_finite_no_longer_leaves_the_last_whole_epoch(tmp_path, m
     assert not (folder / "last.keras").exists()
     again, whole = resume(str(folder), verbose=0), train(TrainingRecipe(**SHORT), str(tmp_path / "whole"), verbose=0)
     assert _without_times(again.history) == _without_times(whole.history)
+
+
+def test_validation_without_a_labelled_pixel_is_said(tmp_path):
+    folder = make_folder(tmp_path / "data")
+    for file in (tmp_path / "data" / "val" / "labels").iterdir():
+        Image.fromarray(np.full((20, 30), 255, np.uint8)).save(file)
+    with pytest.raises(ValueError, match="`data` must have labelled pixels in its validation images, got data='none'."):
+        train(TrainingRecipe(**{**SHORT, "epochs": 1, "warmup_steps": 0}, data="folder", data_dir=folder,
+                             data_options={"classes": 3}), str(tmp_path / "run"), verbose=0)
 
 
 def test_the_last_epoch_is_always_validated():
