@@ -25,7 +25,7 @@ class LabelSet:
 
     Args:
         names: sequence of str, one a class; the position is the class id.
-        palette: uint8 `[classes, 3]` RGB or None (the PASCAL VOC colours, without its black at id 0 only if given).
+        palette: uint8 `[classes, 3]` RGB or None (the PASCAL VOC colours; id 0 is black).
         ignore_class: int from 0 to 255, the id that is not a class. Default 255.
         ignore_color: three ints, how ignored pixels are drawn. Default white-grey (224, 224, 224).
     """

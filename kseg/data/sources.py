@@ -102,7 +102,7 @@ class ShapesSource:
         return self.read(index)[1]
 
 
-def source(name, split="train", *, data_dir=None, image_size=None, classes=None, channels=3, label_map=None,
+def source(name, split="train", *, data_dir=None, image_size=None, classes=None, channels=None, label_map=None,
            image_pattern=None, label_pattern=None, lonely=None):
     """Return the source of a dataset by name: `len(source)`, `source.read(index)`, `source.label_set`.
 
@@ -114,7 +114,7 @@ def source(name, split="train", *, data_dir=None, image_size=None, classes=None,
         image_size: (height, width) or None; only "shapes" uses it, to draw at that size.
         classes: int, sequence of names, or `LabelSet`; only for "folder" and "tfds:". None: `classes.txt` in
             `data_dir` (a name, optionally `name r g b`, a line), else counted from the label files.
-        channels: 1 (grey) or 3 (RGB), of the pixels.
+        channels: 1 (grey) or 3 (RGB), of the pixels; None for 3, of records for what was written.
         label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:".
         image_pattern, label_pattern: str or None, only for "folder": globs below `data_dir`, `{split}` is replaced;
             files whose wildcards match alike are a pair. Default "{split}/images/*" and "{split}/labels/*".
@@ -124,7 +124,8 @@ def source(name, split="train", *, data_dir=None, image_size=None, classes=None,
         FileNotFoundError: if `data_dir` is missing.
     """
     checks.one_of("split", split, SPLITS)
-    checks.one_of("channels", channels, (1, 3))
+    if channels is not None or name != "records":
+        channels = checks.one_of("channels", 3 if channels is None else channels, (1, 3))
     if isinstance(name, str) and name.startswith("tfds:"):
         from kseg.data import tfds_source
         return tfds_source.TfdsSource.open(name[5:], split, data_dir, channels, classes, label_map)
@@ -150,14 +151,13 @@ def source(name, split="train", *, data_dir=None, image_size=None, classes=None,
 
 
 def opened(name, split=None, channels=None, image_size=None, **options):
-    """Return the source of a name, None being "train" and 3 channels; or a source itself, given instead of a name.
+    """Return the source of a name, None being "train"; or a source itself, given instead of a name.
 
     Raises:
         ValueError: as `source`; and if an argument comes with a source, which it would not change.
     """
     if isinstance(name, str):
-        return source(name, "train" if split is None else split, channels=3 if channels is None else channels,
-                      image_size=image_size, **options)
+        return source(name, "train" if split is None else split, channels=channels, image_size=image_size, **options)
     own = {argument: getattr(name, argument) for argument in ("split", "channels") if hasattr(name, argument)}
     for argument, value in {"split": split, "channels": channels, **options}.items():
         if value is not None and value != own.get(argument):
@@ -172,8 +172,8 @@ def label_set(name, data_dir=None, **options):
 
     Args:
         name: as in `source`.
-        data_dir: str or None; needed by "folder" only.
-        options: further arguments of `source`, for "folder".
+        data_dir: str or None; needed by "folder" and "records".
+        options: further arguments of `source`, for "folder", and `split` for records without "train".
     """
     if name in ("camvid", "voc2012", "cityscapes", "ade20k") and not options:
         return getattr(label_sets, name)()[0]

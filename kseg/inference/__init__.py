@@ -5,10 +5,8 @@ from kseg._lazy import attach
 _PUBLIC = {
     "CRFParameters": "kseg.inference.dense_crf",
     "DenseCRF": "kseg.inference.dense_crf",
-    "evaluate": None,
     "label_map": "kseg.inference.predict",
     "pictures": None,
-    "predict": None,
     "predict_files": "kseg.inference.files",
     "predict_tiled": "kseg.inference.overlap_tile",
     "runner": "kseg.inference.runners",

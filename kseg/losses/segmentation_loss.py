@@ -128,7 +128,8 @@ def _label_map(y_true, logits):
     if not fits:
         raise ValueError(checks.sentence(
             "labels", f"must be integer ids [B, H, W] for logits of shape {wanted}", tuple(labels.shape),
-            "Pass class ids, not one-hot maps, at the size of the logits."))
+            "Pass class ids, not one-hot maps, at the size of the logits." if len(labels.shape) != 3 else
+            "Resize the logits to the labels; crop the labels of a network of valid convolutions."))
     return labels
 
 

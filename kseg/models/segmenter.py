@@ -1,5 +1,7 @@
 """The model class every builder returns: a functional graph from pixels to logits, ready for `fit`."""
 
+import functools
+
 import keras
 
 from kseg import checks
@@ -73,13 +75,28 @@ class Segmenter(keras.Model):
         return outputs[0] if self.has_aux and not training else outputs
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        """As `keras.Model.compile`; optimisers of `kseg.training` learn which weights belong to which part."""
+        """As `keras.Model.compile`; optimisers of `kseg.training` learn which weights belong to which part.
+
+        Without `loss` that of the last `compile` stays, and so do its metrics.
+        """
+        if loss is None:
+            loss = self.loss if self.compiled else None
+        elif kwargs.get("metrics") is None and kwargs.get("weighted_metrics") is None:
+            kwargs["metrics"] = []  # Keras would keep the builder's, which may not fit the labels of another loss
         if kwargs.get("auto_scale_loss", True):
             optimizer = scaled_loss(optimizer, self)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # mixed_float16 wraps the optimiser
         if hasattr(inner, "bind_model"):
             inner.bind_model(self)
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *arguments, **options):
+        if options.get("class_weight") is not None:
+            raise ValueError(checks.sentence(
+                "class_weight", "must be None for label maps", options["class_weight"],
+                "Compile with kseg.losses.CrossEntropy(class_weights=[...]), see kseg.data.class_weights."))
+        return super().fit(*arguments, **options)
 
     def train_step(self, *arguments):
         with for_xla(self.jit_compile):
@@ -108,7 +125,8 @@ class Segmenter(keras.Model):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         logits, *aux_outputs = y_pred
         loss = super().compute_loss(x, y, logits, sample_weight, training)
-        loss_function = keras.losses.get(self.loss)
+        one = isinstance(self.loss, (list, tuple)) and len(self.loss) == 1
+        loss_function = keras.losses.get(self.loss[0] if one else self.loss)
         if not isinstance(loss_function, keras.losses.Loss):
             loss_function = _FunctionLoss(loss_function)
         aux_loss = sum(keras.ops.mean(loss_function(y, aux, sample_weight=sample_weight)) for aux in aux_outputs)
@@ -180,7 +198,8 @@ def finish(pixels, logits, aux_logits=None, *, compile, name, aux_weight=0.4, le
 
 def pixels_input(in_channels, image_size, classes):
     """Return the `pixels` input after checking the three arguments every builder shares."""
-    checks.positive_integer("classes", classes, "Count the classes without the ignore class.")
+    checks.positive_integer("classes", classes, "Count the classes without the ignore class; background and one kind "
+                            "of object are 2.", minimum=2)
     checks.positive_integer("in_channels", in_channels, "Use 3 for RGB images and 1 for grey ones.")
     height, width = checks.image_size(image_size, allow_none=True)
     return keras.Input((height, width, in_channels), dtype="float32", name="pixels")

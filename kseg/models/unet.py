@@ -26,7 +26,8 @@ def UNet(classes, encoder_name=None, encoder_weights=None, in_channels=3, image_
         in_channels: int, input bands.
         image_size: (height, width) in pixels; None for any size.
         padding: "same", or "valid" as in the paper: the logits are 184 pixels smaller than the image, and its sides
-            are 16 k + 12 from 188 on. Only without an encoder; `kseg.inference.predict_tiled` mirrors the border.
+            are 16 k + 12 from 188 on. Only without an encoder; `kseg.inference.predict_tiled` mirrors the border. To
+            train, crop the labels: `data.map(lambda pixels, labels: (pixels, labels[:, 92:-92, 92:-92]))`.
         filters: int, channels of the first level, doubled at each of four poolings (64: figure 1). Only without an
             encoder.
         dropout: float, rate at the end of the contracting path, after the levels of 512 and of 1024 channels

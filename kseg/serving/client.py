@@ -14,7 +14,7 @@ class Client:
     """One model on one server.
 
     Args:
-        url: str, "http://host:8501" (REST), "https://…", or "grpc://host:8500" (gRPC, needs the extra `serving`).
+        url: str, "http://host:8501" (REST), "https://…", or "grpc://host:8500" (gRPC, needs the extra `grpc`).
         model: str, the model's name on the server: the folder above the version number.
         version: int or None (the newest version).
         timeout: float, seconds to wait for one answer. Default 30.

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's gRPC protocol. Needs the `serving` extra, whose message classes load TensorFlow."""
+"""TensorFlow Serving's gRPC protocol. Needs the `grpc` extra, whose message classes load TensorFlow."""
 
 from kseg import checks
 from kseg.serving.errors import ServingError
@@ -31,7 +31,7 @@ class GrpcTransport:
         except ImportError as failure:
             raise ImportError(checks.sentence(
                 "url", "needs grpcio and tensorflow-serving-api for gRPC", url,
-                'Install them with pip install "kseg[serving]", or use REST: "http://host:8501".')) from failure
+                'Install them with the extra "grpc" of kseg, or use REST: "http://host:8501".')) from failure
         options = [("grpc.max_send_message_length", _LARGEST_MESSAGE),
                    ("grpc.max_receive_message_length", _LARGEST_MESSAGE)]
         target = target.rstrip("/")

@@ -28,7 +28,8 @@ def freeze_batch_normalization(model):
 def freeze_encoder(model):
     """Freeze the encoder of `model`: its weights, and the moving statistics of its batch normalisation.
 
-    The state is saved with the model. A compiled model is compiled again; its optimiser starts anew.
+    The state is saved with the model. A compiled model is compiled again; its optimiser starts anew. To undo it, set
+    `model.encoder.trainable = True` and compile.
 
     Returns:
         `model`.
@@ -41,6 +42,7 @@ def freeze_encoder(model):
                                          "Set `trainable = False` on the layers to freeze instead."))
     for layer in _all_layers(encoder):
         layer.trainable = False
+    encoder.trainable = False  # else setting it to True would change nothing
     return _compiled_again(model)
 
 

@@ -104,6 +104,11 @@ class TrainingRecipe:
             if getattr(self, name) is not None:
                 checks.number_between(name, getattr(self, name), 0, high)
         object.__setattr__(self, "loss", _checked_loss(self.loss))
+        if self.model_options.get("padding") == "valid":
+            raise ValueError(checks.sentence(
+                "model_options", "must not hold padding='valid', whose logits are smaller than the labels",
+                self.model_options, "Train it with model.fit on labels cropped by 92 pixels a side: "
+                "data.map(lambda pixels, labels: (pixels, labels[:, 92:-92, 92:-92]))."))
         for name in ("label_smoothing", "ohem_fraction", "ohem_threshold"):
             if getattr(self, name) and "cross_entropy" not in self.loss:
                 raise ValueError(checks.sentence(name, "must be left out where no cross_entropy is in `loss`",

@@ -33,6 +33,16 @@ def test_what_goes_in_comes_out(folder, tmp_path):
         np.testing.assert_array_equal(one[1], other[1])
 
 
+def test_grey_records_stay_grey(folder, tmp_path):
+    target = str(tmp_path / "records")
+    records.write_records("folder", target, "train", data_dir=folder, channels=1)
+    options = dict(data_dir=target, batch_size=1, shuffle=False)
+    pixels, _ = next(iter(kseg.data.load("records", "train", **options)))
+    assert pixels.shape == (1, 20, 30, 1)
+    np.testing.assert_array_equal(pixels[0], sources.source("folder", data_dir=folder, channels=1).read(0)[0])
+    assert next(iter(kseg.data.load("records", "train", channels=3, **options)))[0].shape == (1, 20, 30, 3)
+
+
 def test_they_are_plain_tfrecords(folder, tmp_path):
     target = str(tmp_path / "records")
     records.write_records("folder", target, "train", shards=2, data_dir=folder)

@@ -198,8 +198,8 @@ def test_no_warning_without_a_size_or_with_fitting_rates(tiny):
     ({"output_stride": 4}, "`output_stride` must be one of (8, 16, 32) for encoder 'mobilenetv2', got output_stride=4. "
                            "Use 8 for its densest features."),
     ({"dropout": 2}, "`dropout` must be a number between 0 and 1, got dropout=2. Pass a value from 0 to 1."),
-    ({"classes": 0}, "`classes` must be a positive integer, got classes=0. Count the classes without the ignore "
-                     "class."),
+    ({"classes": 0}, "`classes` must be an integer of at least 2, got classes=0. Count the classes without the ignore "
+                     "class; background and one kind of object are 2."),
 ])
 @pytest.mark.parametrize("builder", [DeepLabV3, DeepLabV3Plus])
 def test_bad_input(builder, options, message):

@@ -196,5 +196,6 @@ def test_error_sentences():
     assert message(FCN8s, 2, "vgg61").endswith("got encoder_name='vgg61'. Did you mean 'vgg19'?")
     assert message(FCN32s, 2, upsampling="none").startswith(
         "`upsampling` must be one of ('frozen', 'intermediate', 'learned'), got upsampling='none'.")
-    assert message(FCN32s, 0) == ("`classes` must be a positive integer, got classes=0. "
-                                  "Count the classes without the ignore class.")
+    assert message(FCN32s, 0) == (
+        "`classes` must be an integer of at least 2, got classes=0. "
+        "Count the classes without the ignore class; background and one kind of object are 2.")

@@ -92,5 +92,6 @@ def test_bad_arguments():
             "Write for example image_size=(384, 512).")):
         PSPNet(3, image_size=384)
     with pytest.raises(ValueError, match=re.escape(
-            "`classes` must be a positive integer, got classes=0. Count the classes without the ignore class.")):
-        PSPNet(0)
+            "`classes` must be an integer of at least 2, got classes=1. Count the classes without the ignore class; "
+            "background and one kind of object are 2.")):
+        PSPNet(1)

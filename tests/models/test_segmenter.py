@@ -103,3 +103,44 @@ for name in ("loss", "aux_loss"):
 @pytest.mark.slow
 def test_replicas_log_the_auxiliary_loss_of_one():
     subprocess.run([sys.executable, "-c", REPLICAS], check=True)
+
+
+def compiled():
+    model = resizing_segmenter()
+    model.compile("sgd", CrossEntropy(), metrics=[kseg.metrics.MeanIoU(3)])
+    return model
+
+
+def test_another_loss_does_not_keep_the_metrics_of_the_first():
+    model, image = compiled(), structured_image(32, 32)[None].astype("float32")
+    one_hot = np.eye(3)[(image[..., 0] > 127).astype("int32")]
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    assert set(model.fit(image, one_hot, verbose=0).history) == {"loss"}
+
+
+def test_another_optimizer_keeps_the_loss_and_saves_it(tmp_path):
+    model, image = compiled(), structured_image(32, 32)[None].astype("float32")
+    labels = (image[..., 0] > 127).astype("int32")
+    model.compile(keras.optimizers.SGD(0.0))
+    assert set(model.fit(image, labels, verbose=0).history) == {"loss", "mean_iou"}
+    model.save(tmp_path / "m.keras")
+    again = kseg.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(again.fit(image, labels, verbose=0).history["loss"],
+                               model.fit(image, labels, verbose=0).history["loss"], rtol=1e-4)
+
+
+def test_class_weights_belong_to_the_loss():
+    image = structured_image(32, 32)[None].astype("float32")
+    with pytest.raises(ValueError) as caught:
+        compiled().fit(image, (image[..., 0] > 127).astype("int32"), class_weight={0: 1.0, 1: 2.0}, verbose=0)
+    assert str(caught.value) == (
+        "`class_weight` must be None for label maps, got class_weight={0: 1.0, 1: 2.0}. Compile with "
+        "kseg.losses.CrossEntropy(class_weights=[...]), see kseg.data.class_weights.")
+
+
+def test_a_list_of_one_loss_trains_the_auxiliary_output_too():
+    pixels = keras.Input((None, None, 1))
+    model = Segmenter(pixels, [keras.layers.Conv2D(3, 1)(pixels), keras.layers.Conv2D(3, 1)(pixels)])
+    model.compile("sgd", [CrossEntropy()])
+    x = np.linspace(0, 1, 12, dtype="float32").reshape(1, 3, 4, 1)
+    assert model.fit(x, (x[..., 0] * 2.9).astype("int32"), verbose=0).history["aux_loss"][0] > 0

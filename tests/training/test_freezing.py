@@ -35,6 +35,19 @@ def test_frozen_encoder_keeps_weights_and_statistics(tmp_path, saved):
 
 
 @pytest.mark.parametrize("saved", [False, True])
+def test_an_encoder_thaws(tmp_path, saved):
+    model = freeze_encoder(tiny_builder(3))
+    if saved:
+        model.save(tmp_path / "model.keras")
+        model = keras.models.load_model(tmp_path / "model.keras")
+    model.encoder.trainable = True
+    model.compile("sgd", model.loss)
+    before = [weight.numpy() for weight in model.weights]
+    _fit(model)
+    assert len(_moved(model, before)) == len(model.weights)
+
+
+@pytest.mark.parametrize("saved", [False, True])
 def test_frozen_batch_normalization_keeps_statistics_and_affine(tmp_path, saved):
     model = freeze_batch_normalization(tiny_builder(3))
     if saved:

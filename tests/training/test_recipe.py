@@ -38,6 +38,10 @@ def test_json_round_trip():
      "`ohem_fraction` must be left out where no cross_entropy is in `loss`, got ohem_fraction=0.25. "
      "Add it: loss={'cross_entropy': 1.0, ...}."),
     ({"class_weights": {0: 5.0, 1: 1.0}}, TypeError, None),
+    ({"model": "UNet", "model_options": {"padding": "valid"}}, ValueError,
+     "`model_options` must not hold padding='valid', whose logits are smaller than the labels, got model_options="
+     "{'padding': 'valid'}. Train it with model.fit on labels cropped by 92 pixels a side: "
+     "data.map(lambda pixels, labels: (pixels, labels[:, 92:-92, 92:-92]))."),
     ({"epochs": 0}, ValueError,
      "`epochs` must be a positive integer, got epochs=0. Pass a whole number of at least 1."),
 ])
