@@ -5,8 +5,10 @@ do next. Example: "`output_stride` must be one of (8, 16, 32), got output_stride
 """
 
 import difflib
+import math
 import numbers
 import os
+from collections.abc import Mapping
 
 
 def sentence(name, rule, value, advice):
@@ -64,6 +66,21 @@ def number_between(name, value, low, high, advice=None, exclude=()):
     if not low <= value <= high or value in exclude:
         raise ValueError(sentence(name, rule, value, advice))
     return float(value)
+
+
+def weights_of_classes(name, values):
+    """Return the argument `name`, numbers one a class, as a list of float, or None; illegal ones raise."""
+    if values is None:
+        return None
+    try:
+        values = [float(value) for value in (None if isinstance(values, (str, Mapping)) else values)]
+    except (TypeError, ValueError) as failure:
+        raise TypeError(sentence(name, "must be a sequence of numbers, one a class", values,
+                                 "Write for example [0.5, 1.0, 2.0].")) from failure
+    if not values or min(values) < 0 or not all(map(math.isfinite, values)):
+        raise ValueError(sentence(
+            name, "must be finite numbers of at least 0, one a class", values, "Leave it None for equal weights."))
+    return values
 
 
 def image_size(value, name="image_size", allow_none=False):

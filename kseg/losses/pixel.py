@@ -1,7 +1,6 @@
 """Losses that are a mean over pixels: cross-entropy (weighted, smoothed, hard-example mining) and focal loss."""
 
 import math
-from collections.abc import Mapping
 
 import keras
 from keras import ops
@@ -36,7 +35,7 @@ class CrossEntropy(SegmentationLoss):
     def __init__(self, class_weights=None, label_smoothing=0.0, ohem_fraction=None, ohem_threshold=None,
                  ignore_class=IGNORE_CLASS, name="cross_entropy"):
         super().__init__(ignore_class, name)
-        self.class_weights = weights_of_classes("class_weights", class_weights)
+        self.class_weights = checks.weights_of_classes("class_weights", class_weights)
         self.label_smoothing = checks.number_between("label_smoothing", label_smoothing, 0, 1, exclude=(1,))
         self.ohem_fraction = ohem_fraction
         self.ohem_threshold = ohem_threshold
@@ -90,7 +89,7 @@ class Focal(SegmentationLoss):
     def __init__(self, gamma=2.0, alpha=None, ignore_class=IGNORE_CLASS, name="focal"):
         super().__init__(ignore_class, name)
         self.gamma = checks.number_between("gamma", gamma, 0, 100)
-        self.alpha = weights_of_classes("alpha", alpha)
+        self.alpha = checks.weights_of_classes("alpha", alpha)
 
     def measure(self, labels, logits, valid, weights):
         values = pixel_cross_entropy(labels, logits, valid)
@@ -145,21 +144,6 @@ def _uniform_cross_entropy(logits, valid):
     logits = ops.where(ops.expand_dims(valid, -1), logits, 0.0)
     values = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
     return ops.where(valid, values, 0.0)
-
-
-def weights_of_classes(name, values):
-    """Return the argument `name`, numbers one a class, as a list of float, or None; illegal ones raise."""
-    if values is None:
-        return None
-    try:
-        values = [float(value) for value in (None if isinstance(values, (str, Mapping)) else values)]
-    except (TypeError, ValueError) as failure:
-        raise TypeError(checks.sentence(name, "must be a sequence of numbers, one a class", values,
-                                        "Write for example [0.5, 1.0, 2.0].")) from failure
-    if not values or min(values) < 0 or not all(map(math.isfinite, values)):
-        raise ValueError(checks.sentence(
-            name, "must be finite numbers of at least 0, one a class", values, "Leave it None for equal weights."))
-    return values
 
 
 def class_factors(name, values, classes):

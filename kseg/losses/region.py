@@ -5,7 +5,7 @@ from keras import ops
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
-from kseg.losses.pixel import class_factors, weights_of_classes
+from kseg.losses.pixel import class_factors
 from kseg.losses.segmentation_loss import SegmentationLoss
 
 
@@ -60,7 +60,7 @@ class Tversky(SegmentationLoss):
         self.gamma = checks.number_between("gamma", gamma, 1e-3, 100)
         self.smooth = checks.number_between("smooth", smooth, 0, 1e9)
         self.per_image = bool(per_image)
-        self.class_weights = weights_of_classes("class_weights", class_weights)
+        self.class_weights = checks.weights_of_classes("class_weights", class_weights)
 
     def measure(self, labels, logits, valid, weights):
         weights = region_weights(valid, weights)
@@ -149,7 +149,7 @@ class LovaszSoftmax(SegmentationLoss):
     def __init__(self, per_image=False, class_weights=None, ignore_class=IGNORE_CLASS, name="lovasz_softmax"):
         super().__init__(ignore_class, name)
         self.per_image = bool(per_image)
-        self.class_weights = weights_of_classes("class_weights", class_weights)
+        self.class_weights = checks.weights_of_classes("class_weights", class_weights)
 
     def measure(self, labels, logits, valid, weights):
         classes = logits.shape[-1]

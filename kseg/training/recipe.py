@@ -6,7 +6,6 @@ import json
 
 from kseg import checks
 from kseg.labels import LabelSet
-from kseg.losses.pixel import weights_of_classes
 from kseg.models import BUILDERS
 
 LOSSES = ("cross_entropy", "dice", "focal", "jaccard", "lovasz_softmax", "tversky")
@@ -114,7 +113,7 @@ class TrainingRecipe:
                 raise ValueError(checks.sentence(name, "must be left out where no cross_entropy is in `loss`",
                                                  getattr(self, name), "Add it: loss={'cross_entropy': 1.0, ...}."))
         if self.class_weights is not None and not isinstance(self.class_weights, str):
-            object.__setattr__(self, "class_weights", weights_of_classes("class_weights", self.class_weights))
+            object.__setattr__(self, "class_weights", checks.weights_of_classes("class_weights", self.class_weights))
         for name, value in self.to_dict().items():
             try:
                 json.dumps(value)
