@@ -17,8 +17,7 @@ the recipe for all, into another OUTPUT.
 
 Seen (two cores, 2026-11-23): DeepLabV3Plus 0.641, 0.649 and 0.647, FCN8s 0.643, RefineNet 0.599, PSPNet and DeepLabV3
 0.565, UNet 0.530, DeepLabV2 0.519, DeepLabV1 0.512, UNet2015 0.329, SegNet 0.274; 5 to 15 minutes
-each, SegNet 34, UNet2015 54. At 360x480 DeepLabV3Plus 0.758 in 99
-minutes and FCN8s 0.744 in 55.
+each, SegNet 34, UNet2015 54. At 360x480 DeepLabV3Plus 0.758 in 99 minutes and FCN8s 0.744 in 55.
 """
 
 import argparse
