@@ -242,6 +242,7 @@ def _check_png(data):
 
 
 def unreadable(name, path, failure):
+    """Return the sentence about an image file that a decoder refused with `failure`."""
     said = str(failure).split("<_io")[0].strip().rstrip(".") or type(failure).__name__
     return checks.sentence(name, "must be a complete image file", path,
                            f"The decoder says: {said}. Copy it again or remove the pair.")

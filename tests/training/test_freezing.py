@@ -23,12 +23,17 @@ def _moved(model, before):
     return {weight.path for weight, old in zip(model.weights, before) if not np.array_equal(weight.numpy(), old)}
 
 
+def _reloaded(model, saved, folder):
+    """Return `model`, or what is read back where it is `saved`."""
+    if not saved:
+        return model
+    model.save(folder / "model.keras")
+    return keras.models.load_model(folder / "model.keras")
+
+
 @pytest.mark.parametrize("saved", [False, True])
 def test_frozen_encoder_keeps_weights_and_statistics(tmp_path, saved):
-    model = freeze_encoder(tiny_builder(3))
-    if saved:
-        model.save(tmp_path / "model.keras")
-        model = keras.models.load_model(tmp_path / "model.keras")
+    model = _reloaded(freeze_encoder(tiny_builder(3)), saved, tmp_path)
     before = [weight.numpy() for weight in model.weights]
     _fit(model)
     assert _moved(model, before) == {"hidden/kernel", "hidden/bias", "logits_scores/kernel", "logits_scores/bias"}
@@ -36,10 +41,7 @@ def test_frozen_encoder_keeps_weights_and_statistics(tmp_path, saved):
 
 @pytest.mark.parametrize("saved", [False, True])
 def test_an_encoder_thaws(tmp_path, saved):
-    model = freeze_encoder(tiny_builder(3))
-    if saved:
-        model.save(tmp_path / "model.keras")
-        model = keras.models.load_model(tmp_path / "model.keras")
+    model = _reloaded(freeze_encoder(tiny_builder(3)), saved, tmp_path)
     model.encoder.trainable = True
     model.compile("sgd", model.loss)
     before = [weight.numpy() for weight in model.weights]
@@ -49,10 +51,7 @@ def test_an_encoder_thaws(tmp_path, saved):
 
 @pytest.mark.parametrize("saved", [False, True])
 def test_frozen_batch_normalization_keeps_statistics_and_affine(tmp_path, saved):
-    model = freeze_batch_normalization(tiny_builder(3))
-    if saved:
-        model.save(tmp_path / "model.keras")
-        model = keras.models.load_model(tmp_path / "model.keras")
+    model = _reloaded(freeze_batch_normalization(tiny_builder(3)), saved, tmp_path)
     before = [weight.numpy() for weight in model.weights]
     _fit(model)
     moved = _moved(model, before)
