@@ -19,6 +19,7 @@ _PUBLIC = {
     "layers": None,
     "load_model": "kseg.inference.load",
     "losses": None,
+    "machine": None,
     "metrics": None,
     "models": None,
     "predict": "kseg.inference.predict",

@@ -66,7 +66,7 @@ def test_contract(name, tmp_path):
     _check_modes(model, pixels, logits)
     _check_gradients(model)
     _check_saving(model, pixels, tmp_path)
-    _check_exports(model, tmp_path, _textured() if name.startswith("SegNet") else None)
+    _check_exports(model, tmp_path, unpools=name.startswith("SegNet"))
 
 
 def _textured():
@@ -110,14 +110,40 @@ def _check_saving(model, pixels, tmp_path):
     assert loaded.optimizer is not None and type(loaded) is type(model)
 
 
-def _check_exports(model, tmp_path, images):
-    saved = kseg.export.saved_model(model, tmp_path / "serving" / "1", warm_up_requests=False, images=images)
-    assert saved.label_agreement >= 0.999
-    lite = kseg.export.tflite(model, tmp_path / "model.tflite", image_size=(64, 96), images=images)
-    assert lite.label_agreement >= 0.999
+def _check_exports(model, tmp_path, unpools):
+    images = _textured() if unpools else None
+    least = 0.99 if unpools else None  # counted below, where the labels are sure
+    saved = kseg.export.saved_model(model, tmp_path / "serving" / "1", warm_up_requests=False, images=images,
+                                    minimum_agreement=least)
+    lite = kseg.export.tflite(model, tmp_path / "model.tflite", image_size=(64, 96), images=images,
+                              minimum_agreement=least)
+    if unpools:
+        for runner in (kseg.export.SavedModelRunner(tmp_path / "serving" / "1"),
+                       kseg.export.TFLiteModel(tmp_path / "model.tflite")):
+            _check_sure_labels(model, runner, images)
+    else:
+        assert saved.label_agreement >= 0.999 and lite.label_agreement >= 0.999
     names = set(lite.operators)
     assert not {name for name in names if name.startswith(("Flex", "FLEX", "CUSTOM"))}
     assert not names & {"SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "VAR_HANDLE", "READ_VARIABLE"}
+
+
+def _check_sure_labels(model, runner, images):
+    """Labels are equal wherever Keras's own model is sure of them.
+
+    Unpooling by index puts a value where the largest of a pooling window was. Where the two largest differ by less
+    than rounding, a runtime that adds up in another order moves the value by a pixel, and labels around it may turn:
+    such pixels prove nothing. They are those whose label turns in the Keras model itself when pixels change by a few
+    millionths, which is rounding's size.
+    """
+    random = np.random.default_rng(0)
+    labels = np.asarray(model(images)).argmax(-1)
+    sure = np.full(labels.shape, True)
+    for _ in range(8):
+        moved = images + 255e-6 * random.uniform(-1, 1, images.shape)
+        sure &= np.asarray(model(moved.astype("float32"))).argmax(-1) == labels
+    assert sure.mean() > 0.95
+    assert (runner(images.astype("float32")).argmax(-1) == labels)[sure].mean() >= 0.999
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import json
 from kseg import checks
 from kseg.cli import adversarial_options, options
 from kseg.cli.tables import iou_table, show
+from kseg.machine import prepare_to_train
 from kseg.training.adversarial_recipe import AdversarialRecipe, recipe_from_dict
 from kseg.training.recipe import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainingRecipe
 
@@ -127,6 +128,7 @@ def _term(text):
 
 def run(arguments):
     """Train or resume, then print the table of per-class IoU."""
+    prepare_to_train()
     if arguments.resume is None and arguments.output is None:
         raise ValueError(checks.sentence("output", "must name a new folder for the run", None,
                                          "Write for example --output runs/first."))

@@ -1,6 +1,7 @@
 """From a dataset's name to batches: owns the order of the tf.data steps.
 
-epoch → order of the examples → shard → read (decoded cache), cut and augment or resize → batch → mix → prefetch.
+epoch → order of the examples → shard → read (decoded cache), cut and augment or resize → batch → mix → prefetch,
+with tf.data's autotuning off (`parallelism` says why).
 
 Example `index` of epoch `epoch` is augmented with a seed made of (seed, epoch, index), and the order is a stateless
 shuffle of (seed, epoch): an epoch is a pure function of these numbers, whatever ran before and on how many threads.
@@ -19,6 +20,7 @@ from kseg.data import borders, geometry, sources
 from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
 from kseg.data.identity import cache_folder
+from kseg.data.parallelism import PREFETCHED_BATCHES, parallel_calls, untuned
 from kseg.data.python_calls import numpy_function
 from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader, first_size
 
@@ -146,9 +148,9 @@ def _streamed(source, count, seed, epoch, shuffle, cache, cache_size, shard, pat
         def reduced(pixels, labels, index):
             pixels, labels = geometry.resize(pixels, labels, cache_size)
             return pixels, tf.cast(labels, tf.uint8), index
-        stream = stream.map(reduced, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        stream = stream.map(reduced, num_parallel_calls=parallel_calls(), deterministic=True)
     if cache is not False:
-        pixels, labels, _ = next(iter(stream))
+        pixels, labels, _ = next(iter(untuned(stream)))
         if cache is not None or (pixels.shape.num_elements() + labels.shape.num_elements()) * len(
                 source) <= AUTOMATIC_CACHE_BYTES:
             stream = stream.cache("" if cache in (None, "memory") else os.path.join(
@@ -178,7 +180,7 @@ def _read(examples, reader, patches):
         labels.set_shape(reader.expected_size or (None, None))
         return pixels, labels, index, epoch, tf.ensure_shape(good, [])
 
-    return _good(examples.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True), reader)
+    return _good(examples.map(read, num_parallel_calls=parallel_calls(), deterministic=True), reader)
 
 
 def _cut(examples, reader, patches, plan, size, seed):
@@ -200,7 +202,7 @@ def _cut(examples, reader, patches, plan, size, seed):
         labels.set_shape(sides)
         return pixels, labels, index, epoch, tf.ensure_shape(good, [])
 
-    return _good(examples.map(shaped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True), reader)
+    return _good(examples.map(shaped, num_parallel_calls=parallel_calls(), deterministic=True), reader)
 
 
 def _good(examples, reader):
@@ -226,7 +228,7 @@ def _shaped(examples, plan, size, seed):
             pixels, labels = geometry.resize(pixels, labels, size)
         return pixels, labels, index, epoch
 
-    return examples.map(shaped, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return examples.map(shaped, num_parallel_calls=parallel_calls(), deterministic=True)
 
 
 def _batched(examples, plan, seed, batch_size, drop_remainder, border_weights):
@@ -246,4 +248,4 @@ def _batched(examples, plan, seed, batch_size, drop_remainder, border_weights):
 
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return examples.map(finish).prefetch(tf.data.AUTOTUNE).with_options(options)
+    return untuned(examples.map(finish).prefetch(PREFETCHED_BATCHES).with_options(options))

@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from kseg import checks
 from kseg.data import label_ids, label_sets, shapes
+from kseg.data.parallelism import parallel_calls, untuned
 from kseg.data.python_calls import numpy_function
 from kseg.labels import IGNORE_CLASS, LabelSet
 
@@ -129,7 +130,8 @@ class TfdsSource:
                 self._converted, [example[self.image_key], example[self.label_key], index], [tf.uint8, tf.uint8])
             return tf.ensure_shape(pixels, [None, None, self.channels]), tf.ensure_shape(labels, [None, None]), index
 
-        return dataset.enumerate().skip(start).map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return untuned(dataset.enumerate().skip(start).map(convert, num_parallel_calls=parallel_calls(),
+                                                           deterministic=True))
 
     def _converted(self, pixels, stored, index):
         pixels, stored = self._of_8_bits(np.asarray(pixels), index), np.asarray(stored)

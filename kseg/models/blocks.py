@@ -29,8 +29,8 @@ def classify(features, classes, like, *, kernel_size=1, name="logits", **argumen
     AdamW at 1e-3 that lags: DeepLabV3Plus on CamVid had a loss of 0.53 after 100 steps instead of 0.44.
     `arguments` go to the convolution.
     """
-    scores = keras.layers.Conv2D(classes, kernel_size, padding="same", dtype="float32", name=f"{name}_scores",
-                                 **arguments)(features)
+    scores = AtrousConv2D(classes, kernel_size, padding="same", dtype="float32", name=f"{name}_scores",
+                          **arguments)(features)
     return ResizeTo(dtype="float32", name=name)(scores, like)
 
 

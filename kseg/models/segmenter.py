@@ -1,6 +1,9 @@
 """The model class every builder returns: a functional graph from pixels to logits, ready for `fit`."""
 
 import functools
+import inspect
+import sys
+from contextlib import nullcontext
 
 import keras
 
@@ -90,13 +93,40 @@ class Segmenter(keras.Model):
         if hasattr(inner, "bind_model"):
             inner.bind_model(self)
 
-    @functools.wraps(keras.Model.fit)
+    @functools.wraps(keras.Model.fit, assigned=("__name__", "__qualname__"))
     def fit(self, *arguments, **options):
-        if options.get("class_weight") is not None:
+        """As `keras.Model.fit`. A `tf.data.Dataset` runs with tf.data's autotuning off.
+
+        Else an epoch now and then begins with a pause of up to a minute (`kseg.data.parallelism`); throughput was the
+        same without it. A dataset whose options set `autotune.enabled` keeps its setting.
+
+        Raises:
+            ValueError: if `class_weight` is given: label maps take class weights in the loss.
+        """
+        given = _without_pauses(super().fit, arguments, options)
+        if given.get("class_weight") is not None:
             raise ValueError(checks.sentence(
-                "class_weight", "must be None for label maps", options["class_weight"],
+                "class_weight", "must be None for label maps", given["class_weight"],
                 "Compile with kseg.losses.CrossEntropy(class_weights=[...]), see kseg.data.class_weights."))
-        return super().fit(*arguments, **options)
+        return super().fit(**given)
+
+    @functools.wraps(keras.Model.evaluate, assigned=("__name__", "__qualname__"))
+    def evaluate(self, *arguments, **options):
+        """As `keras.Model.evaluate`; a `tf.data.Dataset` as in `fit`."""
+        given = _without_pauses(super().evaluate, arguments, options)
+        return super().evaluate(**given.pop("kwargs", {}), **given)
+
+    @functools.wraps(keras.Model.predict, assigned=("__name__", "__qualname__"))
+    def predict(self, *arguments, **options):
+        """As `keras.Model.predict`; a `tf.data.Dataset` as in `fit`."""
+        return super().predict(**_without_pauses(super().predict, arguments, options))
+
+    def make_train_function(self, force=False):
+        if self.compiled and self.optimizer is not None and not self.optimizer.built:
+            # Else the first trace makes the optimiser's variables, and TensorFlow traces the whole step again.
+            with self.distribute_strategy.scope() if keras.backend.backend() == "tensorflow" else nullcontext():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
 
     def train_step(self, *arguments):
         with for_xla(self.jit_compile):
@@ -158,6 +188,18 @@ class Segmenter(keras.Model):
         model.label_set = LabelSet.from_dict(own["label_set"]) if own.get("label_set") else None
         model._saved_after_training = own.get("trained", False)
         return model
+
+
+def _without_pauses(method, arguments, options):
+    """Return the arguments of a method of `keras.Model` by name, each `tf.data.Dataset` with its autotuning off."""
+    given = inspect.signature(method).bind(*arguments, **options).arguments
+    tensorflow = sys.modules.get("tensorflow")
+    for name in ("x", "validation_data"):
+        if tensorflow is not None and isinstance(given.get(name), tensorflow.data.Dataset):
+            from kseg.data.parallelism import untuned
+
+            given[name] = untuned(given[name])
+    return given
 
 
 def scaled_loss(optimizer, model):

@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kseg
 from kseg.layers import NormalizePixels, ResizeTo
@@ -144,3 +145,30 @@ def test_a_list_of_one_loss_trains_the_auxiliary_output_too():
     model.compile("sgd", [CrossEntropy()])
     x = np.linspace(0, 1, 12, dtype="float32").reshape(1, 3, 4, 1)
     assert model.fit(x, (x[..., 0] * 2.9).astype("int32"), verbose=0).history["aux_loss"][0] > 0
+
+
+def small_segmenter():
+    pixels = keras.Input((None, None, 3))
+    model = Segmenter(pixels, keras.layers.Conv2D(3, 1)(pixels))
+    model.compile(keras.optimizers.AdamW(), CrossEntropy(), metrics=[kseg.metrics.MeanIoU(3)])
+    return model
+
+
+def test_the_training_step_is_traced_once():
+    model, traces = small_segmenter(), []
+    step = model.train_step
+    model.train_step = lambda *arguments: (traces.append(1), step(*arguments))[1]
+    model.fit(np.zeros((4, 16, 16, 3), "float32"), np.zeros((4, 16, 16), "int32"), batch_size=2, verbose=0)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_datasets_run_without_autotuning(method, monkeypatch):
+    seen = []
+    monkeypatch.setattr(keras.Model, method, lambda self, x=None, y=None, validation_data=None: seen.append(
+        (x, validation_data)))
+    data = tf.data.Dataset.from_tensors((np.zeros((1, 16, 16, 3), "float32"), np.zeros((1, 16, 16), "int32")))
+    more = {"validation_data": data} if method == "fit" else {}
+    getattr(small_segmenter(), method)(data, **more)
+    assert [dataset.options().autotune.enabled for dataset in seen[0] if dataset is not None] == [False] * (
+        1 + len(more))
