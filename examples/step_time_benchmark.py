@@ -1,10 +1,11 @@
-"""Seconds a step of the default PSPNet, beside KerasHub's DeepLabV3+ and segmentation_models.pytorch, in one run.
+"""Seconds per training step and per prediction, beside segmentation_models.pytorch, like with like.
 
     python examples/step_time_benchmark.py --peer-python /path/to/python-with-torch-and-smp
 
-The networks are not the same: kseg's PSPNet runs its encoder at output stride 8 as the paper does, KerasHub's
-DeepLabV3+ at 32, and smp's PSPNet stops at the third stage. smp's DeepLabV3 (output stride 8) is the nearest to ours.
-KerasHub is timed if it is installed. All have a ResNet50 and 21 classes; weights are random.
+Both sides have the same encoder, output stride and decoder family, the same batch, loss (cross-entropy + Dice) and
+optimiser (AdamW), random weights. Each is a process of its own; they take turns of a few steps in one run, so that a
+machine that slows down slows both. kseg's process is prepared as `kseg train` prepares it (`kseg.machine`), unless
+`--as-it-is`. Channels are last in torch, its faster layout on a CPU. Without --peer-python kseg alone is timed.
 """
 
 import argparse
@@ -16,7 +17,17 @@ import time
 
 import numpy as np
 
-TORCH_PROGRAM = r"""
+CLASSES = 11
+# kseg's builder -> (its options, smp's class, its options)
+PAIRS = {
+    "DeepLabV3Plus": ({"output_stride": 16}, "DeepLabV3Plus", {"encoder_output_stride": 16}),
+    "DeepLabV3": ({"output_stride": 16}, "DeepLabV3", {"encoder_output_stride": 16}),
+    "UNet": ({}, "Unet", {}),
+    "PSPNet": ({"output_stride": 16, "aux": True}, None, {}),  # smp's is not dilated and stops at the third stage
+}
+ENCODERS = {"efficientnetlite0": "tu-tf_efficientnet_lite0"}  # kseg's name -> smp's, where they differ
+
+TORCH_SIDE = r"""
 import json, sys, time, warnings
 import torch
 library = torch.library.Library("torchvision", "DEF")
@@ -24,101 +35,136 @@ library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 import segmentation_models_pytorch as smp
 warnings.filterwarnings("ignore")
-size, batch, repeats = (int(value) for value in sys.argv[1:4])
+name, encoder, options, classes, batch, height, width = json.loads(sys.argv[1])
 torch.set_num_threads(2)
-results = {}
-for name in ("PSPNet", "DeepLabV3", "DeepLabV3Plus", "Unet"):
-    model = getattr(smp, name)("resnet50", encoder_weights=None, classes=21).to(memory_format=torch.channels_last)
-    pixels = torch.rand(batch, 3, size, size).to(memory_format=torch.channels_last)
-    labels = torch.randint(0, 21, (batch, size, size))
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-    loss = torch.nn.CrossEntropyLoss(ignore_index=255)
-    def step():
-        optimizer.zero_grad()
-        loss(model(pixels), labels).backward()
-        optimizer.step()
+model = getattr(smp, name)(encoder, encoder_weights=None, classes=classes, **options)
+model = model.to(memory_format=torch.channels_last)
+pixels = torch.rand(batch, 3, height, width).contiguous(memory_format=torch.channels_last)
+labels = torch.randint(0, classes, (batch, height, width))
+optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=1e-4)
+entropy, dice = torch.nn.CrossEntropyLoss(ignore_index=255), smp.losses.DiceLoss("multiclass", ignore_index=255)
+def train():
     model.train()
-    times = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter(); step(); times.append(time.perf_counter() - start)
+    optimizer.zero_grad()
+    logits = model(pixels)
+    (entropy(logits, labels) + dice(logits, labels)).backward()
+    optimizer.step()
+def predict():
     model.eval()
-    single, inference = pixels[:1], []
     with torch.inference_mode():
-        for _ in range(repeats + 2):
-            start = time.perf_counter(); model(single); inference.append(time.perf_counter() - start)
-    results["smp " + name] = [times[1:], inference[2:]]
-print(json.dumps(results))
+        model(pixels[:1])
+for line in sys.stdin:
+    what, count = line.split()
+    times = []
+    for _ in range(int(count)):
+        start = time.perf_counter(); {"train": train, "predict": predict}[what]()
+        times.append(time.perf_counter() - start)
+    print(json.dumps(times), flush=True)
 """
 
 
-def time_keras(model, size, batch, repeats):
-    """Return (seconds of each training step, seconds of each single-image inference)."""
+def kseg_side(name, encoder, options, batch, size, prepared):
+    """Answer "train N" and "predict N" on standard input with the seconds of each."""
+    if prepared:
+        from kseg import machine
+
+        machine.prepare_to_train()
     import tensorflow as tf
 
+    import kseg
+    from kseg.losses import CrossEntropy, Dice
+    from kseg.training import AdamW
+
+    model = getattr(kseg.models, name)(CLASSES, encoder_name=encoder, **options)
+    model.compile(AdamW(1e-3, weight_decay=1e-4), loss=CrossEntropy() + Dice(), metrics=[kseg.metrics.MeanIoU(CLASSES)])
     random = np.random.default_rng(0)
-    pixels = tf.constant(random.integers(0, 255, (batch, size, size, 3)).astype("float32"))
-    labels = tf.constant(random.integers(0, 21, (batch, size, size)).astype("int32"))
-    model.make_train_function()
-    training = _timed(lambda: model.train_function(iter([(pixels, labels)])), repeats, 1)
+    pixels = random.integers(0, 255, (batch, *size, 3)).astype("float32")
+    labels = random.integers(0, CLASSES, (batch, *size)).astype("int32")
+    batches = iter(tf.data.Dataset.from_tensors((pixels, labels)).repeat())
     predict = tf.function(lambda values: model(values, training=False))
-    return training, _timed(lambda: np.asarray(predict(pixels[:1])), repeats, 2)
+    one = tf.constant(pixels[:1])
+    model.make_train_function()
+    work = {"train": lambda: float(model.train_function(batches)["loss"]), "predict": lambda: np.asarray(predict(one))}
+    for line in sys.stdin:
+        what, count = line.split()
+        times = []
+        for _ in range(int(count)):
+            start = time.perf_counter()
+            work[what]()
+            times.append(time.perf_counter() - start)
+        sys.stdout.write(json.dumps(times) + "\n")
+        sys.stdout.flush()
 
 
-def _timed(function, repeats, warm):
-    times = []
-    for _ in range(repeats + warm):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return times[warm:]
+class Side:
+    """One process that takes its turns; `first` is how long its first step took, `times` those of the later ones."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        stderr=subprocess.DEVNULL)
+        self.first = self.ask("train", 1)[0]
+        self.times = {"train": [], "predict": []}
+        self.ask("train", 1), self.ask("predict", 2)
+
+    def ask(self, what, count):
+        self.process.stdin.write(f"{what} {count}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def turn(self, what, count):
+        self.times[what] += self.ask(what, count)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def keras_hub_model():
-    """Return KerasHub's DeepLabV3+ on ResNet50, compiled as ours, or None where KerasHub is not installed."""
-    try:
-        import keras_hub
-    except ImportError:
-        return None
-    import keras
-
-    encoder = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[64], input_conv_kernel_sizes=[7], stackwise_num_filters=[64, 128, 256, 512],
-        stackwise_num_blocks=[3, 4, 6, 3], stackwise_num_strides=[1, 2, 2, 2], block_type="bottleneck_block",
-        use_pre_activation=False, image_shape=(256, 256, 3))
-    backbone = keras_hub.models.DeepLabV3Backbone(
-        image_encoder=encoder, spatial_pyramid_pooling_key="P5", low_level_feature_key="P2", upsampling_size=8,
-        dilation_rates=[6, 12, 18], projection_filters=48, image_shape=(256, 256, 3))
-    model = keras_hub.models.DeepLabV3ImageSegmenter(backbone=backbone, num_classes=21, activation=None)
-    model.compile(optimizer=keras.optimizers.AdamW(1e-3),
-                  loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255), metrics=[])
-    return model
+def compare(name, arguments):
+    """Return a line for each side of a pair."""
+    options, peer, peer_options = PAIRS[name]
+    size = list(arguments.image_size)
+    own = json.dumps([name, arguments.encoder, options, arguments.batch, size, not arguments.as_it_is])
+    sides = {f"kseg {name}": Side([sys.executable, __file__, "--side", own])}
+    if arguments.peer_python and peer:
+        encoder = ENCODERS.get(arguments.encoder, arguments.encoder)
+        theirs = [peer, encoder, peer_options, CLASSES, arguments.batch, *size]
+        sides[f"smp {peer}"] = Side([arguments.peer_python, "-W", "ignore", "-c", TORCH_SIDE, json.dumps(theirs)])
+    for _ in range(arguments.rounds):
+        for what, count in (("train", 2), ("predict", 5)):
+            for side in sides.values():
+                side.turn(what, count)
+    medians = {key: {what: statistics.median(times) for what, times in side.times.items()}
+               for key, side in sides.items()}
+    last = medians[list(sides)[-1]]
+    for key, side in sides.items():
+        shown = []
+        for what in ("train", "predict"):
+            low, _, high = statistics.quantiles(side.times[what], n=4)
+            shown.append(f"{1e3 * medians[key][what]:8.0f} ms ({1e3 * low:.0f}–{1e3 * high:.0f}) "
+                         f"{medians[key][what] / last[what]:5.2f} ×")
+        yield f"{key:20s} train {shown[0]}   predict {shown[1]}   first step {side.first:5.1f} s"
+        side.close()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer-python", help="python that has torch and segmentation_models_pytorch")
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--models", nargs="+", choices=PAIRS, default=["DeepLabV3Plus", "UNet"])
+    parser.add_argument("--encoder", default="efficientnetlite0")
+    parser.add_argument("--image-size", type=int, nargs=2, default=(192, 256), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=8, help="turns of each side: 2 steps and 5 predictions")
+    parser.add_argument("--as-it-is", action="store_true", help="leave kseg's process as Python starts it")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    from kseg.models import PSPNet
-
-    results = {"kseg PSPNet": time_keras(PSPNet(21), arguments.size, arguments.batch, arguments.repeats)}
-    peer = keras_hub_model() if arguments.size == 256 else None
-    if peer is not None:
-        results["KerasHub DeepLabV3Plus"] = time_keras(peer, arguments.size, arguments.batch, arguments.repeats)
-    if arguments.peer_python:
-        command = [arguments.peer_python, "-c", TORCH_PROGRAM, str(arguments.size), str(arguments.batch),
-                   str(arguments.repeats)]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        results.update(json.loads(output.splitlines()[-1]))
-    ours = [statistics.median(times) for times in results["kseg PSPNet"]]
-    print(f"{arguments.size}x{arguments.size}; training: batch {arguments.batch}, inference: one image; median "
-          f"(least-greatest) of {arguments.repeats}; ratio = kseg PSPNet / the other")
-    for name, pair in results.items():
-        shown = [f"{statistics.median(times) * 1e3:7.0f} ms ({min(times) * 1e3:.0f}-{max(times) * 1e3:.0f})  "
-                 f"ratio {own / statistics.median(times):5.2f}" for times, own in zip(pair, ours)]
-        print(f"{name:24s} training {shown[0]}   inference {shown[1]}")
+    if arguments.side:
+        return kseg_side(*json.loads(arguments.side))
+    height, width = arguments.image_size
+    print(f"{arguments.encoder}, {height}×{width}, batch {arguments.batch} to train, one image to predict; "
+          "median (quartiles), × the peer's")
+    for name in arguments.models:
+        for line in compare(name, arguments):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

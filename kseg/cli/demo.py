@@ -1,31 +1,80 @@
 """`kseg demo`: train, draw, export and prove, on embedded data."""
 
+import contextlib
+import os
+import sys
+import tempfile
 import time
 
-from kseg.cli.tables import iou_table, say, show_table
+from kseg.cli.tables import iou_of_models_table, say, show
+from kseg.machine import prepare_to_train
+
+_MEASURED = ("size", "compared on", "largest difference", "label agreement", "agreement from bytes", "verdict")
 
 
 def add_arguments(parser):
     """Add the options of `kseg demo`."""
     parser.add_argument("--output", default="demo", metavar="FOLDER", help="new folder for everything it writes")
-    parser.add_argument("--epochs", type=int, help="train for so many epochs instead")
+    parser.add_argument("--epochs", type=int, help="train the U-Net for so many epochs instead")
     parser.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1,
                         help="0 silent, 1 a bar, 2 a line an epoch")
 
 
 def run(arguments):
-    """Run the demo and print per-class IoU and both parity reports."""
+    """Run the demo and print per-class IoU, both parity reports, and where everything is."""
     import dataclasses
 
-    from kseg.demo import RECIPE, demo
-
     began = time.perf_counter()
+    prepare_to_train()
+    with quiet_start():
+        from kseg.demo import PYRAMID_RECIPE, RECIPE, demo
+
     recipe = RECIPE
-    if arguments.epochs is not None:  # the warm-up must be shorter than a single epoch, 50 steps
-        recipe = dataclasses.replace(RECIPE, epochs=arguments.epochs, warmup_steps=10 * min(5, arguments.epochs))
+    if arguments.epochs is not None:  # the warm-up must be shorter than a single epoch, 100 steps
+        recipe = dataclasses.replace(recipe, epochs=arguments.epochs,
+                                     warmup_steps=min(RECIPE.warmup_steps, 10 * arguments.epochs))
+    say(f"{recipe.model} and {PYRAMID_RECIPE.model} on {recipe.encoder_name}, from random weights, on drawn shapes of "
+        f"{recipe.image_size[0]}x{recipe.image_size[1]} pixels: {recipe.epochs} epochs and {PYRAMID_RECIPE.epochs}")
     result = demo(arguments.output, recipe, verbose=arguments.verbose)
-    training = result.training
-    iou_table(training.per_class_iou, training.mean_iou, f"shapes, validation, epoch {training.best_epoch}")
-    for report in result.reports:
-        show_table(report.table())
-    say(f"validation mIoU {training.mean_iou:.3f}, {time.perf_counter() - began:.0f} s; picture: {result.sheet}")
+    _report(result, time.perf_counter() - began)
+
+
+def _report(result, seconds):
+    """Print what the demo measured and wrote."""
+    iou_of_models_table({"U-Net": result.training, "PSPNet on its encoder, 1 epoch": result.pyramid},
+                        "IoU on the validation shapes")
+    measured = [dict(report.rows()) for report in result.reports]
+    show([("", "left"), ("SavedModel", "left"), ("TFLite", "left")],
+         [[name, *(rows.get(name, "–") for rows in measured)] for name in _MEASURED],
+         "Exports against the Keras model (all of it: *.parity.json)")
+    for what, path in (("run of the U-Net", result.training.output_dir),
+                       ("run of the PSPNet", result.pyramid.output_dir),
+                       ("SavedModel", result.reports[0].path), ("TFLite", result.reports[1].path),
+                       ("picture", result.sheet)):
+        say(f"{what + ':':<19}{path}")
+    say(f"validation mIoU {result.training.mean_iou:.3f}, {seconds:.0f} s in all")
+
+
+@contextlib.contextmanager
+def quiet_start():
+    """Load TensorFlow without its notices on devices, which C++ writes before it reads TF_CPP_MIN_LOG_LEVEL.
+
+    They go to file descriptor 2, past Python; what comes is kept, and shown if TensorFlow cannot be loaded.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as notices:
+        os.dup2(notices.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # the first look at the devices has notices of its own
+            yield
+        except BaseException:
+            notices.seek(0)
+            os.write(terminal, notices.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -35,5 +35,23 @@ def say(text):
 
 def iou_table(per_class_iou, mean_iou, title):
     """Print class -> intersection over union, NaN as a dash, and the mean below."""
-    rows = [[name, "–" if math.isnan(value) else f"{value:.3f}"] for name, value in per_class_iou.items()]
+    rows = [[name, _iou(value)] for name, value in per_class_iou.items()]
     show([("class", "left"), ("IoU", "right")], [*rows, ["mean", f"{mean_iou:.3f}"]], title)
+
+
+def iou_of_models_table(results, title):
+    """Print class -> intersection over union, a column a model, and the mean below.
+
+    Args:
+        results: dict of name -> `kseg.training.TrainingResult` on the same classes.
+        title: str.
+    """
+    columns = [[_iou(value) for value in [*result.per_class_iou.values(), result.mean_iou]]
+               for result in results.values()]
+    names = [*next(iter(results.values())).per_class_iou, "mean"]
+    show([("class", "left"), *((name, "right") for name in results)],
+         [list(row) for row in zip(names, *columns, strict=True)], title)
+
+
+def _iou(value):
+    return "–" if math.isnan(value) else f"{value:.3f}"
