@@ -84,7 +84,7 @@ def relative_error(strided, dense, rates, output_stride, size):
     expected = strided(image)
     best = np.inf
     # TensorFlow's SAME samples the odd pixels of an even size and the even ones of an odd size, so each traded stride
-    # has one phase, which depends on the size alone; squeeze averages must use the same one. The likely one comes first.
+    # has one phase, which depends on the size alone; squeeze averages must use the same one. The likely one is first.
     phases = [range(32 // output_stride)[::1 if side % 2 else -1] for side in size]
     squeezes = any(rate > 1 for rate in rates.values())
     actual = None if squeezes else dense(image)
