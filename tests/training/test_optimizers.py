@@ -1,5 +1,8 @@
 """SGD and AdamW with a rate for each part: one step against NumPy, saving, mixed precision, errors."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -140,3 +143,38 @@ def test_multipliers_must_be_a_dict():
         AdamW(multipliers=10.0)
     assert str(error.value) == ("`multipliers` must be a dict of part -> factor, got multipliers=10.0. "
                                 "Write for example multipliers={'encoder': 1.0, 'head': 10.0}.")
+
+
+REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+from kseg.losses import CrossEntropy
+from kseg.models.segmenter import Segmenter
+from kseg.training import AdamW
+
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
+                                           [tf.config.LogicalDeviceConfiguration()] * 2)
+
+def fitted():
+    keras.utils.set_random_seed(3)
+    pixels = keras.Input((None, None, 3))
+    hidden = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(pixels)
+    model = Segmenter(pixels, keras.layers.Conv2D(3, 1)(hidden))
+    model.compile(AdamW(0.01), loss=CrossEntropy())
+    return model
+
+random = np.random.default_rng(0)
+arrays = random.normal(size=(8, 8, 8, 3)).astype("float32"), random.integers(0, 3, (8, 8, 8)).astype("int32")
+data, weights = tf.data.Dataset.from_tensor_slices(arrays).batch(4), []
+for scope in (tf.distribute.get_strategy().scope(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()):
+    with scope:
+        model = fitted()
+    model.fit(data, epochs=2, shuffle=False, verbose=0)
+    weights.append(model.get_weights())
+for one, two in zip(*weights):
+    np.testing.assert_allclose(two, one, atol=1e-6)
+"""
+
+
+@pytest.mark.slow
+def test_two_replicas_train_as_one_device():
+    subprocess.run([sys.executable, "-c", REPLICAS], check=True)
