@@ -163,7 +163,8 @@ def test_any_size_and_every_gradient(tiny):
     pixels[1] = pixels[1, ::-1]
     logits = model(pixels)
     assert logits.shape == (2, 97, 129, 3) and logits.dtype == "float32"
-    np.testing.assert_allclose(model.predict(pixels, verbose=0), logits, atol=2e-5 * np.abs(logits).max())
+    scale = np.abs(logits).max()  # about 30 with random weights, where rounding alone is above 1e-5 with oneDNN on
+    np.testing.assert_allclose(model.predict(pixels, verbose=0) / scale, logits / scale, atol=1e-5)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(model(pixels, training=True) - 1.0))
     gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
