@@ -17,7 +17,7 @@ _PUBLIC = {
     "inference": None,
     "labels": None,
     "layers": None,
-    "load_model": "kseg.inference.load",
+    "load_model": "kseg.models.load",
     "losses": None,
     "machine": None,
     "metrics": None,

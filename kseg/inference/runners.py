@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kseg import checks
-from kseg.inference.load import load_model
+from kseg.models.load import load_model
 from kseg.labels import LabelSet
 from kseg.layers.margins import RequireValidSize, valid_loss, valid_sizes
 

@@ -1,0 +1,122 @@
+"""Files and folders that appear complete or not at all; the one owner of writing to a temporary name and moving."""
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+
+from kseg import checks
+
+
+@contextlib.contextmanager
+def draft(path: str | os.PathLike, *, overwrite: bool = True, unique: bool = False,
+          folder_with: str | None = None) -> Iterator[str]:
+    """Yield a temporary path beside `path` that takes the place of `path` when the block ends without an error.
+
+    The temporary name begins with a dot and keeps the ending of `path`, by which libraries choose a format. After an
+    error, neither it nor a folder made for it remains; what a killed process leaves is never taken for whole.
+
+    Args:
+        path: the file or folder to be; missing folders above it are made.
+        overwrite: whether an existing `path` may be replaced.
+        unique: whether other processes may write the same `path` at the same time. The temporary name is then a new
+            one every time, so that a killed process leaves its own behind; otherwise the next draft takes its place.
+        folder_with: a folder in the way is replaced only if it is empty or holds a file of this name.
+    Raises:
+        FileExistsError: if `path` exists and `overwrite` is False, or if it is a folder of other things.
+        OSError: with the error sentence, where the disk refuses (no permission, no space).
+    """
+    path = os.path.abspath(os.fspath(path))
+    if os.path.lexists(path) and not overwrite:
+        raise FileExistsError(checks.sentence(
+            "path", "must not exist", path, "Choose another path or pass overwrite=True."))
+    if os.path.isdir(path) and os.listdir(path) and not (
+            folder_with and os.path.isfile(os.path.join(path, folder_with))):
+        raise FileExistsError(checks.sentence(
+            "path", f"must not be a folder that holds other things{f' than {folder_with}' if folder_with else ''}",
+            path, "Choose another path."))
+    made = _make_parents(path)
+    temporary = _temporary_name(path, unique)
+    done = False
+    try:
+        _remove(temporary)
+        yield temporary
+        with refusals(path):
+            _replace(temporary, path)
+        done = True
+    finally:
+        _remove(temporary)
+        for folder in [] if done else made:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write `text` to the file `path` as UTF-8, whole or not at all."""
+    with draft(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def refusals(path: str | os.PathLike) -> Iterator[None]:
+    """Turn what the operating system and TensorFlow's file system say into the error sentence about `path`."""
+    try:
+        yield
+    except OSError as failure:
+        raise type(failure)(_refusal(path, failure.strerror or str(failure))) from failure
+    except Exception as failure:
+        if not _from_tensorflow_files(failure):
+            raise
+        raise OSError(_refusal(path, failure.message)) from failure
+
+
+def _refusal(path, said):
+    return checks.sentence("path", "must be a place that can be written to", path,
+                           f"The system says: {said}. Free space or choose another folder.")
+
+
+def _from_tensorflow_files(failure):
+    names = ("ResourceExhaustedError", "PermissionDeniedError", "FailedPreconditionError", "NotFoundError",
+             "DataLossError", "UnknownError")
+    return type(failure).__name__ in names and hasattr(failure, "message")
+
+
+def _temporary_name(path, unique):
+    folder, name = os.path.split(path)
+    stem, ending = os.path.splitext(name)
+    return os.path.join(folder, f".{stem}.{uuid.uuid4().hex[:8] + '.' if unique else ''}part{ending}")
+
+
+def _make_parents(path):
+    """Create the folders above `path`; return those that were missing, deepest first."""
+    missing, folder = [], os.path.dirname(path)
+    while not os.path.exists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    with refusals(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    return missing
+
+
+def _replace(temporary, path):
+    """Rename `temporary` to `path`; a folder in the way steps aside first and comes back if the rename fails."""
+    if not os.path.isdir(path) or os.path.islink(path):
+        os.replace(temporary, path)
+        return
+    aside = temporary + ".old"
+    os.rename(path, aside)
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        os.rename(aside, path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    elif os.path.lexists(path):
+        with contextlib.suppress(OSError):
+            os.remove(path)
