@@ -16,6 +16,8 @@ import functools
 
 import keras
 
+from kseg.layers import cpu_gradients
+
 _PORTABLE = contextvars.ContextVar("portable", default=False)
 
 
@@ -85,6 +87,8 @@ class AtrousConv2D(keras.layers.Conv2D):
         runs = max(rate) == 1 or _PORTABLE.get() or _dilation_runs("conv", self.compute_dtype)
         if training and self.groups == 1 and tuple(kernel.shape[:2]) == (1, 1) and self.compute_dtype == "float32":
             outputs = _matrix_product(inputs, kernel)
+        elif training and self._takes_cpu_gradients(kernel, rate, padding):
+            outputs = cpu_gradients.convolve(inputs, kernel)
         elif runs:
             outputs = _dilated_convolution(inputs, kernel, rate, padding)
         else:
@@ -92,6 +96,11 @@ class AtrousConv2D(keras.layers.Conv2D):
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
         return self.activation(outputs) if self.activation is not None else outputs
+
+    def _takes_cpu_gradients(self, kernel, rate, padding):
+        plain = self.groups == 1 and max(rate) == 1 and padding == "SAME"
+        odd = all(side % 2 == 1 for side in kernel.shape[:2])
+        return plain and odd and self.compute_dtype == "float32" and cpu_gradients.serve()
 
 
 @keras.saving.register_keras_serializable(package="kseg")

@@ -1,7 +1,11 @@
 """Batch normalisation whose TensorFlow training path is the fused kernel."""
 
+import math
+
 import keras
 from keras import ops
+
+from kseg.layers import cpu_gradients
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -59,10 +63,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
         import tensorflow as tf
 
         ones, zeros = tf.ones([inputs.shape[-1]]), tf.zeros([inputs.shape[-1]])
+        scale = tf.cast(self.gamma, "float32") if self.scale else ones
+        offset = tf.cast(self.beta, "float32") if self.center else zeros
+        size = inputs.shape[1:]
+        large = None not in size and math.prod(size) >= cpu_gradients.LARGE_MAP
+        if mean is None and large and self.compute_dtype == "float32" and cpu_gradients.serve():
+            return cpu_gradients.normalize_batch(tf.cast(inputs, "float32"), scale, offset, self.epsilon)
         return tf.compat.v1.nn.fused_batch_norm(
             tf.cast(inputs, self.compute_dtype),
-            scale=tf.cast(self.gamma, "float32") if self.scale else ones,
-            offset=tf.cast(self.beta, "float32") if self.center else zeros,
+            scale=scale,
+            offset=offset,
             mean=None if mean is None else tf.cast(mean, "float32"),
             variance=None if variance is None else tf.cast(variance, "float32"),
             epsilon=self.epsilon,

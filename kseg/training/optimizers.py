@@ -117,18 +117,24 @@ class _FusedAdamW(keras.optimizers.AdamW):
     Keras composes it from some 25 operations, which is half of what a training step takes to trace.
     """
 
+    def apply(self, grads, trainable_variables=None):
+        if keras.backend.backend() == "tensorflow":  # what all weights share is traced once
+            step = ops.cast(self.iterations + 1, "float32")
+            self._powers = tuple(ops.power(ops.cast(beta, "float32"), step) for beta in (self.beta_1, self.beta_2))
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate):
         if keras.backend.backend() != "tensorflow" or self.amsgrad or variable.dtype != "float32":
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
 
-        index, step = self._get_variable_index(variable), tf.cast(self.iterations + 1, "float32")
+        index = self._get_variable_index(variable)
         handles = [(weight.value if isinstance(weight, keras.Variable) else weight).handle
                    for weight in (variable, self._momentums[index], self._velocities[index])]
         tf.raw_ops.ResourceApplyAdam(
-            var=handles[0], m=handles[1], v=handles[2], beta1_power=tf.pow(tf.cast(self.beta_1, "float32"), step),
-            beta2_power=tf.pow(tf.cast(self.beta_2, "float32"), step), lr=tf.cast(learning_rate, "float32"),
-            beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, grad=tf.cast(gradient, "float32"))
+            var=handles[0], m=handles[1], v=handles[2], beta1_power=self._powers[0], beta2_power=self._powers[1],
+            lr=tf.cast(learning_rate, "float32"), beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon,
+            grad=tf.cast(gradient, "float32"))
 
 
 @keras.saving.register_keras_serializable(package="kseg")

@@ -1,0 +1,117 @@
+"""Gradients for processors on which TensorFlow runs without oneDNN (no AVX512), in float32.
+
+There TensorFlow's own gradients of convolutions and of batch normalisation take two to three times as long as their
+forward passes. What stands here computes the same numbers, but for the order of additions, from faster operations.
+With oneDNN, and on a GPU, TensorFlow's own are the faster ones. `examples/step_time_benchmark.py` measures a step.
+"""
+
+import functools
+
+import keras
+
+# Values in one image's map from which a compiled batch normalisation gradient is worth compiling (0.1 s per shape).
+LARGE_MAP = 2 ** 18
+
+
+@functools.lru_cache(maxsize=None)
+def serve() -> bool:
+    """Whether the gradients of this file are the faster ones here: TensorFlow, a CPU, and no oneDNN."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    with tf.init_scope():
+        values, taps = tf.ones((1, 6, 6, 2)), tf.ones((3, 3, 2, 1))
+        outputs = tf.nn.conv2d(values, taps, strides=1, padding="SAME", dilations=(2, 2))
+        try:  # only oneDNN and GPUs have this gradient
+            tf.raw_ops.Conv2DBackpropFilter(
+                input=values, filter_sizes=taps.shape, out_backprop=outputs, strides=[1] * 4, padding="SAME",
+                dilations=[1, 2, 2, 1])
+        except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
+            return True
+    return False
+
+
+def convolve(inputs, kernel):
+    """Convolution `[B, H, W, C_in] * [k, k, C_in, C_out]`, k odd, stride 1, SAME, with gradients of its own.
+
+    Args:
+        inputs: float32 tensor.
+        kernel: float32 tensor.
+    Returns:
+        float32 tensor `[B, H, W, C_out]`.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolution(values, taps):
+        def gradient(upstream):
+            # An odd kernel pads symmetrically: the adjoint is the convolution with the flipped kernel. 0.35 to 0.8 of
+            # the time of Conv2DBackpropInput.
+            adjoint = tf.transpose(tf.reverse(taps, (0, 1)), (0, 1, 3, 2))
+            return tf.nn.conv2d(upstream, adjoint, 1, "SAME"), _kernel_gradient(values, upstream, taps.shape)
+        return tf.nn.conv2d(values, taps, 1, "SAME"), gradient
+
+    return convolution(inputs, kernel)
+
+
+def _kernel_gradient(inputs, upstream, shape):
+    """Return d loss / d kernel, float32 `[k, k, C_in, C_out]`."""
+    import tensorflow as tf
+
+    height, width, channels, filters = shape
+    if channels < 2 * filters or None in inputs.shape[1:3] or inputs.shape[1] * inputs.shape[2] < 2 ** 12:
+        return tf.raw_ops.Conv2DBackpropFilter(
+            input=inputs, filter_sizes=shape, out_backprop=upstream, strides=[1] * 4, padding="SAME")
+    # Few filters over many channels of a large map: one product of matrices per tap takes 0.5 to 0.6 of the time. Both
+    # are padded alike and laid out as rows of pixels, so that a tap is an offset and its slice needs no copy.
+    down, right = height // 2, width // 2
+    stride = inputs.shape[2] + 2 * right
+    pixels = tf.reshape(tf.pad(inputs, ((0, 1), (down, down), (right, right), (0, 0))), (-1, channels))
+    upstream = tf.reshape(tf.pad(upstream, ((0, 0), (0, 2 * down), (0, 2 * right), (0, 0))), (-1, filters))
+    count = tf.shape(upstream)[0]
+    taps = [tf.matmul(upstream, pixels[row * stride + column:row * stride + column + count], transpose_a=True)
+            for row in range(height) for column in range(width)]
+    return tf.reshape(tf.transpose(tf.stack(taps), (0, 2, 1)), shape)
+
+
+def normalize_batch(inputs, scale, offset, epsilon):
+    """Batch normalisation of `[B, H, W, C]` in training, with a gradient compiled by XLA: half of the fused one's time.
+
+    Args:
+        inputs: float32 tensor.
+        scale, offset: float32 tensors `[C]`.
+        epsilon: float, added to the variance.
+    Returns:
+        float32 outputs `[B, H, W, C]`, mean `[C]` and unbiased variance `[C]`; the latter two carry no gradient.
+    """
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def normalize(values, gamma, beta):
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(values, gamma, beta, epsilon=epsilon)
+        count = tf.cast(tf.reduce_prod(tf.shape(values)[:3]), "float32")
+
+        def gradient(upstream, *_):
+            deviation = tf.sqrt(variance * (count - 1) / count + epsilon)
+            return _compiled_normalization_gradient()(values, upstream, gamma, mean, deviation)
+        return (outputs, mean, variance), gradient
+
+    return normalize(inputs, scale, offset)
+
+
+@functools.lru_cache(maxsize=None)
+def _compiled_normalization_gradient():
+    import tensorflow as tf
+
+    def gradient(inputs, upstream, scale, mean, deviation):
+        batch, channels = tf.shape(inputs)[0], inputs.shape[-1]
+        count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), "float32")
+        # Image by image, then over the batch: both cores share the sums, and rounding grows less.
+        rows = [tf.reshape(values, (batch, -1, channels)) for values in (upstream, inputs - mean)]  # [B, H * W, C]
+        to_offset = tf.reduce_sum(tf.reduce_sum(rows[0], 1), 0)
+        to_scale = tf.reduce_sum(tf.reduce_sum(rows[0] * rows[1], 1), 0) / deviation
+        to_inputs = scale / deviation * (upstream - to_offset / count - (inputs - mean) * (to_scale / deviation / count))
+        return to_inputs, to_scale, to_offset
+
+    return tf.function(gradient, jit_compile=True)
