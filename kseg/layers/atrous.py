@@ -88,7 +88,7 @@ class AtrousConv2D(keras.layers.Conv2D):
         if training and self.groups == 1 and tuple(kernel.shape[:2]) == (1, 1) and self.compute_dtype == "float32":
             outputs = _matrix_product(inputs, kernel)
         elif training and self._takes_cpu_gradients(kernel, rate, padding):
-            outputs = cpu_gradients.convolve(inputs, kernel)
+            outputs = cpu_gradients.convolve(inputs, kernel, rate, padding)
         elif runs:
             outputs = _dilated_convolution(inputs, kernel, rate, padding)
         else:
@@ -98,9 +98,8 @@ class AtrousConv2D(keras.layers.Conv2D):
         return self.activation(outputs) if self.activation is not None else outputs
 
     def _takes_cpu_gradients(self, kernel, rate, padding):
-        plain = self.groups == 1 and max(rate) == 1 and padding == "SAME"
-        odd = all(side % 2 == 1 for side in kernel.shape[:2])
-        return plain and odd and self.compute_dtype == "float32" and cpu_gradients.serve()
+        taken = max(rate) == 1 if padding == "VALID" else all(side % 2 == 1 for side in kernel.shape[:2])
+        return taken and self.groups == 1 and self.compute_dtype == "float32" and cpu_gradients.serve()
 
 
 @keras.saving.register_keras_serializable(package="kseg")

@@ -1,5 +1,6 @@
 """The gradients for processors without oneDNN equal TensorFlow's own; they are tried on every processor."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -42,6 +43,21 @@ def test_convolution(size, kernel, unknown):
     actual = gradients(lambda values: cpu_gradients.convolve(values, taps), inputs, [taps], unknown)
     for ours, theirs in zip(actual, expected):
         np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("rate, padding", [(1, "same"), (2, "same"), (5, "same"), (21, "same"), (30, "same"),
+                                           (1, "valid"), (5, "valid")])
+def test_layer_in_training_equals_keras(rate, padding):
+    arguments = {"filters": 3, "kernel_size": 3, "dilation_rate": rate, "padding": padding}
+    ours, theirs = AtrousConv2D(**arguments), keras.layers.Conv2D(**arguments)
+    inputs = images(29, 22, 8)
+    ours.build(inputs.shape), theirs.build(inputs.shape)
+    ours.set_weights(theirs.get_weights())
+    expected = gradients(theirs, inputs, [weight.value for weight in theirs.trainable_weights])
+    actual = gradients(lambda values: ours(values, training=True), inputs,
+                       [weight.value for weight in ours.trainable_weights])
+    for mine, other in zip(actual, expected):
+        np.testing.assert_allclose(mine, other, atol=2e-5 * np.abs(other).max())
 
 
 def test_a_large_map_of_few_filters_takes_products():
