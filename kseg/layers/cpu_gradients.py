@@ -148,7 +148,8 @@ def _compiled_normalization_gradient():
         rows = [tf.reshape(values, (batch, -1, channels)) for values in (upstream, inputs - mean)]  # [B, H * W, C]
         to_offset = tf.reduce_sum(tf.reduce_sum(rows[0], 1), 0)
         to_scale = tf.reduce_sum(tf.reduce_sum(rows[0] * rows[1], 1), 0) / deviation
-        to_inputs = scale / deviation * (upstream - to_offset / count - (inputs - mean) * (to_scale / deviation / count))
+        slope = to_scale / deviation / count
+        to_inputs = scale / deviation * (upstream - to_offset / count - (inputs - mean) * slope)
         return to_inputs, to_scale, to_offset
 
     return tf.function(gradient, jit_compile=True)
