@@ -36,7 +36,8 @@ def gradients(function, inputs, weights, unknown=()):
 @pytest.mark.parametrize("unknown", [(), (0,), (0, 1, 2)], ids=["known", "batch", "all"])
 @pytest.mark.parametrize("size, kernel", [
     ((97, 129), (3, 3, 8, 4)), ((97, 129), (3, 3, 4, 8)), ((64, 64), (5, 3, 9, 2)), ((12, 16), (3, 3, 16, 4)),
-    ((96, 128), (1, 1, 12, 3)), ((70, 64), (7, 7, 6, 2))])
+    ((96, 128), (1, 1, 12, 3)), ((70, 64), (7, 7, 6, 2)),
+    ((7, 9), (3, 3, 512, 256)), ((1, 2), (5, 5, 512, 256))])
 def test_convolution(size, kernel, unknown):
     taps = tf.constant(np.cos(np.arange(np.prod(kernel))).reshape(kernel).astype("float32"))
     inputs = images(*size, kernel[2])
