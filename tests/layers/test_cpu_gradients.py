@@ -44,7 +44,7 @@ def test_convolution(size, kernel, unknown):
     expected = gradients(lambda values: tf.nn.conv2d(values, taps, 1, "SAME"), inputs, [taps], unknown)
     actual = gradients(lambda values: cpu_gradients.convolve(values, taps), inputs, [taps], unknown)
     for ours, theirs in zip(actual, expected):
-        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+        np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("rate, padding", [(1, "same"), (2, "same"), (5, "same"), (21, "same"), (30, "same"),
@@ -59,7 +59,7 @@ def test_layer_in_training_equals_keras(rate, padding):
     actual = gradients(lambda values: ours(values, training=True), inputs,
                        [weight.value for weight in ours.trainable_weights])
     for mine, other in zip(actual, expected):
-        np.testing.assert_allclose(mine, other, atol=2e-5 * np.abs(other).max())
+        np.testing.assert_allclose(mine, other, atol=1e-4 * np.abs(other).max())
 
 
 def test_a_large_map_of_few_filters_takes_products():
