@@ -11,7 +11,7 @@ import typing
 
 from kseg import checks
 from kseg.cli import options
-from kseg.training.adversarial.recipe import Adversarial, AdversarialRecipe, recipe_from_dict
+from kseg.training.adversarial.recipe import Adversarial, recipe_from_dict
 from kseg.training.parts import Data, Loss, Network, Optimization
 from kseg.training.recipe import Recipe
 
@@ -29,16 +29,14 @@ _METAVARS = {"data": "NAME", "data_dir": "FOLDER", "image_size": ("HEIGHT", "WID
 def add(parser: argparse.ArgumentParser) -> None:
     """Add an option for every field of every part of a recipe, one group per part."""
     for heading, part in PARTS.items():
-        group = parser.add_argument_group(heading)
+        group = parser.add_argument_group(heading, argument_default=argparse.SUPPRESS)
         for field in dataclasses.fields(part):
-            group.add_argument(f"--{_FLAGS.get(field.name, field.name.replace('_', '-'))}", dest=field.name,
-                               default=argparse.SUPPRESS, help=_help(field), **_kind(field))
+            flag = _FLAGS.get(field.name, field.name.replace("_", "-"))
+            group.add_argument(f"--{flag}", dest=field.name, help=_help(field), **_kind(field))
         if part is Network:
-            group.add_argument("--output-stride", type=int, default=argparse.SUPPRESS,
-                               help="input pixels per pixel of the deepest features")
-            group.add_argument("--in-channels", type=int, default=argparse.SUPPRESS, help="bands of the images")
-            group.add_argument("--aux", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS,
-                               help="train with the auxiliary head")
+            group.add_argument("--output-stride", type=int, help="input pixels per pixel of the deepest features")
+            group.add_argument("--in-channels", type=int, help="bands of the images")
+            group.add_argument("--aux", action=argparse.BooleanOptionalAction, help="train with the auxiliary head")
 
 
 def recipe(arguments: argparse.Namespace) -> Recipe:
@@ -47,23 +45,17 @@ def recipe(arguments: argparse.Namespace) -> Recipe:
     Raises:
         ValueError: if options that do not belong together are typed, or a value is illegal.
     """
-    values = stored = _stored(arguments.recipe)
-    of_the_run = typed(arguments)
-    _refuse_options_of_the_other_kind(of_the_run, "start_from" in of_the_run or bool(stored.get("start_from")))
+    stored, of_the_run = _stored(arguments.recipe), typed(arguments)
+    _refuse_what_does_not_belong_together(arguments.in_stages, stored, of_the_run)
     for name in BUILDER_OPTIONS:
         if name in of_the_run:
             of_the_run["model_options"] = [*of_the_run.get("model_options", ()), (name, of_the_run.pop(name))]
-    for name, value in of_the_run.items():
-        if name == "loss":
-            value = dict(_term(term) for term in value)
-        elif name in ("model_options", "data_options", "multipliers"):
-            value = {**(stored.get(name) or {}), **dict(value)}
-        values = {**values, name: value}
-    chosen = recipe_from_dict(values)
-    if arguments.in_stages and isinstance(chosen, AdversarialRecipe):
-        raise ValueError(checks.sentence("in_stages", "must be left out with --adversarial", True,
-                                         "Train the stages first."))
-    return chosen
+    if "loss" in of_the_run:
+        of_the_run["loss"] = dict(_term(term) for term in of_the_run["loss"])
+    for name in ("model_options", "data_options", "multipliers"):
+        if name in of_the_run:
+            of_the_run[name] = {**(stored.get(name) or {}), **dict(of_the_run[name])}
+    return recipe_from_dict({**stored, **of_the_run})
 
 
 def typed(arguments: argparse.Namespace) -> dict[str, typing.Any]:
@@ -80,15 +72,20 @@ def _stored(path):
     return values.get("recipe", values)
 
 
-def _refuse_options_of_the_other_kind(of_the_run, adversarial):
-    if adversarial:
+def _refuse_what_does_not_belong_together(in_stages, stored, of_the_run):
+    """Raise if options of one kind of recipe are typed for another."""
+    of_fine_tuning = [name for name in of_the_run if FIELDS.get(name) is Adversarial]
+    if in_stages and (of_fine_tuning or stored.get("start_from")):
+        raise ValueError(checks.sentence("in_stages", "must be left out with --adversarial", True,
+                                         "Train the stages first."))
+    if stored.get("start_from") or "start_from" in of_the_run:
         for name, value in of_the_run.items():
             if FIELDS.get(name) is Network or name in BUILDER_OPTIONS:
                 raise ValueError(checks.sentence(name, "must be left out with --adversarial", value,
                                                  "The network comes from the file as it is."))
-    elif names := [name for name in of_the_run if FIELDS.get(name) is Adversarial]:
+    elif of_fine_tuning:
         raise ValueError(checks.sentence(
-            "adversarial", f"must name a trained .keras file with {', '.join(names)}", None,
+            "adversarial", f"must name a trained .keras file with {', '.join(of_fine_tuning)}", None,
             "Add for example --adversarial runs/first/best.keras."))
 
 
