@@ -182,11 +182,7 @@ class AdversarialTrainer(keras.Model):
 
 
 def as_segmenter(model: keras.Model) -> Segmenter:
-    """Return `model` if it is one that can be trained against a discriminator.
-
-    Raises:
-        TypeError: if it is none of `kseg.models`.
-    """
+    """Return `model` if it is one of `kseg.models`; raise TypeError otherwise."""
     if not isinstance(model, Segmenter):
         raise TypeError(checks.sentence("segmenter", "must be a model of kseg.models", type(model).__name__,
                                         "Build one, or load a trained one with kseg.load_model."))
