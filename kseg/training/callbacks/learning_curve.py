@@ -64,5 +64,5 @@ def _mark_best(history, losses, scores):
     best = int(np.argmax(values))
     for axes in (losses, scores):
         axes.axvline(epochs[best], color="grey", linestyle="--", linewidth=1)
-    scores.plot(epochs[best], values[best], marker="*", markersize=13, linestyle="none", color="tab:red",
+    scores.plot(epochs[best], values[best], "*", markersize=14, color="tab:red", markeredgecolor="white",
                 label=f"best: {values[best]:.3f} in epoch {epochs[best]}")

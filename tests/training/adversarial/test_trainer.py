@@ -273,7 +273,7 @@ def test_tensorflow_traces_the_step_once(monkeypatch, update):
     traced = []
     monkeypatch.setattr(module, "step", lambda trainer, *batch: traced.append(trainer) or step(trainer, *batch))
     trainer = _trainer(update=update)
-    trainer.fit(_dataset(), epochs=2, verbose=0)
+    trainer.fit(_dataset(), epochs=2, shuffle=False, verbose=0)
     assert len(traced) == 1
     trainer.pretrain_discriminator(_dataset(), steps=2, verbose=0)
     assert len(traced) == 2
