@@ -36,8 +36,8 @@ def learning_curve(history: Sequence[dict[str, float]]):
         axes.grid(alpha=0.3)
     scores.set_ylim(0, 1)
     _mark_best(history, losses, scores)
-    losses.legend(loc="upper right")
-    scores.legend(loc="lower right")
+    losses.legend(loc="best")
+    scores.legend(loc="best")
     return figure
 
 
