@@ -36,7 +36,7 @@ def learning_curve(history: Sequence[dict[str, float]]):
         axes.grid(alpha=0.3)
     scores.set_ylim(0, 1)
     _mark_best(history, losses, scores)
-    losses.legend(loc="best")
+    losses.legend(loc="lower left")  # losses begin high
     scores.legend(loc="best")
     return figure
 
