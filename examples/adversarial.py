@@ -22,11 +22,11 @@ import time
 import keras
 
 import kseg
+from kseg import files
 from kseg.cli.tables import say, show
 from kseg.metrics import MeanIoU
 from kseg.training import AdamW, AdversarialTrainer, Poly
-from kseg.training.adversarial_recipe import DISCRIMINATORS, LABEL_ENCODINGS
-from kseg.training.callbacks import write_json
+from kseg.training.adversarial.recipe import DISCRIMINATORS, LABEL_ENCODINGS
 
 ARMS = ("plain", "adversarial")
 SCORES = (("mean IoU", "mean_iou"), ("boundary F1", "boundary_f1"), ("minutes", "minutes"))
@@ -133,7 +133,7 @@ def run(arm, seed, settings, path):
     notes = notes(segmenter, settings, seed) if notes else {}
     minutes = (time.perf_counter() - began) / 60
     row = {"arm": arm, "seed": seed, **measured(segmenter, settings), "minutes": minutes, **notes, "settings": values}
-    write_json(path, row)
+    files.write_text(path, json.dumps(row, indent=2))
     say("  ".join(f"{title} {row[name]:.4f}" for title, name in SCORES))
     return row
 
@@ -156,9 +156,9 @@ def main():
         [row[name] for row in runs])} for _, name in SCORES} for arm, runs in rows.items()}
     gains = {name: [one[name] - other[name] for one, other in zip(rows["adversarial"], rows["plain"], strict=True)]
              for name in ("mean_iou", "boundary_f1")}
-    write_json(os.path.join(output, "comparison.json"), {
-        "settings": dataclasses.asdict(settings), "before": {name: before[name] for name in gains},
-        "summary": summary, "adversarial_minus_plain": gains})
+    comparison = {"settings": dataclasses.asdict(settings), "before": {name: before[name] for name in gains},
+                  "summary": summary, "adversarial_minus_plain": gains}
+    files.write_text(os.path.join(output, "comparison.json"), json.dumps(comparison, indent=2))
     table = [["before", f"{before['mean_iou']:.4f}", f"{before['boundary_f1']:.4f}", ""]]
     table += [[arm, *(f"{summary[arm][name]['mean']:.4f} ± {summary[arm][name]['spread']:.4f}" for _, name in SCORES)]
               for arm in ARMS]

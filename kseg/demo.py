@@ -5,11 +5,16 @@
 
 import dataclasses
 import os
+import typing
 
 import numpy as np
 
 from kseg import checks
 from kseg.training import TrainingRecipe
+
+if typing.TYPE_CHECKING:
+    from kseg.export import ParityReport
+    from kseg.training import TrainingResult
 
 SIZE = (64, 64)
 SHEET_IMAGES = 6
@@ -40,13 +45,14 @@ class DemoResult:
         sheet: str, path of the picture of image, truth and prediction.
     """
 
-    training: object
-    pyramid: object
-    reports: list
+    training: "TrainingResult"
+    pyramid: "TrainingResult"
+    reports: "list[ParityReport]"
     sheet: str
 
 
-def demo(output_dir, recipe=RECIPE, pyramid_recipe=PYRAMID_RECIPE, verbose=1):
+def demo(output_dir: str | os.PathLike, recipe: TrainingRecipe = RECIPE,
+         pyramid_recipe: TrainingRecipe = PYRAMID_RECIPE, verbose: int | str = 1) -> DemoResult:
     """Train a U-Net on the shapes and a PSPNet on its encoder, draw, export to TensorFlow Serving and TFLite.
 
     Args:
@@ -82,8 +88,9 @@ def demo(output_dir, recipe=RECIPE, pyramid_recipe=PYRAMID_RECIPE, verbose=1):
 def _trained(recipe, folder, verbose):
     """Train into `folder`, or go on with the run that is there."""
     from kseg.training import resume, train
+    from kseg.training.folder import RunFolder
 
-    if os.path.exists(os.path.join(folder, "run.json")):
+    if RunFolder(folder).holds_a_run():
         return resume(folder, verbose=verbose)
     return train(recipe, folder, verbose=verbose)
 

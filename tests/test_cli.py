@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from kseg import cli
-from kseg.cli.train import recipe
+from kseg.cli.recipe_options import recipe
 from kseg.training import TrainingRecipe
 
 
@@ -70,7 +70,8 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
         data_options={"classes": 2, "channels": 1})
     assert _recipe("--recipe", str(path), "--no-aux").model_options == {"output_stride": 16, "aux": False}
     fine = _recipe("--recipe", str(path), "--adversarial", "m.keras", "--update", "alternate")
-    assert (fine.start_from, fine.ema, fine.epochs, fine.update) == ("m.keras", None, 18, "alternate")
+    assert (fine.start_from, fine.epochs, fine.update) == ("m.keras", 18, "alternate")
+    assert "ema" not in fine.to_dict() and "model_options" not in fine.to_dict()
 
 
 @pytest.mark.parametrize("words, sentence", [

@@ -1,10 +1,12 @@
 """`kseg demo`: train, draw, export and prove, on embedded data."""
 
+import argparse
 import contextlib
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 
 from kseg.cli.tables import iou_of_models_table, say, show
 from kseg.machine import prepare_to_train
@@ -12,15 +14,15 @@ from kseg.machine import prepare_to_train
 _MEASURED = ("size", "compared on", "largest difference", "label agreement", "agreement from bytes", "verdict")
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg demo`."""
     parser.add_argument("--output", default="demo", metavar="FOLDER", help="new folder for everything it writes")
     parser.add_argument("--epochs", type=int, help="train the U-Net for so many epochs instead")
     parser.add_argument("--verbose", type=int, choices=(0, 1, 2), default=1,
-                        help="0 silent, 1 a bar, 2 a line an epoch")
+                        help="0 silent, 1 a bar, 2 one line per epoch")
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the demo and print per-class IoU, both parity reports, and where everything is."""
     import dataclasses
 
@@ -56,7 +58,7 @@ def _report(result, seconds):
 
 
 @contextlib.contextmanager
-def quiet_start():
+def quiet_start() -> Iterator[None]:
     """Load TensorFlow without its notices on devices, which C++ writes before it reads TF_CPP_MIN_LOG_LEVEL.
 
     They go to file descriptor 2, past Python; what comes is kept, and shown if TensorFlow cannot be loaded.

@@ -2,26 +2,27 @@
 
 import argparse
 import json
+import typing
+from collections.abc import Callable
 
 NAME_VALUE = "NAME=VALUE"
 
 
-def add_data(parser, required=True, default=None, options_of="the dataset's reader"):
-    """Add `--data`, `--data-dir` and `--data-option`; with `default=argparse.SUPPRESS` only what is typed is there."""
-    parser.add_argument("--data", required=required, default=default, metavar="NAME",
+def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add `--data`, `--data-dir` and `--data-option`."""
+    parser.add_argument("--data", required=required, metavar="NAME",
                         help="shapes, folder, camvid, voc2012, cityscapes, ade20k, records or tfds:NAME")
-    parser.add_argument("--data-dir", metavar="FOLDER", default=default, help="where the dataset's files are")
+    parser.add_argument("--data-dir", metavar="FOLDER", help="where the dataset's files are")
     parser.add_argument("--data-option", dest="data_options", action="append", type=name_value, metavar=NAME_VALUE,
-                        default=default or [],
-                        help=f"another argument of {options_of}, e.g. classes=2; may be repeated")
+                        default=[], help="another argument of the dataset's reader, e.g. classes=2; may be repeated")
 
 
-def add_image_size(parser, default=None, help="height and width in pixels"):
+def add_image_size(parser: argparse.ArgumentParser, help: str = "height and width in pixels") -> None:
     """Add `--image-size HEIGHT WIDTH`."""
-    parser.add_argument("--image-size", type=int, nargs=2, default=default, metavar=("HEIGHT", "WIDTH"), help=help)
+    parser.add_argument("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=help)
 
 
-def optional(kind):
+def optional(kind: Callable[[str], typing.Any]) -> Callable[[str], typing.Any]:
     """Return a parser of `kind` that reads "none" as None: it takes a stored value back."""
     def parse(text):
         return None if text.lower() in ("none", "null") else kind(text)
@@ -29,7 +30,7 @@ def optional(kind):
     return parse
 
 
-def name_value(text):
+def name_value(text: str) -> tuple[str, typing.Any]:
     """Parse `name=value`; the value is read as JSON where it is JSON, else as text."""
     name, separator, value = text.partition("=")
     if not separator or not name.isidentifier():
@@ -37,7 +38,7 @@ def name_value(text):
     return name, literal(value)
 
 
-def literal(text):
+def literal(text: str) -> typing.Any:
     """Read JSON (numbers, lists, true, null), else return the text itself."""
     try:
         return json.loads(text)
@@ -45,7 +46,7 @@ def literal(text):
         return {"True": True, "False": False, "None": None}.get(text, text)
 
 
-def factor(text):
+def factor(text: str) -> tuple[str, float]:
     """Parse `name=number`."""
     name, value = name_value(text)
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -2,12 +2,14 @@
 
 import math
 import sys
+import typing
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 
-def show(columns, rows, title=None):
+def show(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
     """Print a table.
 
     Args:
@@ -23,24 +25,24 @@ def show(columns, rows, title=None):
     show_table(table)
 
 
-def show_table(table):
+def show_table(table: typing.Any) -> None:
     """Print a `rich` renderable; into a file or pipe 120 characters wide."""
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-def say(text):
+def say(text: str) -> None:
     """Print a line as it is."""
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
-def iou_table(per_class_iou, mean_iou, title):
+def iou_table(per_class_iou: Mapping[str, float], mean_iou: float, title: str) -> None:
     """Print class -> intersection over union, NaN as a dash, and the mean below."""
     rows = [[name, _iou(value)] for name, value in per_class_iou.items()]
     show([("class", "left"), ("IoU", "right")], [*rows, ["mean", f"{mean_iou:.3f}"]], title)
 
 
-def iou_of_models_table(results, title):
-    """Print class -> intersection over union, a column a model, and the mean below.
+def iou_of_models_table(results: Mapping[str, typing.Any], title: str) -> None:
+    """Print class -> intersection over union, one column per model, and the mean below.
 
     Args:
         results: dict of name -> `kseg.training.TrainingResult` on the same classes.

@@ -48,5 +48,5 @@ def _register_classes():
     importlib.import_module("kseg.models.segmenter")
     for room in _ROOMS:
         package = importlib.import_module(f"kseg.{room}")
-        for module in pkgutil.iter_modules(package.__path__, f"kseg.{room}."):
+        for module in pkgutil.walk_packages(package.__path__, f"kseg.{room}."):
             importlib.import_module(module.name)

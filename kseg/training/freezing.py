@@ -3,9 +3,10 @@
 import keras
 
 from kseg import checks
+from kseg.models.walk import layers_of
 
 
-def freeze_batch_normalization(model):
+def freeze_batch_normalization(model: keras.Model) -> keras.Model:
     """Freeze every batch normalisation of `model`: moving statistics and affine weights.
 
     DeepLab v2 and small-batch fine-tuning train so (DeepLabv3, arXiv:1706.05587, section 4.1, second phase). The
@@ -16,7 +17,7 @@ def freeze_batch_normalization(model):
     Raises:
         ValueError: if the model has no batch normalisation.
     """
-    layers = [layer for layer in _all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = [layer for layer in layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
     if not layers:
         raise ValueError(checks.sentence("model", "must hold batch normalisation", model.name,
                                          "There is nothing to freeze."))
@@ -25,7 +26,7 @@ def freeze_batch_normalization(model):
     return _compiled_again(model)
 
 
-def freeze_encoder(model):
+def freeze_encoder(model: keras.Model) -> keras.Model:
     """Freeze the encoder of `model`: its weights, and the moving statistics of its batch normalisation.
 
     The state is saved with the model. A compiled model is compiled again; its optimiser starts anew. To undo it, set
@@ -40,19 +41,14 @@ def freeze_encoder(model):
     if encoder is None:
         raise ValueError(checks.sentence("model", "must have an encoder of its own", model.name,
                                          "Set `trainable = False` on the layers to freeze instead."))
-    for layer in _all_layers(encoder):
+    for layer in layers_of(encoder):
         layer.trainable = False
     encoder.trainable = False  # else setting it to True would change nothing
     return _compiled_again(model)
 
 
-def _all_layers(model):
-    """Yield `model`'s layers, and those of the models and layers in it, but not the models themselves."""
-    return (layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.Model))
-
-
 def _compiled_again(model):
     """Compile once more: the optimiser must not keep slots for frozen weights, nor `fit` its old graph."""
-    if getattr(model, "compiled", False):
+    if model.compiled:
         model.compile_from_config(model.get_compile_config())
     return model

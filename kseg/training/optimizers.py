@@ -5,10 +5,14 @@ section 4.1; PSPNet's released solver). A part is a top-level layer; its rate sc
 weight decay.
 """
 
+import typing
+
 import keras
 from keras import ops
 
 from kseg import checks
+
+Rate = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 class _Parts:
@@ -20,7 +24,7 @@ class _Parts:
         self.weights = ()  # (id, name, rank) of each weight the optimiser was built for
         self.rates, self.decays = (), ()
 
-    def assign(self, decay_biases):
+    def assign(self, decay_biases: bool) -> None:
         """Fill `rates` and `decays` from what is known of the weights."""
         rates = self.rate_by_weight or {}
         self.rates = tuple(rates.get(identity, 1.0) for identity, _, _ in self.weights)
@@ -41,7 +45,7 @@ class _PartRates:
         self.decay_biases = bool(decay_biases)
         self._parts = _Parts()
 
-    def bind_model(self, model):
+    def bind_model(self, model: keras.Model) -> None:
         """Learn which weights belong to which part of `model`; `Segmenter.compile` calls it.
 
         Raises:
@@ -58,7 +62,7 @@ class _PartRates:
             for layer in model.layers for weight in layer.trainable_weights}
         self._parts.assign(self.decay_biases)
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+    def exclude_from_weight_decay(self, var_list: list | None = None, var_names: list[str] | None = None) -> None:
         """As in Keras: weights, or words in their names, that do not decay. Call it before training begins."""
         self._parts.spared_ids = tuple(id(variable) for variable in var_list or ())
         self._parts.spared_words = tuple(var_names or ())
@@ -104,8 +108,9 @@ class SGD(_PartRates, keras.optimizers.SGD):
         arguments: as `keras.optimizers.SGD`: clipnorm, use_ema, ...
     """
 
-    def __init__(self, learning_rate=0.01, momentum=0.9, nesterov=False, weight_decay=None, multipliers=None,
-                 decay_biases=True, **arguments):
+    def __init__(self, learning_rate: Rate = 0.01, momentum: float = 0.9, nesterov: bool = False,
+                 weight_decay: float | None = None, multipliers: dict[str, float] | None = None,
+                 decay_biases: bool = True, **arguments: typing.Any) -> None:
         super().__init__(learning_rate=learning_rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay,
                          **arguments)
         self._set_parts(multipliers, decay_biases)
@@ -149,7 +154,9 @@ class AdamW(_PartRates, _FusedAdamW):
         arguments: as `keras.optimizers.AdamW`: beta_1, clipnorm, use_ema, ...
     """
 
-    def __init__(self, learning_rate=1e-3, weight_decay=1e-4, multipliers=None, decay_biases=True, **arguments):
+    def __init__(self, learning_rate: Rate = 1e-3, weight_decay: float | None = 1e-4,
+                 multipliers: dict[str, float] | None = None, decay_biases: bool = True,
+                 **arguments: typing.Any) -> None:
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **arguments)
         self._set_parts(multipliers, decay_biases)
 

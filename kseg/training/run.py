@@ -6,59 +6,37 @@ validation mean IoU), `last.keras`, `state.npz` (to resume from), `history.csv`,
 """
 
 import contextlib
-import dataclasses
-import json
 import os
+from collections.abc import Iterator
 
 import keras
-import numpy as np
 
 from kseg import checks, data
-from kseg.labels import LabelSet
-from kseg.metrics import iou_from_confusion
-from kseg.training import assemble
-from kseg.training.adversarial_recipe import AdversarialRecipe, recipe_from_dict
-from kseg.training.callbacks import BestModel, EarlyStopping, FiniteLoss, Panel, Record, save_model, stopped_early
-from kseg.training.recipe import TrainingRecipe
-from kseg.training.report import RunReport
+from kseg.training import state
+from kseg.training.adversarial.recipe import recipe_from_dict
+from kseg.training.callbacks.best_model import BestModel, save_model
+from kseg.training.callbacks.panel import Panel
+from kseg.training.callbacks.record import Record
+from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
+from kseg.training.fitted import Fitted
+from kseg.training.folder import RunFolder
+from kseg.training.progress import Progress
+from kseg.training.recipe import Recipe
+from kseg.training.result import TrainingResult
+from kseg.training.run_report import RunReport
+from kseg.training.run_report import read as read_report
+from kseg.training.splits import Splits
 
 PANEL_IMAGES = 4
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingResult:
-    """What a run gave.
-
-    Args:
-        output_dir: str, the run's folder.
-        model: the best model by validation mean IoU, loaded from `best.keras`.
-        label_set: `LabelSet`.
-        history: list of dicts, one an epoch.
-        mean_iou: float, of the best epoch; best_epoch: int, counted from 1.
-        confusion: int64 `[classes, classes]`, `confusion[label, prediction]` over the validation set, best epoch.
-    """
-
-    output_dir: str
-    model: keras.Model
-    label_set: LabelSet
-    history: list
-    mean_iou: float
-    best_epoch: int
-    confusion: np.ndarray
-
-    @property
-    def per_class_iou(self):
-        """Return class name -> intersection over union at the best epoch; NaN where the class does not occur."""
-        return dict(zip(self.label_set.names, iou_from_confusion(self.confusion).tolist()))
-
-
-def train(recipe, output_dir, verbose="auto"):
+def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "auto") -> TrainingResult:
     """Train as `recipe` says, into the new folder `output_dir`.
 
     Args:
         recipe: `TrainingRecipe`, or an `AdversarialRecipe` to fine-tune a trained model.
         output_dir: str, created; must not hold a run.
-        verbose: as `keras.Model.fit`: 0 silent, 1 a bar, 2 a line an epoch.
+        verbose: as `keras.Model.fit`: 0 silent, 1 a bar, 2 one line per epoch.
     Returns:
         `TrainingResult`.
     Raises:
@@ -66,16 +44,17 @@ def train(recipe, output_dir, verbose="auto"):
         ValueError: if the loss is no longer finite; from the dataset or the builder.
         FileNotFoundError: from the dataset or the builder.
     """
-    if not isinstance(recipe, TrainingRecipe):
+    if not isinstance(recipe, Recipe):
         raise TypeError(checks.sentence("recipe", "must be a kseg.training.TrainingRecipe", recipe,
                                         "Write train(TrainingRecipe(data='shapes'), 'runs/first')."))
-    if os.path.exists(os.path.join(output_dir, "run.json")):
-        raise FileExistsError(checks.sentence("output_dir", "must not hold a run yet", os.fspath(output_dir),
+    folder = RunFolder(output_dir)
+    if folder.holds_a_run():
+        raise FileExistsError(checks.sentence("output_dir", "must not hold a run yet", folder.path,
                                               "Choose another folder, or resume the run that is there."))
-    return _run(recipe, os.fspath(output_dir), verbose)
+    return _run(recipe, folder, verbose)
 
 
-def resume(output_dir, verbose="auto"):
+def resume(output_dir: str | os.PathLike, verbose: int | str = "auto") -> TrainingResult:
     """Go on with the run in `output_dir` after its last finished epoch; the result equals that of a run never stopped.
 
     Weights, optimiser, schedule, moving averages, dropout seeds, order and augmentation of the data go on as they
@@ -86,89 +65,15 @@ def resume(output_dir, verbose="auto"):
     Raises:
         FileNotFoundError: if the folder holds no run.
     """
-    path = checks.existing_file("output_dir", os.path.join(output_dir, "run.json"),
-                                "Give the folder that `kseg train` wrote.")
-    with open(path, encoding="utf-8") as file:
-        recipe = recipe_from_dict(json.load(file)["recipe"])
-    return _run(recipe, os.fspath(output_dir), verbose)
-
-
-def _run(recipe, output_dir, verbose):
-    labels = assemble.label_set(recipe)
-    epoch, fed = _Epoch(), _with_bands(recipe)
-    training, validation = assemble.training_data(fed, epoch), assemble.counted(assemble.validation_data(fed))
-    steps_per_epoch = len(training)
-    epochs, steps = assemble.epochs_and_steps(recipe, steps_per_epoch)
-    model, score = _compiled(recipe, labels, steps)
-    segmenter = getattr(model, "segmenter", model)  # an AdversarialTrainer holds it
-    os.makedirs(output_dir, exist_ok=True)
-    best = BestModel(os.path.join(output_dir, "best.keras"), score, labels)
-    panel = Panel(_examples(fed), labels, os.path.join(output_dir, "panel.png"))
-    record = epoch.record = Record(output_dir, best, panel)
-    done = record.restore(model)
-    report = RunReport(output_dir, recipe, segmenter, labels, {"steps_per_epoch": steps_per_epoch, "epochs": epochs})
-    if not report.finished:
-        report.write(record.history, best.best, "running")
-        with _plain_errors():
-            if not done and getattr(recipe, "pretrain_discriminator_steps", 0):
-                model.pretrain_discriminator(training, steps=recipe.pretrain_discriminator_steps, verbose=verbose)
-            if stopped_early(record.history, recipe.early_stopping or np.inf):
-                if recipe.ema is not None:  # what fit does at its end
-                    model.optimizer.finalize_variable_values(model.trainable_variables)
-            else:
-                model.fit(training, validation_data=validation, epochs=epochs, initial_epoch=done, shuffle=False,
-                          validation_freq=validated_epochs(epochs, recipe.validate_every), verbose=verbose,
-                          callbacks=_callbacks(recipe, best, panel, record))
-        save_model(segmenter, os.path.join(output_dir, "last.keras"))
-        report.write(record.history, best.best, "finished")
-    return TrainingResult(output_dir, keras.models.load_model(best.path), labels, record.history,
-                          best.best["mean_iou"], best.best["epoch"], np.asarray(best.best["confusion"], np.int64))
-
-
-def _compiled(recipe, labels, steps):
-    """Return (what is fitted, compiled; its `MeanIoU`)."""
-    if isinstance(recipe, AdversarialRecipe):
-        from kseg.training.adversarial_run import compiled_trainer
-
-        return compiled_trainer(recipe, labels, steps)
-    return assemble.compiled_model(recipe, labels, steps)
-
-
-def _with_bands(recipe):
-    """Return the recipe for its data; an adversarial one with the bands of the network that it starts from."""
-    if not isinstance(recipe, AdversarialRecipe):
-        return recipe
-    from kseg.training.adversarial_run import load_segmenter
-
-    bands = getattr(load_segmenter(recipe.start_from), "in_channels", 3)
-    return dataclasses.replace(recipe, model_options={**recipe.model_options, "in_channels": bands})
-
-
-def validated_epochs(epochs, every):
-    """Return the epochs, counted from 1, after which the model is validated; the last one always is."""
-    return sorted({*range(every, epochs + 1, every), epochs})
-
-
-class _Epoch:
-    """Says which epoch is in progress when the training data asks."""
-
-    record = None
-
-    def __call__(self):
-        return self.record.epoch
-
-
-def _callbacks(recipe, best, panel, record):
-    callbacks = [best, panel]
-    if recipe.ema is not None:
-        callbacks.append(keras.callbacks.SwapEMAWeights())
-    if recipe.early_stopping is not None:
-        callbacks.append(EarlyStopping(recipe.early_stopping, record))
-    return [*callbacks, record, FiniteLoss(recipe.learning_rate)]
+    folder = RunFolder(output_dir)
+    report = read_report(checks.existing_file("output_dir", folder.report, "Give the folder that `kseg train` wrote."))
+    if report["status"] == "finished":
+        return TrainingResult.read(folder)
+    return _run(recipe_from_dict(report["recipe"]), folder, verbose)
 
 
 @contextlib.contextmanager
-def _plain_errors():
+def _plain_errors() -> Iterator[None]:
     """Raise what a data reader said as itself, not as TensorFlow's error with its traceback inside."""
     try:
         yield
@@ -179,6 +84,42 @@ def _plain_errors():
         raise ValueError(sentence) from failure
 
 
-def _examples(recipe):
-    pixels, labels = next(iter(assemble.validation_data(recipe, PANEL_IMAGES, shuffle=True)))
-    return pixels.numpy(), labels.numpy()
+@_plain_errors()
+def _run(recipe, folder, verbose):
+    training = recipe.training()
+    splits = Splits.open(recipe, training.channels)
+    progress = Progress.read(folder.state)
+    batches, validation = splits.training_batches(lambda: progress.epoch), splits.validation_batches()
+    epochs = recipe.whole_epochs(len(batches))
+    fitted = training.fitted(splits, epochs * len(batches))
+    if progress.epochs_done:
+        state.restore(folder.state, fitted.variables)
+    callbacks = _callbacks(recipe, folder, fitted, progress, splits.validation_examples(PANEL_IMAGES))
+    report = RunReport(folder.report, recipe, splits, fitted.segmenter,
+                       length={"steps_per_epoch": len(batches), "epochs": epochs})
+    report.write(progress, "running")
+    if not progress.epochs_done:
+        fitted.before_fit(batches, verbose)
+    if progress.stopped_early(recipe.early_stopping):
+        fitted.model.optimizer.finalize_variable_values(fitted.model.trainable_variables)  # what fit does at its end
+    else:
+        fitted.model.fit(batches, validation_data=validation, epochs=epochs, initial_epoch=progress.epochs_done,
+                         validation_freq=validated_epochs(epochs, recipe.validate_every), shuffle=False,
+                         verbose=verbose, callbacks=callbacks)
+    save_model(fitted.segmenter, folder.last)
+    report.write(progress, "finished")
+    return TrainingResult.read(folder)
+
+
+def _callbacks(recipe: Recipe, folder: RunFolder, fitted: Fitted, progress: Progress, examples: tuple
+               ) -> list[keras.callbacks.Callback]:
+    """Return what happens during a run, in its order (`kseg.training.callbacks` says why)."""
+    panel = Panel(folder.panel, fitted.segmenter, examples)
+    stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
+    return [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping,
+            Record(folder, fitted, progress, panel), FiniteLoss(recipe.learning_rate)]
+
+
+def validated_epochs(epochs: int, every: int) -> list[int]:
+    """Return the epochs, counted from 1, after which the model is validated; the last one always is."""
+    return sorted({*range(every, epochs + 1, every), epochs})

@@ -27,7 +27,8 @@ class Poly(keras.optimizers.schedules.LearningRateSchedule):
         ValueError: if the warm-up is not shorter than `steps`, or a number is outside its range.
     """
 
-    def __init__(self, learning_rate, steps, power=0.9, warmup_steps=0, end_learning_rate=0.0, name="poly"):
+    def __init__(self, learning_rate: float, steps: int, power: float = 0.9, warmup_steps: int = 0,
+                 end_learning_rate: float = 0.0, name: str = "poly") -> None:
         super().__init__()
         self.learning_rate = checks.number_between("learning_rate", learning_rate, 0, 1e6)
         self.steps = checks.positive_integer("steps", steps, "Count epochs times the steps of an epoch.")

@@ -7,11 +7,15 @@ section 4.3.
 import dataclasses
 import json
 import os
+import typing
+from collections.abc import Sequence
 
-from kseg import checks
-from kseg.training.callbacks import write_json
+from kseg import checks, files
+from kseg.training.folder import RunFolder
 from kseg.training.recipe import TrainingRecipe
-from kseg.training.run import TrainingResult, resume, train
+from kseg.training.result import TrainingResult
+from kseg.training.run import resume, train
+from kseg.training.run_report import read as read_report
 
 STAGES = ("FCN32s", "FCN16s", "FCN8s")
 
@@ -26,10 +30,10 @@ class StagedResult:
     """
 
     output_dir: str
-    stages: dict
+    stages: dict[str, TrainingResult]
 
     @property
-    def mean_iou(self):
+    def mean_iou(self) -> dict[str, float]:
         """Return stage -> mean IoU of its best epoch on the validation set."""
         return {stage: result.mean_iou for stage, result in self.stages.items()}
 
@@ -39,7 +43,8 @@ class StagedResult:
         return self.stages[list(self.stages)[-1]]
 
 
-def train_fcn_in_stages(recipe, output_dir, stages=STAGES, rate_factors=(1.0, 0.1, 0.01), verbose="auto"):
+def train_fcn_in_stages(recipe: TrainingRecipe, output_dir: str | os.PathLike, stages: Sequence[str] = STAGES,
+                        rate_factors: Sequence[float] = (1.0, 0.1, 0.01), verbose: int | str = "auto") -> StagedResult:
     """Train FCN-32s, then FCN-16s and FCN-8s from the best weights of the stage before.
 
     Called again on the same folder it goes on: finished stages are loaded, one that was stopped is resumed after its
@@ -49,8 +54,8 @@ def train_fcn_in_stages(recipe, output_dir, stages=STAGES, rate_factors=(1.0, 0.
         recipe: `TrainingRecipe` of every stage; its `model` may be any FCN and is replaced.
         output_dir: str, folder of the run; stages go to `FCN32s/`, `FCN16s/` and `FCN8s/` in it.
         stages: sequence of builders' names, coarse to fine.
-        rate_factors: sequence of float, one a stage, times the recipe's learning rate. The papers lower SGD's rate by
-            100 a stage over 100,000 iterations each; the default lowers it by 10, for shorter runs.
+        rate_factors: sequence of float, one per stage, times the recipe's learning rate. The papers lower SGD's rate by
+            100 per stage over 100,000 iterations each; the default lowers it by 10, for shorter runs.
         verbose: as `keras.Model.fit`.
     Returns:
         `StagedResult`.
@@ -69,26 +74,26 @@ def train_fcn_in_stages(recipe, output_dir, stages=STAGES, rate_factors=(1.0, 0.
                                          rate_factors, "The papers use (1, 0.01, 0.0001) for three stages."))
     output_dir = os.fspath(output_dir)
     _claim(output_dir, {"recipe": recipe.to_dict(), "stages": list(stages), "rate_factors": list(rate_factors)})
-    results = {}
+    results, before = {}, None
     for stage, factor in zip(stages, rate_factors, strict=True):
-        before = list(results.values())[-1].output_dir if results else None
-        folder = os.path.join(output_dir, stage)
-        if os.path.exists(os.path.join(folder, "run.json")):
-            results[stage] = resume(folder, verbose)
+        folder = RunFolder(os.path.join(output_dir, stage))
+        if folder.holds_a_run():
+            results[stage] = resume(folder.path, verbose)
         else:
-            results[stage] = train(_stage_recipe(recipe, stage, factor, before), folder, verbose)
+            results[stage] = train(_stage_recipe(recipe, stage, factor, before), folder.path, verbose)
+        before = folder.best
         _record(output_dir, {name: result.mean_iou for name, result in results.items()})
     return StagedResult(output_dir, results)
 
 
 def _stage_recipe(recipe, stage, factor, before):
-    """Return the recipe of one stage; all but the first start from the best model in the folder `before`."""
+    """Return the recipe of one stage; all but the first start from the model in the file `before`."""
     options = dict(recipe.model_options)
     changes = {"model": stage, "learning_rate": recipe.learning_rate * factor}
     if stage != "FCN8s":
         options.pop("at_once", None)
     if before is not None:
-        options["start_from"] = os.path.join(before, "best.keras")
+        options["start_from"] = before
         changes["encoder_weights"] = None
     return dataclasses.replace(recipe, model_options=options, **changes)
 
@@ -97,18 +102,17 @@ def _claim(output_dir, settings):
     """Write the settings to a new folder, or check that the folder's stages have the same ones."""
     path = os.path.join(output_dir, "stages.json")
     settings = json.loads(json.dumps({**settings, "recipe": {**settings["recipe"], "model": None}}))
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            if {**json.load(file), "mean_iou": None} != {**settings, "mean_iou": None}:
-                raise ValueError(checks.sentence("output_dir", "must hold stages of the same recipe", output_dir,
-                                                 "Choose another folder, or pass the recipe that began them."))
-        return
-    os.makedirs(output_dir, exist_ok=True)
-    write_json(path, {**settings, "mean_iou": {}})
+    if not os.path.exists(path):
+        _write(path, {**settings, "mean_iou": {}})
+    elif {**read_report(path), "mean_iou": None} != {**settings, "mean_iou": None}:
+        raise ValueError(checks.sentence("output_dir", "must hold stages of the same recipe", output_dir,
+                                         "Choose another folder, or pass the recipe that began them."))
 
 
 def _record(output_dir, mean_iou):
     path = os.path.join(output_dir, "stages.json")
-    with open(path, encoding="utf-8") as file:
-        settings = json.load(file)
-    write_json(path, {**settings, "mean_iou": mean_iou})
+    _write(path, {**read_report(path), "mean_iou": mean_iou})
+
+
+def _write(path: str, values: dict[str, typing.Any]) -> None:
+    files.write_text(path, json.dumps(values, indent=2) + "\n")

@@ -48,7 +48,8 @@ def test_a_source_and_its_name_agree(folder):
 
 
 def test_unreadable_labels_raise_or_are_left_out_as_a_recipe_says(folder, caplog):
-    from kseg.training import TrainingRecipe, assemble
+    from kseg.training import TrainingRecipe, from_recipe
+    from kseg.training.splits import Splits
     options = {"classes": 3, "on_error": "skip"}
     chosen = kseg.data.source("folder", data_dir=folder, classes=3)
     expected = kseg.data.class_weights([chosen.read_labels(index) for index in range(6) if index != 2], classes=3)
@@ -58,7 +59,7 @@ def test_unreadable_labels_raise_or_are_left_out_as_a_recipe_says(folder, caplog
     np.testing.assert_array_equal(kseg.data.class_weights("folder", data_dir=folder, **options), expected)
     assert "left the labels of 1 of 6 pairs of folder out" in caplog.text
     recipe = TrainingRecipe(data="folder", data_dir=folder, class_weights="median_frequency", data_options=options)
-    np.testing.assert_array_equal(assemble.loss(recipe).class_weights, expected)
+    np.testing.assert_array_equal(from_recipe.loss(recipe, Splits.open(recipe, 3)).class_weights, expected)
     with pytest.raises(ValueError, match="`on_error` must be one of"):
         kseg.data.class_weights("folder", data_dir=folder, classes=3, on_error="ignore")
 

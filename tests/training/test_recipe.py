@@ -1,20 +1,14 @@
-"""A recipe: checks, JSON round trip, and the parts assembled from it."""
+"""A recipe: checks, its fields, JSON round trip."""
 
 import json
-import os
 
-import keras
 import numpy as np
 import pytest
-from PIL import Image
 
-from kseg import losses, models
 from kseg.labels import LabelSet
-from kseg.training import Poly, TrainingRecipe, assemble
-from tests.data.conftest import make_folder
-from tests.training.tiny import tiny_builder
-
-SHAPES = LabelSet(("background", "disk", "square", "triangle", "cross"))
+from kseg.training import AdversarialRecipe, TrainingRecipe
+from kseg.training.adversarial.recipe import recipe_from_dict
+from kseg.training.parts import Data
 
 
 def test_json_round_trip():
@@ -57,69 +51,29 @@ def test_unknown_key_of_a_stored_recipe():
     assert str(error.value).endswith("got recipe='epoch'. Did you mean 'epochs'?")
 
 
+def test_records_of_an_earlier_kseg_load():
+    """A fine-tuning once recorded the fields that build a network too, which it did not read."""
+    network = {"model": "PSPNet", "encoder_name": None, "encoder_weights": None, "model_options": {},
+               "mixed_precision": None, "ema": None}
+    wanted = AdversarialRecipe(start_from="m.keras", epochs=3)
+    assert recipe_from_dict({**wanted.to_dict(), **network}) == wanted
+    assert recipe_from_dict({**TrainingRecipe().to_dict(), "epochs": 3}) == TrainingRecipe(epochs=3)
+
+
+def test_a_recipe_has_the_fields_of_its_parts_alone():
+    plain, fine = TrainingRecipe().to_dict(), AdversarialRecipe(start_from="m.keras").to_dict()
+    assert {"model", "ema", "mixed_precision"} <= plain.keys() - fine.keys()
+    assert {"discriminator", "stride"} <= fine.keys() - plain.keys()
+    assert set(Data().__dataclass_fields__) <= plain.keys() & fine.keys()
+    for recipe in (TrainingRecipe, AdversarialRecipe):
+        for name in recipe.field_names():
+            assert f"        {name}: " in recipe.__doc__
+
+
 def test_steps_are_rounded_up_to_epochs():
-    assert assemble.epochs_and_steps(TrainingRecipe(steps=450), 45) == (10, 450)
-    assert assemble.epochs_and_steps(TrainingRecipe(steps=451), 45) == (11, 495)
-    assert assemble.epochs_and_steps(TrainingRecipe(epochs=3), 45) == (3, 135)
-
-
-def test_the_optimizer_of_a_recipe():
-    recipe = TrainingRecipe(optimizer="sgd", learning_rate=0.1, warmup_steps=5, power=2.0, momentum=0.8, clipnorm=1.0,
-                            weight_decay=0.01, decay_biases=False, multipliers={"head": 10.0}, ema=0.99)
-    optimizer = assemble.optimizer(recipe, 50)
-    config = optimizer.get_config()
-    assert config["learning_rate"]["config"] == Poly(0.1, 50, 2.0, 5).get_config()
-    wanted = {"momentum": 0.8, "global_clipnorm": 1.0, "weight_decay": 0.01, "decay_biases": False,
-              "multipliers": {"head": 10.0}, "use_ema": True, "ema_momentum": 0.99}
-    assert {name: config[name] for name in wanted} == wanted
-    constant = assemble.optimizer(TrainingRecipe(schedule="constant", learning_rate=0.1), 50)
-    assert float(constant.learning_rate) == pytest.approx(0.1)
-
-
-def test_the_loss_of_a_recipe():
-    single = assemble.loss(TrainingRecipe(ohem_fraction=0.25, class_weights=[1, 2, 3, 4, 5]))
-    assert isinstance(single, losses.CrossEntropy)
-    assert (single.ohem_fraction, single.class_weights) == (0.25, [1, 2, 3, 4, 5])
-    summed = assemble.loss(TrainingRecipe(loss={"cross_entropy": 1.0, "lovasz_softmax": 0.5}))
-    assert [(type(term).__name__, weight) for term, weight in summed.terms] == [
-        ("CrossEntropy", 1.0), ("LovaszSoftmax", 0.5)]
-
-
-def test_class_weights_reach_every_loss():
-    names = ("cross_entropy", "dice", "focal", "jaccard", "lovasz_softmax", "tversky")
-    summed = assemble.loss(TrainingRecipe(loss=dict.fromkeys(names, 1.0), class_weights=[1, 2, 3]))
-    for loss, _ in summed.terms:
-        assert (loss.alpha if loss.name == "focal" else loss.class_weights) == [1.0, 2.0, 3.0], loss.name
-
-
-def test_class_weights_by_name_come_from_the_training_images(monkeypatch):
-    from kseg import data
-    from kseg.data import shapes
-
-    monkeypatch.setattr(shapes, "COUNTS", {"train": 6, "validation": 2, "test": 2})
-    loss = assemble.loss(TrainingRecipe(class_weights="median_frequency"))
-    np.testing.assert_allclose(loss.class_weights, data.class_weights("shapes", "train", method="median_frequency"))
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", None])
-def test_the_model_of_a_recipe(monkeypatch, policy):
-    monkeypatch.setattr(models, "PSPNet", tiny_builder, raising=False)
-    model, score = assemble.compiled_model(TrainingRecipe(mixed_precision=policy, freeze_encoder=True), SHAPES, 10)
-    assert keras.config.dtype_policy().name == "float32"
-    assert model.get_layer("hidden").compute_dtype == (policy or "mixed_float32").removeprefix("mixed_")
-    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
-    assert not model.encoder.trainable_weights and model.label_set == SHAPES
-    assert score.classes == 5
-    again, _ = assemble.compiled_model(TrainingRecipe(mixed_precision=policy), SHAPES, 10)
-    for one, other in zip(model.get_weights(), again.get_weights()):
-        np.testing.assert_array_equal(one, other)  # one seed, one initial state
-
-
-def test_bands_of_data_and_model_must_agree():
-    with pytest.raises(ValueError) as error:
-        assemble.validation_data(TrainingRecipe(model_options={"in_channels": 1}, data_options={"channels": 3}))
-    assert str(error.value) == ("`channels` must be the model's in_channels, 1, got channels=3. "
-                                "Set both to the bands of the images.")
+    assert TrainingRecipe(steps=450).whole_epochs(45) == 10
+    assert TrainingRecipe(steps=451).whole_epochs(45) == 11
+    assert TrainingRecipe(epochs=3).whole_epochs(45) == 3
 
 
 @pytest.mark.parametrize("options, sentence", [
@@ -132,52 +86,15 @@ def test_bands_of_data_and_model_must_agree():
                     "data_options='clases'. Did you mean 'classes'?"),
 ])
 def test_options_of_the_data_that_a_recipe_does_not_take(options, sentence):
-    for function in (assemble.validation_data, lambda recipe: assemble.training_data(recipe, None)):
-        with pytest.raises(ValueError) as error:
-            function(TrainingRecipe(data_options=options))
-        assert str(error.value) == sentence
+    with pytest.raises(ValueError) as error:
+        TrainingRecipe(data_options=options)
+    assert str(error.value) == sentence
 
 
 @pytest.mark.parametrize("name", ["seed", "epoch", "shuffle", "drop_remainder", "patches", "augment", "split"])
 def test_what_a_recipe_decides_itself_is_no_option_of_its_data(name):
     with pytest.raises(ValueError, match="^`data_options` must (not hold|be one of)"):
-        assemble.validation_data(TrainingRecipe(data_options={name: 1}))
-
-
-def test_border_weights_are_for_training_only(monkeypatch):
-    from kseg.data import shapes
-
-    monkeypatch.setattr(shapes, "COUNTS", {"train": 6, "validation": 2, "test": 2})
-    recipe = TrainingRecipe(image_size=(32, 32), batch_size=2, data_options={"border_weights": {"cell_classes": [1]}})
-    assert len(next(iter(assemble.training_data(recipe, lambda: 0)))) == 3
-    assert len(next(iter(assemble.validation_data(recipe)))) == 2
-
-
-def test_skipped_pairs_leave_the_number_of_batches_known(tmp_path):
-    folder = make_folder(tmp_path / "set")
-    recipe = TrainingRecipe(data="folder", data_dir=folder, image_size=(20, 30), batch_size=2, augment=False,
-                            data_options={"classes": 3, "on_error": "skip"})
-    sound = {at: [labels.numpy() for _, labels in assemble.training_data(recipe, lambda: at)] for at in (0, 1)}
-    broken = os.path.join(folder, "train", "images", "002.png")
-    ids = np.asarray(Image.open(broken.replace("images", "labels")))
-    open(broken, "wb").close()
-    batches = assemble.training_data(recipe, lambda: epoch)
-    assert len(batches) == 3
-    for epoch in (0, 1, 0):
-        expected = [one for one in np.concatenate(sound[epoch]) if not np.array_equal(one, ids)]
-        given = np.concatenate([labels.numpy() for _, labels in batches])
-        np.testing.assert_array_equal(given[:4], expected[:4])
-        assert len(batches) == 3
-
-
-def test_training_data_depends_on_the_epoch_alone(monkeypatch):
-    from kseg.data import shapes
-
-    monkeypatch.setattr(shapes, "COUNTS", {"train": 6, "validation": 2, "test": 2})
-    recipe = TrainingRecipe(image_size=(32, 32), batch_size=2, class_aware=0.5)
-    passes = [[pixels.numpy() for pixels, _ in assemble.training_data(recipe, lambda: epoch)] for epoch in (0, 1, 1)]
-    np.testing.assert_array_equal(passes[1], passes[2])
-    assert not np.array_equal(passes[0], passes[1])
+        TrainingRecipe(data_options={name: 1})
 
 
 def test_class_weights_of_an_array_are_json():

@@ -16,9 +16,13 @@ from PIL import Image
 from kseg import models
 from kseg.data import shapes
 from kseg.labels import LabelSet
-from kseg.training import TrainingRecipe, assemble, resume, train
-from kseg.training.callbacks import BestModel, Record
+from kseg.training import TrainingRecipe, resume, train
+from kseg.training.callbacks.best_model import BestModel
+from kseg.training.callbacks.record import Record
+from kseg.training.fitted import Fitted
+from kseg.training.progress import Progress
 from kseg.training.run import validated_epochs
+from kseg.training.splits import Splits
 from tests.data.conftest import make_folder
 from tests.training.tiny import tiny_builder
 
@@ -44,7 +48,7 @@ def _without_times(history):
 def _killed_in_third_epoch(monkeypatch, recipe, folder):
     """Train until a batch of the third epoch, then stop as an interrupt does."""
     def interrupt(self, batch, logs=None):
-        if self.epoch == 2 and batch == 3:
+        if self.progress.epoch == 2 and batch == 3:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -123,7 +127,8 @@ def test_tensorboard_events_hold_scalars_and_the_panel(finished):
     assert tags["val_mean_iou"] == (2, "simple_value") and tags["image · truth · prediction"] == (2, "image")
 
 
-def test_a_finished_run_is_only_loaded(finished):
+def test_a_finished_run_is_only_loaded(finished, monkeypatch):
+    monkeypatch.setattr(Splits, "open", None)  # neither its data nor its network is opened
     before = os.stat(os.path.join(finished.output_dir, "state.npz")).st_mtime_ns
     again = resume(finished.output_dir, verbose=0)
     assert (again.mean_iou, again.history) == (finished.mean_iou, finished.history)
@@ -168,7 +173,7 @@ def test_a_loss_that_is_not_finite_is_said(tmp_path):
 
 def test_a_loss_that_is_finite_no_longer_leaves_the_last_whole_epoch(tmp_path, monkeypatch):
     def poisoned(self, batch, logs=None):
-        if self.epoch == 2:
+        if self.progress.epoch == 2:
             self.model.trainable_variables[-1].assign(self.model.trainable_variables[-1] * np.nan)
 
     folder = tmp_path / "run"
@@ -199,9 +204,10 @@ def test_collapse_is_warned_of(tmp_path):
         def confusion(self):
             return np.array([[5, 0, 0], [7, 0, 0], [0, 0, 0]])
 
-    callback = BestModel(str(tmp_path / "best.keras"), Metric(), LabelSet(("sky", "road", "car")))
-    callback.best = {"mean_iou": 1.0, "epoch": 1, "confusion": None}
-    callback.on_epoch_begin(2)
+    model = tiny_builder(3)
+    model.label_set = LabelSet(("sky", "road", "car"))
+    progress = Progress([{}, {}], {"mean_iou": 1.0, "epoch": 1, "confusion": None})  # the third epoch is in progress
+    callback = BestModel(str(tmp_path / "best.keras"), Fitted(model, model, Metric(), ()), progress)
     with pytest.warns(UserWarning, match="after epoch 3 the model answers 'sky' at every validation pixel; lower the "):
         callback.on_test_end()
 
@@ -251,7 +257,7 @@ def test_the_unet_trains_with_border_weights(tmp_path, monkeypatch):
     result = train(recipe, str(tmp_path / "run"), verbose=0)
     assert result.history[-1]["loss"] < result.history[0]["loss"]
     last = keras.models.load_model(tmp_path / "run" / "last.keras")
-    unweighted = last.evaluate(assemble.validation_data(recipe), return_dict=True, verbose=0)["loss"]
+    unweighted = last.evaluate(Splits.open(recipe, 3).validation_batches(), return_dict=True, verbose=0)["loss"]
     assert unweighted == pytest.approx(result.history[-1]["val_loss"], rel=1e-5)
 
 
@@ -275,7 +281,7 @@ def test_runs_that_skip_broken_pairs_resume_exactly(tmp_path, monkeypatch):
 _SCRIPT = """
 import sys
 from kseg import models
-from kseg.training import TrainingRecipe, assemble, resume, train
+from kseg.training import TrainingRecipe, resume, train
 from tests.training.tiny import tiny_builder
 models.PSPNet = tiny_builder
 if sys.argv[1] == "resume":

@@ -9,7 +9,7 @@ import pytest
 from kseg import cli, models
 from kseg.data import shapes
 from kseg.training import TrainingRecipe, staged, train_fcn_in_stages
-from kseg.training.callbacks import Record
+from kseg.training.callbacks.record import Record
 from tests.models.tiny_backbone import tiny_backbone
 
 pytestmark = pytest.mark.filterwarnings("ignore:after epoch")  # tiny models may answer one class for an epoch
@@ -67,7 +67,7 @@ def test_stages_from_the_command_line(tmp_path, monkeypatch, capsys):
 
 
 def _stop_in_second_epoch_of_fcn16s(self, batch, logs=None):
-    if self.epoch == 1 and self.model.name == "fcn16s":
+    if self.progress.epoch == 1 and self.model.name == "fcn16s":
         raise KeyboardInterrupt
 
 

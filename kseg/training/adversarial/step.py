@@ -3,17 +3,41 @@
 Reference: Luc et al., arXiv:1611.08408, sections 3.1 and 3.2 (the non-saturating term).
 """
 
+from __future__ import annotations
+
+import typing
+
 import keras
 from keras import ops
 
 from kseg import checks
-from kseg.training import label_encodings
+from kseg.training.adversarial import label_encodings
 
+if typing.TYPE_CHECKING:
+    from kseg.training.adversarial.trainer import AdversarialTrainer
+
+Tensor = typing.Any  # a tensor of the backend
 LOSSES = ("segmentation_loss", "adversarial_loss", "discriminator_real_loss", "discriminator_generated_loss",
           "discriminator_accuracy")
 
 
-def updated(trainer, pixels, labels, weights, moving):
+def step(trainer: AdversarialTrainer, pixels: Tensor, labels: Tensor, weights: Tensor | None
+         ) -> tuple[Tensor | list[Tensor], list[Tensor]]:
+    """Update the networks whose turn it is, and count the step; arguments and results are those of `updated`."""
+    if trainer.pretraining:
+        return updated(trainer, pixels, labels, weights, moving=(False, True))
+    if trainer.update == "simultaneous":
+        results = updated(trainer, pixels, labels, weights, moving=(True, True))
+    else:
+        results = ops.cond(trainer.steps_done // trainer.alternate_every % 2 == 0,
+                           lambda: updated(trainer, pixels, labels, weights, moving=(True, False)),
+                           lambda: updated(trainer, pixels, labels, weights, moving=(False, True)))
+    trainer.steps_done.assign_add(1)
+    return results
+
+
+def updated(trainer: AdversarialTrainer, pixels: Tensor, labels: Tensor, weights: Tensor | None,
+            moving: tuple[bool, bool]) -> tuple[Tensor | list[Tensor], list[Tensor]]:
     """Update the networks that are `moving`.
 
     Args:
@@ -52,7 +76,8 @@ def updated(trainer, pixels, labels, weights, moving):
     return outputs, [total, segmentation, adversarial, on_real, on_generated, sum(right) / 2]
 
 
-def label_maps(trainer, pixels, labels, outputs):
+def label_maps(trainer: AdversarialTrainer, pixels: Tensor, labels: Tensor, outputs: Tensor | list[Tensor]
+               ) -> tuple[Tensor | list[Tensor], Tensor | list[Tensor]]:
     """Return what the discriminator is shown of the annotation and of the prediction.
 
     Args:

@@ -12,7 +12,9 @@ from kseg.layers import BatchNormalization
 from kseg.models.blocks import classify
 from kseg.models.segmenter import Segmenter, finish, pixels_input
 from kseg.training import AdversarialTrainer, SaturationGuard, state
-from kseg.training.adversarial_step import label_maps
+from kseg.training.fitted import Fitted
+from kseg.training.adversarial import trainer as module
+from kseg.training.adversarial.step import label_maps, step
 
 pytestmark = pytest.mark.filterwarnings("ignore:`discriminator_accuracy` must stay between")  # few steps, tiny nets
 
@@ -145,9 +147,10 @@ def test_resumed_equals_uninterrupted(tmp_path):
     whole, first, second = _trainer(**options), _trainer(**options), _trainer(seed=5, **options)
     steps(whole, 0, 7)
     steps(first, 0, 3)
-    state.save(str(tmp_path / "state.npz"), first, {"steps": 3})
+    state.save(str(tmp_path / "state.npz"), _state_of(first), {"steps": 3})
     first.save(tmp_path / "trainer.keras")
-    assert state.restore(str(tmp_path / "state.npz"), second) == {"steps": 3}
+    state.restore(str(tmp_path / "state.npz"), _state_of(second))
+    assert state.facts(str(tmp_path / "state.npz")) == {"steps": 3}
     loaded = kseg.load_model(tmp_path / "trainer.keras")
     _same_but_seeds(first, loaded)  # Keras's files leave the seeds of dropout out
     steps(second, 3, 7)
@@ -155,6 +158,10 @@ def test_resumed_equals_uninterrupted(tmp_path):
     assert _equal(_values(whole), _values(second))
     for one, other in zip(whole.optimizers, second.optimizers, strict=True):
         assert _equal([part.numpy() for part in one.variables], [part.numpy() for part in other.variables])
+
+
+def _state_of(trainer):
+    return Fitted(trainer, trainer.segmenter, trainer.segmenter.metrics[-1], trainer.optimizers).variables
 
 
 def _same_but_seeds(one, other):
@@ -258,6 +265,18 @@ def test_the_guard_warns_once_when_the_discriminator_is_stuck(recwarn, accuracie
     for epoch, accuracy in enumerate(accuracies):
         guard.on_epoch_end(epoch, {"discriminator_accuracy": accuracy})
     assert [str(one.message) for one in recwarn] == warned
+
+
+@pytest.mark.parametrize("update", ["simultaneous", "alternate"])
+def test_tensorflow_traces_the_step_once(monkeypatch, update):
+    """No variable is made in the first trace, after which TensorFlow would trace the whole step again."""
+    traced = []
+    monkeypatch.setattr(module, "step", lambda trainer, *batch: traced.append(trainer) or step(trainer, *batch))
+    trainer = _trainer(update=update)
+    trainer.fit(_dataset(), epochs=2, shuffle=False, verbose=0)
+    assert len(traced) == 1
+    trainer.pretrain_discriminator(_dataset(), steps=2, verbose=0)
+    assert len(traced) == 2
 
 
 def test_fit_brings_a_guard_and_pretraining_none(monkeypatch):

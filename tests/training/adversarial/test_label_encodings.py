@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kseg.training import label_encodings
+from kseg.training.adversarial import label_encodings
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ arXiv:1611.08408, section 3.3 and its figure of the architectures.
 import keras
 
 from kseg import checks
-from kseg.training.adversarial_recipe import DISCRIMINATORS, LABEL_ENCODINGS
+from kseg.models.segmenter import Segmenter
+from kseg.training.adversarial.recipe import DISCRIMINATORS, LABEL_ENCODINGS
 
 
-def discriminator(name, classes, label_encoding="basic", in_channels=3):
+def discriminator(name: str, classes: int, label_encoding: str = "basic", in_channels: int = 3) -> keras.Model:
     """Return the discriminator `name` for segmenters of `classes` classes.
 
     Args:
@@ -37,7 +38,7 @@ def discriminator(name, classes, label_encoding="basic", in_channels=3):
     return {"LargeFOV": LargeFOV, "SmallFOV": SmallFOV}[family](channels, light=variant == "light")
 
 
-def LargeFOV(channels, light=False):
+def LargeFOV(channels: int, light: bool = False) -> keras.Model:
     """Return the discriminator with a receptive field of 34 label-map pixels.
 
     96, 128, 128, pool, 256, 256, pool, 512, 2; light: 128, 128 and 256 in the place of 256, 256 and 512.
@@ -53,7 +54,7 @@ def LargeFOV(channels, light=False):
     return _chain(channels, plan, 3, "large_fov_light" if light else "large_fov")
 
 
-def SmallFOV(channels, light=False):
+def SmallFOV(channels: int, light: bool = False) -> keras.Model:
     """Return the discriminator with a receptive field of 18 label-map pixels: `LargeFOV` with 1×1 in part.
 
     96, 1×1-128, pool, 256, 1×1-256, pool, 512, 1×1-2; light: 128, 128 and 256 in the place of 256, 256 and 512.
@@ -69,7 +70,7 @@ def SmallFOV(channels, light=False):
     return _chain(channels, plan, 1, "small_fov_light" if light else "small_fov")
 
 
-def TwoBranch(classes, in_channels=3):
+def TwoBranch(classes: int, in_channels: int = 3) -> keras.Model:
     """Return the discriminator of the Stanford Background experiments: a branch of label maps and one of the image.
 
     Label maps 5×5-64; image 5×5-16, 5×5-64; together 128, pool, 256, pool, 512, 2.
@@ -89,7 +90,7 @@ def TwoBranch(classes, in_channels=3):
     return keras.Model([maps, image], scores, name="two_branch")
 
 
-def checked(discriminator, segmenter, label_encoding):
+def checked(discriminator: keras.Model, segmenter: Segmenter, label_encoding: str) -> keras.Model:
     """Return the discriminator if it fits the maps it will be shown."""
     bands = segmenter.in_channels
     channels = segmenter.classes * (bands if label_encoding == "product" else 1)

@@ -25,7 +25,7 @@ class SaturationGuard(keras.callbacks.Callback):
         low: float, an epoch's accuracy below which it guesses. Default 0.55.
     """
 
-    def __init__(self, patience=2, high=0.98, low=0.55):
+    def __init__(self, patience: int = 2, high: float = 0.98, low: float = 0.55) -> None:
         super().__init__()
         self.patience = checks.positive_integer("patience", patience)
         self.high = checks.number_between("high", high, 0.5, 1)

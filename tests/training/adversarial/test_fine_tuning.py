@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from kseg import cli
-from kseg.cli.train import recipe
+from kseg.cli.recipe_options import recipe
 from kseg.data import shapes
 from kseg.models.segmenter import Segmenter
 from kseg.training import AdversarialRecipe, TrainingRecipe, resume, train
-from kseg.training.adversarial_recipe import segmenter_updates
-from kseg.training.callbacks import Record
+from kseg.training.adversarial.recipe import segmenter_updates
+from kseg.training.callbacks.record import Record
 from tests.training.tiny import tiny_builder
 
 pytestmark = [pytest.mark.filterwarnings("ignore:after epoch"),  # tiny models may answer one class for an epoch
@@ -36,7 +36,7 @@ def begun(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_resumed_equals_uninterrupted_and_the_folder_holds_what_is_needed(begun, tmp_path, monkeypatch):
     def interrupt(self, batch, logs=None):
-        if self.epoch == 1 and batch == 1:
+        if self.progress.epoch == 1 and batch == 1:
             raise KeyboardInterrupt
 
     whole = train(begun, str(tmp_path / "whole"), verbose=0)
@@ -123,8 +123,9 @@ def test_the_schedule_counts_the_segmenters_updates(steps, every, updates):
     (["--output", "x", "--adversarial", "m.keras", "--in-stages"],
      "`in_stages` must be left out with --adversarial, got in_stages=True. Train the stages first."),
     (["--output", "x", "--adversarial", "none.keras", "--ema", "0.9"],
-     "`ema` must be None for adversarial fine-tuning, got ema=0.9. "
-     "Leave it out; the best model by validation is kept anyway."),
+     "`ema` must be left out with --adversarial, got ema=0.9. The network comes from the file as it is."),
+    (["--output", "x", "--adversarial", "none.keras", "--aux"],
+     "`aux` must be left out with --adversarial, got aux=True. The network comes from the file as it is."),
 ])
 def test_errors_are_one_sentence(capsys, words, sentence):
     assert cli.main(["train", *words]) == 1
@@ -142,7 +143,8 @@ def test_the_data_has_the_bands_of_the_network_in_the_file(begun, tmp_path):
                                  "Set both to the bands of the images.")
     result = train(dataclasses.replace(start, data_options={"channels": 1}), str(tmp_path / "run"), verbose=0)
     assert result.model.in_channels == 1
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["model_options"] == {}
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"].keys().isdisjoint(
+        {"model", "model_options"})
 
 
 def test_a_model_of_other_classes(tmp_path):

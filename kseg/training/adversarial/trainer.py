@@ -5,6 +5,8 @@ discriminator:  bce(a(y), annotated) + bce(a(s(x)), predicted)
 Reference: Luc et al., Semantic Segmentation using Adversarial Networks, NIPS workshop 2016, arXiv:1611.08408, §3.
 """
 
+import typing
+
 import keras
 from keras import ops
 
@@ -14,10 +16,10 @@ from kseg.layers.resize_to import for_xla
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 from kseg.models.segmenter import Segmenter, scaled_loss
-from kseg.training import discriminators
-from kseg.training.adversarial_recipe import check_settings
-from kseg.training.adversarial_step import LOSSES, updated
-from kseg.training.saturation import SaturationGuard
+from kseg.training.adversarial import discriminators
+from kseg.training.adversarial.recipe import SETTINGS, check_settings
+from kseg.training.adversarial.saturation import SaturationGuard
+from kseg.training.adversarial.step import LOSSES, step
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -53,15 +55,13 @@ class AdversarialTrainer(keras.Model):
         ValueError, TypeError: for an illegal argument.
     """
 
-    def __init__(self, segmenter, discriminator="LargeFOV", label_encoding="basic", adversarial_weight=1.0,
-                 update="alternate", alternate_every=500, scaling_threshold=0.9, stride=8, ignore_class=IGNORE_CLASS,
-                 name="adversarial_trainer"):
+    def __init__(self, segmenter: Segmenter, discriminator: str | keras.Model = "LargeFOV",
+                 label_encoding: str = "basic", adversarial_weight: float = 1.0, update: str = "alternate",
+                 alternate_every: int = 500, scaling_threshold: float = 0.9, stride: int = 8,
+                 ignore_class: int = IGNORE_CLASS, name: str = "adversarial_trainer") -> None:
         super().__init__(name=name)
-        if not isinstance(segmenter, Segmenter):
-            raise TypeError(checks.sentence("segmenter", "must be a model of kseg.models", type(segmenter).__name__,
-                                            "Build one, or load a trained one with kseg.load_model."))
         self.autocast = False  # the segmenter normalises pixels in float32
-        self.segmenter = segmenter
+        self.segmenter = as_segmenter(segmenter)
         self.label_encoding, self.adversarial_weight = label_encoding, adversarial_weight
         self.update, self.alternate_every = update, alternate_every
         self.scaling_threshold, self.stride, self.ignore_class = scaling_threshold, stride, ignore_class
@@ -73,14 +73,16 @@ class AdversarialTrainer(keras.Model):
         self.steps_done = self.add_weight(shape=(), dtype="int32", initializer="zeros", trainable=False,
                                           name="steps_done")
         self._means = [keras.metrics.Mean(name=loss) for loss in LOSSES]
-        self._pretraining = False
+        self.pretraining = False
         self.built = True
 
     def call(self, inputs, training=None):
         return self.segmenter(inputs, training=training)
 
-    def compile(self, segmenter_optimizer, discriminator_optimizer, loss=None, metrics=None, *, run_eagerly=False,
-                steps_per_execution=1, jit_compile="auto"):
+    def compile(self, segmenter_optimizer: str | keras.optimizers.Optimizer,
+                discriminator_optimizer: str | keras.optimizers.Optimizer, loss: typing.Any = None,
+                metrics: list | None = None, *, run_eagerly: bool = False, steps_per_execution: int = 1,
+                jit_compile: bool | str = "auto") -> None:
         """Set the optimiser of each network, and the segmenter's loss and metrics.
 
         Under mixed_float16 each optimiser scales its own loss.
@@ -103,7 +105,7 @@ class AdversarialTrainer(keras.Model):
             network.optimizer.build(network.trainable_variables)
 
     @property
-    def optimizers(self):
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """The segmenter's optimiser and the discriminator's."""
         return [self.segmenter.optimizer, self.discriminator.optimizer]
 
@@ -113,13 +115,14 @@ class AdversarialTrainer(keras.Model):
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **options):
         """As `keras.Model.fit`; a `SaturationGuard` watches the discriminator, the one given or one by default."""
-        if not self._pretraining and isinstance(callbacks, (list, tuple, type(None))):
+        if not self.pretraining and isinstance(callbacks, (list, tuple, type(None))):
             callbacks = list(callbacks or ())
             if not any(isinstance(callback, SaturationGuard) for callback in callbacks):
                 callbacks.append(SaturationGuard())
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, **options)
 
-    def pretrain_discriminator(self, dataset, epochs=1, steps=None, verbose="auto", callbacks=None):
+    def pretrain_discriminator(self, dataset: typing.Any, epochs: int = 1, steps: int | None = None,
+                               verbose: int | str = "auto", callbacks: list | None = None) -> keras.callbacks.History:
         """Train the discriminator alone; nothing of the segmenter changes, nor is the alternation's step counted.
 
         Args:
@@ -132,40 +135,26 @@ class AdversarialTrainer(keras.Model):
         if steps is not None:
             checks.positive_integer("steps", steps)
             dataset, epochs = dataset.repeat(), 1
-        self._pretraining, self.train_function = True, None
+        self.pretraining, self.train_function = True, None
         try:
             return self.fit(dataset, epochs=epochs, steps_per_epoch=steps, shuffle=False,
                             verbose=verbose, callbacks=callbacks)
         finally:
-            self._pretraining, self.train_function = False, None
+            self.pretraining, self.train_function = False, None
 
     def train_step(self, data):
-        with for_xla(self.jit_compile):
-            return self._train_step(data)
-
-    def _train_step(self, data):
         pixels, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if self._pretraining:
-            outputs, losses = updated(self, pixels, labels, weights, moving=(False, True))
-        elif self.update == "simultaneous":
-            outputs, losses = updated(self, pixels, labels, weights, moving=(True, True))
-        else:
-            outputs, losses = ops.cond(
-                self.steps_done // self.alternate_every % 2 == 0,
-                lambda: updated(self, pixels, labels, weights, moving=(True, False)),
-                lambda: updated(self, pixels, labels, weights, moving=(False, True)))
-        if not self._pretraining:
-            self.steps_done.assign_add(1)
-        return self._logged(pixels, labels, weights, outputs, losses)
+        with for_xla(self.jit_compile):
+            outputs, losses = step(self, pixels, labels, weights)
+            return self._logged(pixels, labels, weights, outputs, losses)
 
     def test_step(self, data):
         return self.segmenter.test_step(data)
 
     def _logged(self, pixels, labels, weights, outputs, losses):
         """Count the losses; return all results so far."""
-        total, *losses = losses
         mean_total = next(metric for metric in self.segmenter.metrics if metric.name == "loss")
-        for mean, loss in zip([mean_total, *self._means], [total, *losses], strict=True):
+        for mean, loss in zip([mean_total, *self._means], losses, strict=True):
             mean.update_state(loss, sample_weight=ops.shape(labels)[0])
         results = self.segmenter.compute_metrics(pixels, labels, outputs, weights)
         return {**results, **{mean.name: mean.result() for mean in self._means}}
@@ -174,9 +163,7 @@ class AdversarialTrainer(keras.Model):
         return {
             "segmenter": keras.saving.serialize_keras_object(self.segmenter),
             "discriminator": keras.saving.serialize_keras_object(self.discriminator),
-            **{name: getattr(self, name) for name in (
-                "label_encoding", "adversarial_weight", "update", "alternate_every", "scaling_threshold", "stride",
-                "ignore_class", "name")}}
+            **{name: getattr(self, name) for name in (*SETTINGS, "ignore_class", "name")}}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -192,6 +179,14 @@ class AdversarialTrainer(keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def as_segmenter(model: keras.Model) -> Segmenter:
+    """Return `model` if it is one of `kseg.models`; raise TypeError otherwise."""
+    if not isinstance(model, Segmenter):
+        raise TypeError(checks.sentence("segmenter", "must be a model of kseg.models", type(model).__name__,
+                                        "Build one, or load a trained one with kseg.load_model."))
+    return model
 
 
 def _checked(optimizer, model):

@@ -4,54 +4,53 @@ import json
 import os
 import platform
 import time
+import typing
 
 import keras
 import numpy as np
 
 import kseg
-from kseg import data
+from kseg import files
 from kseg.metrics import iou_from_confusion
-from kseg.training.assemble import source_options
-from kseg.training.callbacks import write_json
+from kseg.models.segmenter import Segmenter
+from kseg.training.progress import Progress
+from kseg.training.recipe import Recipe
+from kseg.training.splits import Splits
 
 
 class RunReport:
     """Writes `run.json` of a run; goes on with the one that is there.
 
     Args:
-        output_dir: str.
-        recipe: `TrainingRecipe`.
-        model: the compiled model.
-        label_set: `LabelSet`.
-        length: dict, steps and epochs.
+        path: str, of the file.
+        recipe: the recipe of the run.
+        splits: `Splits`.
+        segmenter: the network that is trained.
+        length: steps per epoch and epochs by name.
     """
 
-    def __init__(self, output_dir, recipe, model, label_set, length):
-        self.path = os.path.join(output_dir, "run.json")
+    def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter,
+                 length: dict[str, int]) -> None:
+        self.path = path
         self._began = time.perf_counter()
-        earlier = _read(self.path)
-        self.finished = earlier.get("status") == "finished"
+        earlier = read(self.path) if os.path.exists(self.path) else {}
         self._seconds_before = earlier.get("seconds", 0.0)
-        self._values = earlier if self.finished else {
+        self._values = {
             "recipe": recipe.to_dict(),
             "versions": versions(),
             "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "devices": _devices()},
             "started": earlier.get("started", time.strftime("%Y-%m-%d %H:%M:%S")),
             "resumed": earlier.get("resumed", -1) + 1,
-            "data": {**_dataset_sizes(recipe), "classes": list(label_set.names)},
+            "data": {"train_images": len(splits.train), "validation_images": len(splits.validation),
+                     "classes": list(splits.label_set.names)},
             "length": length,
-            "parameters": parameter_counts(model),
+            "parameters": parameter_counts(segmenter),
         }
 
-    def write(self, history, best, status):
-        """Write the report with the history's timing and the best model's scores.
-
-        Args:
-            history: list of dicts, one an epoch.
-            best: dict of `mean_iou`, `epoch`, `confusion`.
-            status: "running" or "finished".
-        """
-        values = {**self._values, "status": status, "epochs_done": len(history),
+    def write(self, progress: Progress, status: str) -> None:
+        """Write the report with the history's timing and the best model's scores; `status`: "running", "finished"."""
+        history, best = progress.history, progress.best
+        values = {**self._values, "status": status, "epochs_done": progress.epochs_done,
                   "seconds": round(self._seconds_before + time.perf_counter() - self._began, 1)}
         if history:
             values["seconds_an_epoch"] = {"least": min(row["seconds"] for row in history),
@@ -61,10 +60,16 @@ class RunReport:
             values["best"] = {"epoch": best["epoch"], "mean_iou": best["mean_iou"], "per_class_iou": {
                 name: None if np.isnan(value) else round(float(value), 6)
                 for name, value in zip(values["data"]["classes"], iou)}}
-        write_json(self.path, values)
+        files.write_text(self.path, json.dumps(values, indent=2) + "\n")
 
 
-def versions():
+def read(path: str | os.PathLike) -> dict[str, typing.Any]:
+    """Return the values of the report at `path`."""
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def versions() -> dict[str, str]:
     """Return package -> version of what decides a run's numbers."""
     import tensorflow as tf
 
@@ -72,11 +77,10 @@ def versions():
             "numpy": np.__version__, "python": platform.python_version(), "backend": keras.backend.backend()}
 
 
-def parameter_counts(model):
+def parameter_counts(model: Segmenter) -> dict[str, int | None]:
     """Return the numbers of parameters: all, trainable, of the encoder (None without one)."""
-    encoder = getattr(model, "encoder", None)
     return {"total": model.count_params(), "trainable": _size(model.trainable_weights),
-            "encoder": encoder.count_params() if encoder is not None else None}
+            "encoder": model.encoder.count_params() if model.encoder is not None else None}
 
 
 def _size(weights):
@@ -87,15 +91,3 @@ def _devices():
     import tensorflow as tf
 
     return [device.name for device in tf.config.list_physical_devices()]
-
-
-def _dataset_sizes(recipe):
-    options = {"data_dir": recipe.data_dir, **source_options(recipe)}
-    return {f"{split}_images": len(data.source(recipe.data, split, **options)) for split in ("train", "validation")}
-
-
-def _read(path):
-    if not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)

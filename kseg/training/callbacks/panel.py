@@ -1,0 +1,31 @@
+"""A picture of a few validation images after each validation: image, truth, prediction."""
+
+import keras
+import numpy as np
+
+from kseg.inference import label_map, pictures
+from kseg.models.segmenter import Segmenter
+
+TILE = (240, 320)  # largest height and width of a picture in pixels
+
+
+class Panel(keras.callbacks.Callback):
+    """Draws image, truth and prediction of a few validation images after each validation.
+
+    Args:
+        path: str, `.png`; `pixels` of the callback holds the latest panel, uint8 `[h, w, 3]`.
+        segmenter: `Segmenter` that carries its label set.
+        examples: (pixels `[B, H, W, channels]`, labels `[B, H, W]`), NumPy.
+    """
+
+    def __init__(self, path: str, segmenter: Segmenter, examples: tuple[np.ndarray, np.ndarray]) -> None:
+        super().__init__()
+        self.path, self.segmenter, self.examples = path, segmenter, examples
+        self.pixels: np.ndarray | None = None
+
+    def on_test_end(self, logs=None):
+        images, labels = self.examples
+        logits = keras.ops.convert_to_numpy(self.segmenter(images, training=False))
+        rows = list(zip(images, labels, label_map(logits), strict=True))
+        self.pixels = pictures.sheet(rows, self.segmenter.label_set, tile_size=TILE)
+        pictures.write_picture(self.path, self.pixels)

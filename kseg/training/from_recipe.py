@@ -1,0 +1,56 @@
+"""From the loss and optimisation parts of a recipe to the Keras objects they name; for every kind of training."""
+
+from collections.abc import Sequence
+
+import keras
+
+from kseg import losses
+from kseg.training.freezing import freeze_batch_normalization, freeze_encoder
+from kseg.training.optimizers import SGD, AdamW
+from kseg.training.parts import Loss, Optimization
+from kseg.training.schedules import Poly
+from kseg.training.splits import Splits
+
+
+def optimizer(recipe: Optimization, steps: int, ema: float | None = None) -> keras.optimizers.Optimizer:
+    """Return the recipe's optimiser for a run of `steps` updates.
+
+    Args:
+        recipe: `Optimization`, or a whole recipe.
+        steps: int, updates until the schedule ends.
+        ema: float or None, momentum of a moving average of the weights.
+    """
+    rate = recipe.learning_rate
+    if recipe.schedule == "poly":
+        rate = Poly(rate, steps, power=recipe.power, warmup_steps=recipe.warmup_steps)
+    shared = {"weight_decay": recipe.weight_decay, "multipliers": recipe.multipliers,
+              "decay_biases": recipe.decay_biases, "global_clipnorm": recipe.clipnorm,
+              "use_ema": ema is not None, "ema_momentum": 0.99 if ema is None else ema}
+    return SGD(rate, momentum=recipe.momentum, **shared) if recipe.optimizer == "sgd" else AdamW(rate, **shared)
+
+
+def loss(recipe: Loss, splits: Splits) -> keras.losses.Loss:
+    """Return the recipe's loss, a weighted sum if it names several; `splits` count classes where they are asked to."""
+    weights = recipe.class_weights
+    if isinstance(weights, str):
+        weights = splits.class_weights(weights)
+    terms = [(_term(name, recipe, weights), weight) for name, weight in recipe.loss.items()]
+    return terms[0][0] if len(terms) == 1 and terms[0][1] == 1 else losses.WeightedSum(terms)
+
+
+def freeze(recipe: Optimization, model: keras.Model) -> None:
+    """Hold the parts of `model` that the recipe names."""
+    if recipe.freeze_encoder:
+        freeze_encoder(model)
+    if recipe.freeze_batch_normalization:
+        freeze_batch_normalization(model)
+
+
+def _term(name: str, recipe: Loss, weights: Sequence[float] | None) -> keras.losses.Loss:
+    if name == "cross_entropy":
+        return losses.CrossEntropy(class_weights=weights, label_smoothing=recipe.label_smoothing,
+                                   ohem_fraction=recipe.ohem_fraction, ohem_threshold=recipe.ohem_threshold)
+    if name == "focal":
+        return losses.Focal(alpha=weights)
+    return {"dice": losses.Dice, "jaccard": losses.Jaccard, "lovasz_softmax": losses.LovaszSoftmax,
+            "tversky": losses.Tversky}[name](class_weights=weights)

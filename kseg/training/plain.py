@@ -1,0 +1,67 @@
+"""Plain training: a network of `kseg.models`, built as the recipe says."""
+
+import contextlib
+
+import keras
+
+from kseg import models
+from kseg.labels import LabelSet
+from kseg.metrics import MeanIoU
+from kseg.models.segmenter import Segmenter
+from kseg.training import from_recipe
+from kseg.training.fitted import Fitted
+from kseg.training.recipe import TrainingRecipe
+from kseg.training.splits import Splits
+
+
+class PlainTraining:
+    """Trains the network that a `TrainingRecipe` names; a stage of FCN's staged training is trained so too."""
+
+    def __init__(self, recipe: TrainingRecipe) -> None:
+        self.recipe = recipe
+
+    @property
+    def channels(self) -> int:
+        """Bands of the images that the network takes."""
+        return self.recipe.model_options.get("in_channels", 3)
+
+    def fitted(self, splits: Splits, steps: int) -> Fitted:
+        """Return the recipe's network, compiled, with random numbers drawn from its seed.
+
+        Args:
+            splits: `Splits`; the network has their classes and carries their label set.
+            steps: int, optimiser steps of the whole run, for the schedule.
+        """
+        recipe = self.recipe
+        keras.utils.set_random_seed(recipe.seed)
+        model = _built(recipe, splits.label_set)
+        from_recipe.freeze(recipe, model)
+        score = MeanIoU(len(splits.label_set))
+        model.compile(optimizer=from_recipe.optimizer(recipe, steps, ema=recipe.ema),
+                      loss=from_recipe.loss(recipe, splits), metrics=[score])
+        model.optimizer.build(model.trainable_variables)
+        averages = [keras.callbacks.SwapEMAWeights()] if recipe.ema is not None else []
+        return Fitted(model, model, score, [model.optimizer], callbacks=averages)
+
+
+def _built(recipe: TrainingRecipe, label_set: LabelSet) -> Segmenter:
+    options = dict(recipe.model_options)
+    for name in ("encoder_name", "encoder_weights"):
+        if getattr(recipe, name) is not None:
+            options[name] = getattr(recipe, name)
+    with _policy(recipe.mixed_precision):
+        model = getattr(models, recipe.model)(len(label_set), compile=False, **options)
+    model.label_set = label_set
+    return model
+
+
+@contextlib.contextmanager
+def _policy(name):
+    """Build layers under a dtype policy; None keeps the one in force."""
+    before = keras.config.dtype_policy()
+    if name is not None:
+        keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,95 @@
+"""From the data part of a recipe to the batches of a run; each split of the dataset is opened once."""
+
+import dataclasses
+import typing
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from kseg import checks, data
+from kseg.data import augment
+from kseg.labels import LabelSet
+from kseg.training.parts import SOURCE_OPTIONS, Data
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The two splits of a recipe's dataset.
+
+    Args:
+        recipe: `Data`, or a whole recipe.
+        train, validation: the sources of the two splits (`kseg.data.source`).
+    """
+
+    recipe: Data
+    train: typing.Any
+    validation: typing.Any
+
+    @classmethod
+    def open(cls, recipe: Data, channels: int) -> "Splits":
+        """Open both splits for a network of `channels` bands.
+
+        Raises:
+            ValueError, FileNotFoundError: from the dataset; and if the recipe asks for other bands than the network's.
+        """
+        options = {"channels": channels, **recipe.data_options}
+        if options["channels"] != channels:
+            raise ValueError(checks.sentence("channels", f"must be the model's in_channels, {channels}",
+                                             options["channels"], "Set both to the bands of the images."))
+        options = {name: value for name, value in options.items() if name in SOURCE_OPTIONS}
+        return cls(recipe, *(data.source(recipe.data, split, data_dir=recipe.data_dir, image_size=recipe.image_size,
+                                         **options) for split in ("train", "validation")))
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes of the dataset."""
+        return self.train.label_set
+
+    def training_batches(self, epoch: Callable[[], int]) -> tf.data.Dataset:
+        """Return the batches of one epoch; `epoch` says which, and is asked at the start of each pass.
+
+        Their number is known: where unreadable pairs are skipped, the epoch's first examples come again to fill it.
+        """
+        recipe = self.recipe
+        plan = augment.recipe(recipe.augment)
+        if recipe.class_aware is not None:
+            plan = dataclasses.replace(plan or augment.Recipe(), class_aware=recipe.class_aware)
+        batches = data.load(self.train, image_size=recipe.image_size, batch_size=recipe.batch_size,
+                            augment=plan or False, seed=recipe.seed, epoch=epoch, patches=recipe.patches,
+                            **self._load_options)
+        if recipe.data_options.get("on_error") != "skip" or batches.cardinality() >= 0:
+            return batches
+        steps = max(len(self.train) * recipe.patches // recipe.batch_size, 1)
+        return batches.repeat().take(steps).apply(tf.data.experimental.assert_cardinality(steps))
+
+    def validation_batches(self) -> tf.data.Dataset:
+        """Return the validation split at the recipe's size, never augmented, its number of batches known.
+
+        It has no border weights, so that the loss on it is comparable. Where unreadable pairs are skipped, one pass
+        counts the batches, as Keras asks for their number.
+        """
+        batches = self._validation(self.recipe.batch_size, shuffle=False)
+        if batches.cardinality() >= 0:
+            return batches
+        return batches.apply(tf.data.experimental.assert_cardinality(sum(1 for _ in batches)))
+
+    def validation_examples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixels `[B, H, W, channels]` and labels `[B, H, W]` of the same `count` drawn validation images."""
+        pixels, labels = next(iter(self._validation(count, shuffle=True)))
+        return pixels.numpy(), labels.numpy()
+
+    def class_weights(self, method: str) -> np.ndarray:
+        """Return float32 `[classes]` from the training labels, see `kseg.data.class_weights`."""
+        return data.class_weights(self.train, method=method,
+                                  on_error=self.recipe.data_options.get("on_error", "raise"))
+
+    def _validation(self, batch_size, shuffle):
+        options = {name: value for name, value in self._load_options.items() if name != "border_weights"}
+        return data.load(self.validation, image_size=self.recipe.image_size, batch_size=batch_size, shuffle=shuffle,
+                         drop_remainder=False, seed=0, epoch=0, **options)
+
+    @property
+    def _load_options(self):
+        """The options of the dataset that concern its batches, not its source."""
+        return {name: value for name, value in self.recipe.data_options.items() if name not in SOURCE_OPTIONS}
