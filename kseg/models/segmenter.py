@@ -2,14 +2,12 @@
 
 import functools
 import inspect
-import sys
 from contextlib import nullcontext
 
 import keras
 
 from kseg import checks
 from kseg.labels import LabelSet
-from kseg.layers.resize_to import for_xla
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 
@@ -80,12 +78,10 @@ class Segmenter(keras.Model):
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
         """As `keras.Model.compile`; optimisers of `kseg.training` learn which weights belong to which part.
 
-        Without `loss` that of the last `compile` stays, and so do its metrics.
+        What is left out is none: a model compiled without `loss` has no loss to train with, whatever it was compiled
+        with before, and one compiled without `metrics` has no metrics.
         """
-        if loss is None:
-            loss = self.loss if self.compiled else None
-        elif kwargs.get("metrics") is None and kwargs.get("weighted_metrics") is None:
-            kwargs["metrics"] = []  # Keras would keep the builder's, which may not fit the labels of another loss
+        self.loss = self._compile_loss = self._compile_metrics = None  # else Keras keeps those of the last `compile`
         if kwargs.get("auto_scale_loss", True):
             optimizer = scaled_loss(optimizer, self)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
@@ -127,18 +123,6 @@ class Segmenter(keras.Model):
             with self.distribute_strategy.scope() if keras.backend.backend() == "tensorflow" else nullcontext():
                 self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
-
-    def train_step(self, *arguments):
-        with for_xla(self.jit_compile):
-            return super().train_step(*arguments)
-
-    def test_step(self, *arguments):
-        with for_xla(self.jit_compile):
-            return super().test_step(*arguments)
-
-    def predict_step(self, *arguments):
-        with for_xla(self.jit_compile):
-            return super().predict_step(*arguments)
 
     def compile_from_config(self, config):
         """Compile as the saved model was compiled; Keras leaves this to classes with a `compile` of their own."""
@@ -192,12 +176,13 @@ class Segmenter(keras.Model):
 
 def _without_pauses(method, arguments, options):
     """Return the arguments of a method of `keras.Model` by name, each `tf.data.Dataset` with its autotuning off."""
-    given = inspect.signature(method).bind(*arguments, **options).arguments
-    tensorflow = sys.modules.get("tensorflow")
-    for name in ("x", "validation_data"):
-        if tensorflow is not None and isinstance(given.get(name), tensorflow.data.Dataset):
-            from kseg.data.parallelism import untuned
+    import tensorflow as tf  # its datasets feed every backend
 
+    from kseg.data.parallelism import untuned
+
+    given = inspect.signature(method).bind(*arguments, **options).arguments
+    for name in ("x", "validation_data"):
+        if isinstance(given.get(name), tf.data.Dataset):
             given[name] = untuned(given[name])
     return given
 
