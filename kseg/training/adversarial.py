@@ -10,7 +10,6 @@ from keras import ops
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
-from kseg.layers.resize_to import for_xla
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 from kseg.models.segmenter import Segmenter, scaled_loss
@@ -140,10 +139,6 @@ class AdversarialTrainer(keras.Model):
             self._pretraining, self.train_function = False, None
 
     def train_step(self, data):
-        with for_xla(self.jit_compile):
-            return self._train_step(data)
-
-    def _train_step(self, data):
         pixels, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         if self._pretraining:
             outputs, losses = updated(self, pixels, labels, weights, moving=(False, True))
