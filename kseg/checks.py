@@ -8,10 +8,15 @@ import difflib
 import math
 import numbers
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from kseg.types import ImageSize, Path
+
+Choice = TypeVar("Choice")
 
 
-def sentence(name, rule, value, advice):
+def sentence(name: str, rule: str, value: Any, advice: str) -> str:
     """Return the one error sentence: name, rule, the value received, and what to do next."""
     shown = repr(value)
     if len(shown) > 200:
@@ -19,7 +24,8 @@ def sentence(name, rule, value, advice):
     return f"`{name}` {rule}, got {name}={shown}. {advice}"
 
 
-def one_of(name, value, choices, advice=None, context=""):
+def one_of(name: str, value: Choice, choices: Iterable[Any], advice: str | None = None,
+           context: str = "") -> Choice:
     """Return `value` if it is among `choices`; otherwise raise, suggesting the nearest name.
 
     Args:
@@ -46,7 +52,8 @@ def _listed(choices):
     return "(" + ", ".join(repr(choice) for choice in choices) + ("," if len(choices) == 1 else "") + ")"
 
 
-def positive_integer(name, value, advice="Pass a whole number of at least 1.", minimum=1):
+def positive_integer(name: str, value: Any, advice: str = "Pass a whole number of at least 1.",
+                     minimum: int = 1) -> int:
     """Return `value` as int if it is a whole number of at least `minimum`; otherwise raise."""
     rule = "must be a positive integer" if minimum == 1 else f"must be an integer of at least {minimum}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
@@ -56,7 +63,8 @@ def positive_integer(name, value, advice="Pass a whole number of at least 1.", m
     return int(value)
 
 
-def number_between(name, value, low, high, advice=None, exclude=()):
+def number_between(name: str, value: Any, low: float, high: float, advice: str | None = None,
+                   exclude: Sequence[float] = ()) -> float:
     """Return `value` as float if `low <= value <= high` and it is not in `exclude`; otherwise raise."""
     rule = f"must be a number between {low} and {high}"
     rule += f", not {' or '.join(map(str, exclude))}" if exclude else ""
@@ -68,22 +76,22 @@ def number_between(name, value, low, high, advice=None, exclude=()):
     return float(value)
 
 
-def weights_of_classes(name, values):
-    """Return the argument `name`, numbers one a class, as a list of float, or None; illegal ones raise."""
+def weights_of_classes(name: str, values: Any) -> list[float] | None:
+    """Return the argument `name`, numbers one per class, as a list of float, or None; illegal ones raise."""
     if values is None:
         return None
     try:
         values = [float(value) for value in (None if isinstance(values, (str, Mapping)) else values)]
     except (TypeError, ValueError) as failure:
-        raise TypeError(sentence(name, "must be a sequence of numbers, one a class", values,
+        raise TypeError(sentence(name, "must be a sequence of numbers, one per class", values,
                                  "Write for example [0.5, 1.0, 2.0].")) from failure
     if not values or min(values) < 0 or not all(map(math.isfinite, values)):
         raise ValueError(sentence(
-            name, "must be finite numbers of at least 0, one a class", values, "Leave it None for equal weights."))
+            name, "must be finite numbers of at least 0, one per class", values, "Leave it None for equal weights."))
     return values
 
 
-def image_size(value, name="image_size", allow_none=False):
+def image_size(value: Any, name: str = "image_size", allow_none: bool = False) -> ImageSize:
     """Return `value` as a `(height, width)` tuple in pixels.
 
     Args:
@@ -104,14 +112,14 @@ def image_size(value, name="image_size", allow_none=False):
     return tuple(None if side is None else int(side) for side in value)
 
 
-def existing_file(name, path, advice="Check the spelling of the path."):
+def existing_file(name: str, path: Path, advice: str = "Check the spelling of the path.") -> str:
     """Return `path` as str if a file stands there; otherwise raise FileNotFoundError."""
     if not os.path.isfile(path):
         raise FileNotFoundError(sentence(name, "must be the path of a file", str(path), advice))
     return os.fspath(path)
 
 
-def existing_folder(name, path, advice="Check the spelling of the path."):
+def existing_folder(name: str, path: Path | None, advice: str = "Check the spelling of the path.") -> str:
     """Return `path` as str if a folder stands there; otherwise raise FileNotFoundError."""
     if path is None or not os.path.isdir(path):
         shown = path if path is None else str(path)

@@ -1,15 +1,17 @@
 """Label sets: what the class ids of a dataset mean and how they are drawn. NumPy only."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kseg import checks
 
 IGNORE_CLASS = 255  # the one id that no loss and no metric counts; readers map their void to it
 
 
-def voc_palette(count):
+def voc_palette(count: int) -> npt.NDArray[np.uint8]:
     """Return the PASCAL VOC colour map, uint8 `[count, 3]`: the bits of the id, spread over red, green and blue."""
     ids = np.arange(count, dtype=np.int64)
     palette = np.zeros((count, 3), np.int64)
@@ -24,16 +26,16 @@ class LabelSet:
     """Class names, palette and ignore id of a dataset.
 
     Args:
-        names: sequence of str, one a class; the position is the class id.
+        names: sequence of str, one per class; the position is the class id.
         palette: uint8 `[classes, 3]` RGB or None (the PASCAL VOC colours; id 0 is black).
         ignore_class: int from 0 to 255, the id that is not a class. Default 255.
         ignore_color: three ints, how ignored pixels are drawn. Default white-grey (224, 224, 224).
     """
 
-    names: tuple
-    palette: np.ndarray = None
+    names: tuple[str, ...]
+    palette: np.ndarray | None = None
     ignore_class: int = IGNORE_CLASS
-    ignore_color: tuple = (224, 224, 224)
+    ignore_color: tuple[int, int, int] = (224, 224, 224)
 
     def __post_init__(self):
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
@@ -47,41 +49,41 @@ class LabelSet:
         palette = voc_palette(len(self.names)) if self.palette is None else np.asarray(self.palette)
         if palette.shape != (len(self.names), 3):
             raise ValueError(checks.sentence(
-                "palette", f"must have shape ({len(self.names)}, 3), one RGB colour a class", palette.shape,
+                "palette", f"must have shape ({len(self.names)}, 3), one RGB colour per class", palette.shape,
                 "Give one colour for each name."))
         object.__setattr__(self, "palette", palette.astype(np.uint8))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, LabelSet) and self.to_dict() == other.to_dict()
 
     __hash__ = None
 
     @classmethod
-    def generic(cls, classes):
+    def generic(cls, classes: int) -> "LabelSet":
         """Return a set of `classes` numbered classes with VOC colours, for models whose dataset is not known."""
         return cls(tuple(f"class {index}" for index in range(classes)))
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the set as JSON-ready values."""
         return {"names": list(self.names), "palette": self.palette.tolist(),
                 "ignore_class": self.ignore_class, "ignore_color": list(self.ignore_color)}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: dict[str, Any]) -> "LabelSet":
         """Return the set that `to_dict` described."""
         return cls(tuple(values["names"]), np.asarray(values["palette"], np.uint8), values["ignore_class"],
                    tuple(values["ignore_color"]))
 
-    def lookup_table(self):
+    def lookup_table(self) -> npt.NDArray[np.uint8]:
         """Return the colours of all 256 ids, uint8 `[256, 3]`; ids that are no class get the ignore colour."""
         table = np.tile(np.asarray(self.ignore_color, np.uint8), (256, 1))
         table[:len(self)] = self.palette
         return table
 
-    def colorize(self, label_map):
+    def colorize(self, label_map: npt.ArrayLike) -> npt.NDArray[np.uint8]:
         """Return `label_map` (integers `[..., H, W]`) painted with the palette, uint8 `[..., H, W, 3]` RGB.
 
         Raises:

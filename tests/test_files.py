@@ -10,7 +10,6 @@ import pytest
 from kseg import files
 
 
-
 def test_a_file_appears_when_the_block_ends(tmp_path):
     target = tmp_path / "a" / "b" / "m.tflite"
     with files.draft(target) as temporary:
@@ -97,7 +96,6 @@ def test_a_killed_export_leaves_no_version_to_load(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "street" / "1")], cwd=root)
     left = os.listdir(tmp_path / "street")
     assert len(left) == 1 and left[0].startswith(".1.") and not left[0].isdigit()
-
 
 
 def test_a_file_never_replaces_a_folder(tmp_path):

@@ -1,11 +1,13 @@
 """`kseg models`: the builders and the encoders they take."""
 
+import argparse
 
-def add_arguments(parser):
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`kseg models` takes no options."""
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Print two tables: builders, and encoders with parameters, output strides, normalisation and downloads."""
     from kseg import encoders, models
     from kseg.cli.tables import show

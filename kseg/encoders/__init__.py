@@ -7,6 +7,7 @@ _PUBLIC = {
     "canonical_name": "kseg.encoders.build",
     "names": "kseg.encoders.build",
     "parameter_count": "kseg.encoders.build",
+    "row_of": "kseg.encoders.build",
     "table": "kseg.encoders.build",
 }
 __all__ = sorted(_PUBLIC)

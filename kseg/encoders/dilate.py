@@ -6,11 +6,11 @@ The rate is a property of the input tensor: a strided convolution keeps the rate
 after it take the next one. Dense features, subsampled, then equal the strided ones exactly.
 """
 
-import math
-
 import keras
 
 from kseg import checks
+from kseg.encoders.grid import grid_before, grid_of, single_input, stride_of
+from kseg.encoders.row import Encoder, Features, Pairs
 from kseg.layers import (AtrousConv2D, AtrousDepthwiseConv2D, AtrousPooling2D, AtrousSeparableConv2D,
                          BatchNormalization, ShiftToStridedPhase, SpaceToDepth)
 
@@ -19,42 +19,56 @@ _CONVOLUTIONS = {"Conv2D": AtrousConv2D, "DepthwiseConv2D": AtrousDepthwiseConv2
 _PREPROCESSING = ("Rescaling", "Normalization")
 
 
+def dilated(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: tuple[int, ...] | None,
+            library: keras.Model) -> tuple[Features, Pairs]:
+    """The layout of a library's network built at 512x512 pixels: its clone at another output stride, for any size."""
+    factors = dict(zip(row.multi_grid, multi_grid or ()))
+    cloner = Cloner(library, output_stride, factors, row.shifted_shortcuts)
+    cloner.run(tensor)
+    return {key: cloner.tapped(tap) for key, tap in row.taps.items()}, cloner.pairs
+
+
 class Cloner:
     """Clones one library network, built at 512x512 pixels, on new inputs.
 
     Args:
         library: functional `keras.Model`, `[None, 512, 512, 3]` to features.
         output_stride: int, input pixels per pixel of the last stage.
-        multi_grid: tuple of int or None, factors on the rates of the last stage's units (DeepLab v3 section 3.2.1).
-        multi_grid_layers: sequence of str, names of those units' 3x3 convolutions.
+        factors: dict, name of a convolution to a factor on its rate.
         shifted_shortcuts: bool, whether strided 1x1 shortcuts meet strided 3x3 kernels (see `ShiftToStridedPhase`).
-    After `run`, `outputs` and `inputs` hold the tensors of every layer by name and `pairs` the (library layer, clone)
-    pairs that have weights.
+    After `run`, `pairs` holds the (library layer, clone) pairs that have weights.
     """
 
-    def __init__(self, library, output_stride, multi_grid=None, multi_grid_layers=(),
-                 shifted_shortcuts=False):
+    def __init__(self, library: keras.Model, output_stride: int, factors: dict[str, int], shifted_shortcuts: bool):
         self.library = library
         self.output_stride = output_stride
-        self.factors = dict(zip(multi_grid_layers, multi_grid or ()))
+        self.factors = factors
         self.shifted_shortcuts = shifted_shortcuts
-        self.inputs, self.outputs, self.pairs = {}, {}, []
-        self._originals = {layer.name: layer for layer in library.layers}
+        self.pairs: Pairs = []
+        self._inputs, self._outputs = {}, {}  # the tensors of every layer by its name
 
-    def run(self, tensor):
+    def run(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
         """Call the clone on `tensor` `[B, H, W, C]`, pixels already normalised; return the last layer's output."""
         self._start = tensor
         clone = keras.models.clone_model(
             self.library, input_tensors=tensor, clone_function=lambda layer: layer, call_function=self._call)
         return clone.outputs[0]
 
+    def tapped(self, tap: str) -> keras.KerasTensor:
+        """Return the tensor that `tap` names (see `kseg.encoders.families`); after `run`."""
+        if tap.startswith("<"):
+            return self._inputs[tap[1:]]
+        if tap.endswith("*"):
+            tap = [name for name in self._outputs if name.startswith(tap[:-1])][-1]
+        return self._outputs[tap]
+
     def _call(self, layer, *args, **kwargs):
         # keras calls this for the operations of the library's graph in order, with the clone's tensors.
         if not isinstance(layer, keras.layers.Layer) or isinstance(layer, keras.layers.InputLayer):
             return layer(*args, **kwargs)
-        self.inputs[layer.name] = args[0]
-        outputs = self._apply(layer, args[0], self._grid_in(layer), self._stride(layer))
-        self.outputs[layer.name] = outputs
+        self._inputs[layer.name] = args[0]
+        outputs = self._apply(layer, args[0], grid_before(layer), stride_of(layer))
+        self._outputs[layer.name] = outputs
         return outputs
 
     def _apply(self, layer, tensor, grid, stride):
@@ -139,16 +153,6 @@ class Cloner:
         joined = keras.layers.Concatenate(name=f"{layer.name}_concat")([main, side])
         return self._apply_sequence(layer.darknet_conv3, joined, grid, 1)
 
-    def _grid_in(self, layer):
-        tensor = layer.input[0] if isinstance(layer.input, (list, tuple)) else layer.input
-        return _grid(tensor)
-
-    @staticmethod
-    def _stride(layer):
-        if isinstance(layer.input, (list, tuple)) or len(layer.output.shape) != 4:
-            return 1
-        return max(1, _grid(layer.output) // _grid(layer.input))
-
     @staticmethod
     def _is_drop_path(layer):
         # Drop path 0.2 cost short runs 3-5 points of mIoU on CamVid; segmentation papers train without it.
@@ -156,7 +160,7 @@ class Cloner:
 
     def _consumer(self, layer):
         output = layer.output
-        return next(other for other in self._originals.values()
+        return next(other for other in self.library.layers
                     if not isinstance(other.input, (list, tuple)) and other.input is output)
 
     def _recomputed(self, layer):
@@ -164,26 +168,11 @@ class Cloner:
         (top, bottom), (left, right) = layer.padding
         consumer = self._consumer(layer)
         stride = max(consumer.strides)
-        traded = _grid(layer.input) * stride > self.output_stride
+        traded = grid_of(layer.input) * stride > self.output_stride
         return (top, left) != (bottom, right) or stride == 1 or traded
 
     def _keeps_padding(self, layer):
         """Whether a symmetric padding layer, kept, stands before `layer`."""
-        source = next((other for other in self._originals.values()
-                       if type(other).__name__ == "ZeroPadding2D" and other.output is layer_input(layer)), None)
+        source = next((other for other in self.library.layers
+                       if type(other).__name__ == "ZeroPadding2D" and other.output is single_input(layer)), None)
         return source is not None and not self._recomputed(source)
-
-
-def layer_input(layer):
-    """Return the single input tensor of `layer`, or None for layers inside a block that have none of their own."""
-    try:
-        return layer.input if not isinstance(layer.input, (list, tuple)) else None
-    except (ValueError, AttributeError):
-        return None
-
-
-def _grid(tensor):
-    """Return how many of the 512 pixels lie between neighbours of `tensor` (a power of two)."""
-    if len(tensor.shape) != 4 or not tensor.shape[1]:
-        return 1
-    return 2 ** max(0, round(math.log2(512 / tensor.shape[1])))

@@ -13,43 +13,21 @@ import math
 import keras
 from keras import ops
 
-from kseg import checks
-from kseg.encoders.weights import copy_pairs, load_file, load_imagenet
-from kseg.layers import NormalizePixels
+from kseg.encoders.row import Encoder, Features, Pairs
 
 
-def mit_encoder(name, row, encoder_weights, in_channels, image_size):
-    """Return the encoder `name` for `image_size`: features c2…c5 at strides 4, 8, 16 and 32.
-
-    Raises:
-        ValueError: if the size is not a square with sides divisible by 32, or for more than three bands.
-    """
-    height, width = image_size
-    if height is None or height != width or height % 32:
-        raise ValueError(checks.sentence(
-            "image_size", f"must be square with sides divisible by 32 for encoder {name!r}", image_size,
-            "Write for example image_size=(512, 512), or choose an encoder that takes any size."))
-    checks.one_of("in_channels", in_channels, (1, 2, 3), context=f" for encoder {name!r}",
-                  advice="Choose a convolutional encoder for more bands.")
-    imagenet = encoder_weights == "imagenet"
-    library = load_imagenet(row, name, (height, width)) if imagenet else row.build(size=(height, width))
-    pixels = keras.Input((height, width, in_channels), dtype="float32", name="pixels")
+def mix_transformer(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: None,
+                    library: keras.Model) -> tuple[Features, Pairs]:
+    """The layout of a MiT, at the size that `library` was built for: features c2…c5 at strides 4, 8, 16 and 32."""
     clones = _Clones()
-    features = clones.run(library, NormalizePixels(*row.pixels, name="normalize")(pixels), row.taps)
-    encoder = keras.Model(pixels, features, name="encoder")
-    encoder.autocast = False
-    if imagenet:
-        copy_pairs(clones.pairs)
-    else:
-        load_file(encoder, encoder_weights, name, row)
-    return encoder
+    return clones.run(library, tensor, row.taps), clones.pairs
 
 
 class _Clones:
     """Lays a keras_cv MiT out as layers of Keras; `pairs` holds the (library layer, clone) pairs that have weights."""
 
     def __init__(self):
-        self.pairs = []
+        self.pairs: Pairs = []
 
     def run(self, library, tensor, taps):
         """Return the features of `library` for `tensor` `[B, H, W, 3]` by the names in `taps`."""

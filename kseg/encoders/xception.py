@@ -12,6 +12,7 @@ Segmentation, ECCV 2018, arXiv:1802.02611, section 3.2, Figure 4 and Appendix A 
 import keras
 
 from kseg import checks
+from kseg.encoders.row import Encoder, Features, Pairs
 from kseg.layers import AtrousDepthwiseConv2D, BatchNormalization
 
 # Entry flow: (filters, stride of the third separable convolution) of each module; then how many middle modules.
@@ -23,7 +24,13 @@ VARIANTS = {
 OUTPUT_STRIDES = (8, 16, 32)
 
 
-def xception(name, output_stride, pixels):
+def modified_xception(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: None,
+                      library: None) -> tuple[Features, Pairs]:
+    """The layout of an Xception-41, 65 or 71; no library has it, so there are no pairs to copy weights of."""
+    return xception(row.name, output_stride, tensor), []
+
+
+def xception(name: str, output_stride: int, pixels: keras.KerasTensor) -> Features:
     """Return the features of a modified aligned Xception.
 
     At output stride 16 the last module runs at rate 2; at 8 the middle flow and the first exit module run at rate 2 and

@@ -1,13 +1,11 @@
 """A Keras model as a TensorFlow function whose weights are constants."""
 
-import contextlib
-
 import keras
 import tensorflow as tf
 
 from kseg import checks
-from kseg.layers.atrous import portable
 from kseg.layers.margins import RequireValidSize
+from kseg.models.portable import portable
 
 
 def check_model(model):
@@ -95,7 +93,7 @@ def captured_logits(model, image_size, batch_size=None, anywhere=False):
     spec = tf.TensorSpec([batch_size, *image_size, model.inputs[0].shape[-1]], tf.float32, "pixels")
 
     def traced(pixels):
-        with portable() if anywhere else contextlib.nullcontext():
+        with portable(model, anywhere):
             outputs, _ = model.stateless_call(trainable, others, pixels, training=False)
         return tf.cast(outputs[0] if isinstance(outputs, (list, tuple)) else outputs, tf.float32)
 

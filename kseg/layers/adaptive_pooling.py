@@ -1,7 +1,11 @@
 """Average pooling into a fixed number of bins, at any size."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from kseg.types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -19,11 +23,11 @@ class AdaptiveAveragePooling2D(keras.layers.Layer):
     Output: float `[B, bins, bins, C]`.
     """
 
-    def __init__(self, bins, **kwargs):
+    def __init__(self, bins: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.bins = bins
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         values = ops.cast(inputs, "float32")
         if self.bins == 1:
             return ops.cast(ops.mean(values, axis=(1, 2), keepdims=True), self.compute_dtype)
@@ -43,11 +47,11 @@ class AdaptiveAveragePooling2D(keras.layers.Layer):
         inside = ops.cast(ops.logical_and(position >= start, position < end), "float32")
         return inside / ops.cast(end - start, "float32")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.bins, self.bins, input_shape[3])
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "bins": self.bins}

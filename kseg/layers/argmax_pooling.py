@@ -9,6 +9,8 @@ Reference: Badrinarayanan, Kendall, Cipolla, SegNet, PAMI 2017, arXiv:1511.00561
 import keras
 from keras import ops
 
+from kseg.types import Shape, Tensor
+
 
 @keras.saving.register_keras_serializable(package="kseg")
 class MaxPoolingWithArgmax2D(keras.layers.Layer):
@@ -22,15 +24,15 @@ class MaxPoolingWithArgmax2D(keras.layers.Layer):
     index in the window in reading order.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         return _pool_on_tensorflow(inputs) if keras.backend.backend() == "tensorflow" else _pool(inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> tuple[Shape, Shape]:
         batch, height, width, channels = input_shape
         half = (batch, _half(height), _half(width), channels)
         return half, half
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Tensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         shape = self.compute_output_shape(inputs.shape)[0]
         return keras.KerasTensor(shape, dtype=self.compute_dtype), keras.KerasTensor(shape, dtype="int32")
 
@@ -44,15 +46,15 @@ class MaxUnpooling2D(keras.layers.Layer):
     Output: float `[B, H, W, C]`.
     """
 
-    def call(self, values, places, reference):
+    def call(self, values: Tensor, places: Tensor, reference: Tensor) -> Tensor:
         if keras.backend.backend() == "tensorflow":
             return _unpool_on_tensorflow(values, places, reference)
         return _unpool(values, places, reference)
 
-    def compute_output_shape(self, values_shape, places_shape, reference_shape):
+    def compute_output_shape(self, values_shape: Shape, places_shape: Shape, reference_shape: Shape) -> Shape:
         return (values_shape[0], *reference_shape[1:3], values_shape[3])
 
-    def compute_output_spec(self, values, places, reference):
+    def compute_output_spec(self, values: Tensor, places: Tensor, reference: Tensor) -> keras.KerasTensor:
         shape = self.compute_output_shape(values.shape, places.shape, reference.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 

@@ -10,30 +10,12 @@ a 1x1 convolution is a matrix product, whose gradients are products too: TensorF
 input takes 1.3 to 1.7 times as long where oneDNN is off.
 """
 
-import contextlib
-import contextvars
 import functools
 
 import keras
 
 from kseg.layers import cpu_gradients
-
-_PORTABLE = contextvars.ContextVar("portable", default=False)
-
-
-@contextlib.contextmanager
-def portable():
-    """Have dilated convolutions traced as every machine runs them, for a graph that needs no gradient.
-
-    Depthwise ones with their pixels regrouped: only oneDNN has them as one operation, and a graph that holds it fails
-    on a GPU, and on processors for which TensorFlow leaves oneDNN off. Others as one operation, also where this
-    machine, without oneDNN, has no gradient of it.
-    """
-    token = _PORTABLE.set(True)
-    try:
-        yield
-    finally:
-        _PORTABLE.reset(token)
+from kseg.types import Tensor
 
 
 def _dilation_runs(kind, dtype):
@@ -73,7 +55,9 @@ class AtrousConv2D(keras.layers.Conv2D):
     Input: float `[B, H, W, C_in]`. Output: float `[B, H', W', filters]`, the size as Keras's layer gives it.
     """
 
-    def call(self, inputs, training=None):
+    portable = False  # set while a graph for any machine is traced, by `kseg.models.portable`
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if max(self.strides) > 1 or self.data_format != "channels_last" or keras.backend.backend() != "tensorflow":
             return super().call(inputs)
         if self.groups > 1 and (max(self.dilation_rate) == 1 or not _dilation_runs("conv", self.compute_dtype)):
@@ -84,7 +68,7 @@ class AtrousConv2D(keras.layers.Conv2D):
         if padding == "SAME":
             kernel = _without_taps_on_padding(kernel, inputs.shape[1:3], self.dilation_rate)
         rate = tuple(1 if side == 1 else step for side, step in zip(kernel.shape[:2], self.dilation_rate))
-        runs = max(rate) == 1 or _PORTABLE.get() or _dilation_runs("conv", self.compute_dtype)
+        runs = max(rate) == 1 or self.portable or _dilation_runs("conv", self.compute_dtype)
         if training and self.groups == 1 and tuple(kernel.shape[:2]) == (1, 1) and self.compute_dtype == "float32":
             outputs = _matrix_product(inputs, kernel)
         elif training and self._takes_cpu_gradients(kernel, rate, padding):
@@ -109,12 +93,14 @@ class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     Input: float `[B, H, W, C]`. Output: float `[B, H', W', C * depth_multiplier]`.
     """
 
-    def call(self, inputs):
+    portable = False  # set while a graph for any machine is traced, by `kseg.models.portable`
+
+    def call(self, inputs: Tensor) -> Tensor:
         if not _takes_dilated_depthwise(self):
             return super().call(inputs)
         import tensorflow as tf
 
-        outputs = _depthwise(inputs, tf.convert_to_tensor(self.kernel), self.dilation_rate, self.compute_dtype)
+        outputs = _depthwise(self, inputs, tf.convert_to_tensor(self.kernel))
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
         return self.activation(outputs) if self.activation is not None else outputs
@@ -172,15 +158,15 @@ def _takes_dilated_depthwise(layer):
             and all(side % 2 == 1 for side in layer.kernel_size))
 
 
-def _depthwise(inputs, kernel, rate, dtype):
-    """Depthwise convolution `[B, H, W, C] * [k, k, C, 1]`, stride 1, SAME, k odd, dilation `rate`."""
+def _depthwise(layer, inputs, kernel):
+    """Depthwise convolution `[B, H, W, C] * [k, k, C, 1]` of `layer`: stride 1, SAME, k odd, dilated."""
     import tensorflow as tf
 
-    kernel = _without_taps_on_padding(kernel, inputs.shape[1:3], rate)
-    rate = tuple(1 if side == 1 else step for side, step in zip(kernel.shape[:2], rate))
+    kernel = _without_taps_on_padding(kernel, inputs.shape[1:3], layer.dilation_rate)
+    rate = tuple(1 if side == 1 else step for side, step in zip(kernel.shape[:2], layer.dilation_rate))
     if tuple(kernel.shape[:2]) == (1, 1):
         return inputs * kernel[0, 0, :, 0]
-    if max(rate) > 1 and not _PORTABLE.get() and _dilation_runs("depthwise", dtype):
+    if max(rate) > 1 and not layer.portable and _dilation_runs("depthwise", layer.compute_dtype):
         return _dilated_depthwise(inputs, kernel, rate)
     return tf.nn.depthwise_conv2d(inputs, kernel, (1, 1, 1, 1), "SAME", dilations=rate)  # regroups the pixels
 
@@ -230,13 +216,15 @@ class AtrousSeparableConv2D(keras.layers.SeparableConv2D):
     Input: float `[B, H, W, C]`. Output: float `[B, H', W', filters]`.
     """
 
-    def call(self, inputs, training=None):
+    portable = False  # set while a graph for any machine is traced, by `kseg.models.portable`
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not _takes_dilated_depthwise(self):
             return super().call(inputs)
         import tensorflow as tf
 
         kernel, pointwise = tf.convert_to_tensor(self.depthwise_kernel), tf.convert_to_tensor(self.pointwise_kernel)
-        outputs = _depthwise(inputs, kernel, self.dilation_rate, self.compute_dtype)
+        outputs = _depthwise(self, inputs, kernel)
         outputs = (_matrix_product(outputs, pointwise) if training and self.compute_dtype == "float32"
                    else tf.nn.conv2d(outputs, pointwise, strides=1, padding="VALID"))
         if self.use_bias:

@@ -1,9 +1,12 @@
 """Upsampling by a transposed convolution that starts as bilinear interpolation."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from kseg import checks
+from kseg.types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -22,7 +25,7 @@ class BilinearUpsampling2D(keras.layers.Layer):
     Input: float `[B, H, W, channels]`. Output: float `[B, H', W', channels]`.
     """
 
-    def __init__(self, channels, factor, padding="same", **kwargs):
+    def __init__(self, channels: int, factor: int, padding: str = "same", **kwargs: Any):
         super().__init__(**kwargs)
         self.channels = checks.positive_integer("channels", channels)
         self.factor = checks.positive_integer("factor", factor)
@@ -31,20 +34,20 @@ class BilinearUpsampling2D(keras.layers.Layer):
             self.channels, 2 * self.factor, strides=self.factor, padding=padding, use_bias=False,
             kernel_initializer=bilinear_kernel, dtype=self.dtype_policy, trainable=self.trainable, name="transposed")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.convolution.build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return self.convolution(inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return tuple(self.convolution.compute_output_shape(input_shape))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "channels": self.channels, "factor": self.factor, "padding": self.padding}
 
 
-def bilinear_kernel(shape, dtype=None):
+def bilinear_kernel(shape: tuple[int, int, int, int], dtype: str | None = None) -> Tensor:
     """Return the kernel `[k, k, C_out, C_in]` that interpolates each channel bilinearly and mixes none."""
     size, columns, outputs, inputs = shape
     factor = (size + 1) // 2

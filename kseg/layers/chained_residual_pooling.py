@@ -1,8 +1,11 @@
 """Chained residual pooling: background context from a chain of poolings, each added to the features."""
 
+from typing import Any
+
 import keras
 
 from kseg import checks
+from kseg.types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -22,7 +25,8 @@ class ChainedResidualPooling(keras.layers.Layer):
     Input and output: float `[B, H, W, filters]`.
     """
 
-    def __init__(self, filters, stages=4, pool_first=True, kernel_initializer="he_normal", **kwargs):
+    def __init__(self, filters: int, stages: int = 4, pool_first: bool = True,
+                 kernel_initializer: str | dict | keras.initializers.Initializer = "he_normal", **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = checks.positive_integer("filters", filters)
         self.stages = checks.positive_integer("stages", stages, "The paper uses 2, the released code 4.")
@@ -36,23 +40,23 @@ class ChainedResidualPooling(keras.layers.Layer):
             for stage in range(1, self.stages + 1)
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if input_shape[-1] != self.filters:
             raise ValueError(checks.sentence("filters", f"must be {input_shape[-1]}, the channels of the input",
                                              self.filters, "The stages are added to the input."))
         for convolution in self.convolutions:
             convolution.build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         total = stage = keras.ops.relu(inputs)
         for pool, convolution in zip(self.pools, self.convolutions, strict=True):
             stage = convolution(pool(stage)) if self.pool_first else pool(convolution(stage))  # [B, H, W, filters]
             total = total + stage
         return total
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "filters": self.filters, "stages": self.stages, "pool_first": self.pool_first,
                 "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}

@@ -1,10 +1,13 @@
 """The convolutional CRF: mean field inside a window, differentiable and trainable with the network."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from kseg import checks
 from kseg.layers.resize_to import ResizeTo
+from kseg.types import Config, Shape, Tensor
 
 NORMALIZATIONS = ("none", "symmetric")
 
@@ -47,9 +50,10 @@ class ConvCRF(keras.layers.Layer):
         ValueError: if `filter_size` is even, `normalization` is unknown or a number is out of range.
     """
 
-    def __init__(self, iterations=5, filter_size=11, blur=4, position_sigma=3.0, position_weight=3.0, color_sigma=13.0,
-                 color_weight=10.0, normalization="none", initial_weight=0.2, unary_weight=1.0,
-                 class_compatibility=True, dtype="float32", **kwargs):
+    def __init__(self, iterations: int = 5, filter_size: int = 11, blur: int = 4, position_sigma: float = 3.0,
+                 position_weight: float = 3.0, color_sigma: float = 13.0, color_weight: float = 10.0,
+                 normalization: str = "none", initial_weight: float = 0.2, unary_weight: float = 1.0,
+                 class_compatibility: bool = True, dtype: str = "float32", **kwargs: Any):
         super().__init__(dtype=dtype, **kwargs)
         self.iterations = checks.positive_integer("iterations", iterations)
         self.filter_size = checks.positive_integer("filter_size", filter_size)
@@ -66,14 +70,14 @@ class ConvCRF(keras.layers.Layer):
         self.class_compatibility = bool(class_compatibility)
         self.resize = ResizeTo(dtype=dtype, name="resize")
 
-    def build(self, logits_shape, pixels_shape):
+    def build(self, logits_shape: Shape, pixels_shape: Shape) -> None:
         classes = logits_shape[-1]
         self.class_weight = self.add_weight(name="class_weight", shape=(classes,),
                                             initializer=keras.initializers.Constant(self.initial_weight))
         if self.class_compatibility:
             self.compatibility = self.add_weight(name="compatibility", shape=(classes, classes), initializer="zeros")
 
-    def call(self, logits, pixels):
+    def call(self, logits: Tensor, pixels: Tensor) -> Tensor:
         log_unary = ops.log_softmax(ops.cast(logits, self.compute_dtype), axis=-1)
         kernel = self._kernel(self._pooled(ops.cast(pixels, self.compute_dtype)))
         weight = ops.convert_to_tensor(self.class_weight)
@@ -132,13 +136,13 @@ class ConvCRF(keras.layers.Layer):
         """Return the windowed sum of kernel times values, `[B, h, w, C]`; nothing comes from outside the image."""
         return sum(ops.sum(weights * neighbours, axis=3) for weights, neighbours in zip(kernel, self._windows(values)))
 
-    def compute_output_shape(self, logits_shape, pixels_shape):
+    def compute_output_shape(self, logits_shape: Shape, pixels_shape: Shape) -> Shape:
         return logits_shape
 
-    def compute_output_spec(self, logits, pixels):
+    def compute_output_spec(self, logits: Tensor, pixels: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(logits.shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = ("iterations", "filter_size", "blur", "position_sigma", "position_weight", "color_sigma",
                  "color_weight", "normalization", "initial_weight", "unary_weight", "class_compatibility")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,9 +1,12 @@
 """What stands in for the strided layers of a network that is made dense: other grids, the same values."""
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
+
+from kseg.types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -21,13 +24,13 @@ class AtrousPooling2D(keras.layers.Layer):
     Input and output: float `[B, H, W, C]`.
     """
 
-    def __init__(self, pool_size=2, dilation_rate=1, mode="max", **kwargs):
+    def __init__(self, pool_size: int = 2, dilation_rate: int = 1, mode: str = "max", **kwargs: Any):
         super().__init__(**kwargs)
         self.pool_size = pool_size
         self.dilation_rate = dilation_rate
         self.mode = mode
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         # A strided SAME window of side k over stride 2 reaches (k - 2) / 2 samples before its own and the rest after.
         before = (self.pool_size - 1) // 2 * self.dilation_rate
         after = (self.pool_size - 1) * self.dilation_rate - before
@@ -46,10 +49,10 @@ class AtrousPooling2D(keras.layers.Layer):
         columns = functools.reduce(combine, [padded[:, top:top + height] for top in offsets])  # [B, H, padded W, C]
         return functools.reduce(combine, [columns[:, :, left:left + width] for left in offsets])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "pool_size": self.pool_size, "dilation_rate": self.dilation_rate,
                 "mode": self.mode}
 
@@ -63,17 +66,17 @@ class SpaceToDepth(keras.layers.Layer):
     bottom left, top right, bottom right.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         height, width = (ops.shape(inputs)[1] + 1) // 2, (ops.shape(inputs)[2] + 1) // 2
         padded = ops.pad(inputs, [[0, 0], [0, 1], [0, 1], [0, 0]])
         corners = [padded[:, top::2, left::2][:, :height, :width] for left in (0, 1) for top in (0, 1)]
         return ops.concatenate(corners, axis=-1)  # [B, ceil(H/2), ceil(W/2), 4C]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         half = [None if side is None else (side + 1) // 2 for side in input_shape[1:3]]
         return (input_shape[0], *half, 4 * input_shape[3])
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
 
@@ -91,21 +94,21 @@ class ShiftToStridedPhase(keras.layers.Layer):
     Input and output: float `[B, H, W, C]`.
     """
 
-    def __init__(self, rate, **kwargs):
+    def __init__(self, rate: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.rate = rate
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         rate, (height, width) = self.rate, ops.shape(inputs)[1:3]
         padded = ops.pad(inputs, [[0, 0], [rate, 0], [rate, 0], [0, 0]])
         top, left = (rate * (((side + rate - 1) // rate) % 2) for side in (height, width))
         return padded[:, top:top + height, left:left + width]  # [B, H, W, C]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "rate": self.rate}

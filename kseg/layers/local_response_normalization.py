@@ -1,7 +1,11 @@
 """Local response normalisation across channels."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from kseg.types import Config, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -19,13 +23,13 @@ class LocalResponseNormalization(keras.layers.Layer):
     Input and output: `[B, H, W, C]`.
     """
 
-    def __init__(self, size=5, alpha=1e-4, beta=0.75, **kwargs):
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.size = size
         self.alpha = alpha
         self.beta = beta
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         values = ops.cast(inputs, "float32")
         if inputs.shape[-1] <= self.size // 2 + 1:  # the window holds all channels, at each of them
             # One factor a pixel. (One a channel would lose int8: TFLite's calibration reads the factor after the
@@ -38,8 +42,8 @@ class LocalResponseNormalization(keras.layers.Layer):
         scaled = values * ops.power(1.0 + self.alpha / self.size * energy, -self.beta)
         return ops.cast(scaled, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "size": self.size, "alpha": self.alpha, "beta": self.beta}

@@ -1,27 +1,9 @@
 """Bilinear resizing to the size of another tensor; the one owner of the resize convention."""
 
-import contextlib
-import contextvars
-
 import keras
 from keras import ops
 
-_FOR_XLA = contextvars.ContextVar("for_xla", default=False)
-
-
-@contextlib.contextmanager
-def for_xla(compiled):
-    """Have `ResizeTo` traced for XLA where `compiled` is true.
-
-    XLA's own resize takes the wrong neighbour where a coordinate falls on a whole pixel and is rounded two ways (5 to
-    9 rows, 33 to 65), so coordinates are computed in whole numbers here. Elsewhere TensorFlow's operation is faster,
-    and one that TFLite knows.
-    """
-    token = _FOR_XLA.set(bool(compiled))
-    try:
-        yield
-    finally:
-        _FOR_XLA.reset(token)
+from kseg.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -37,7 +19,7 @@ class ResizeTo(keras.layers.Layer):
     Inputs: float `[B, h, w, C]` and any tensor `[B, H, W, ...]`. Output: float `[B, H, W, C]`.
     """
 
-    def call(self, inputs, reference):
+    def call(self, inputs: Tensor, reference: Tensor) -> Tensor:
         size, target = inputs.shape[1:3], reference.shape[1:3]
         if None not in target and tuple(size) == tuple(target):
             return inputs
@@ -46,17 +28,34 @@ class ResizeTo(keras.layers.Layer):
         import tensorflow as tf
 
         target = tf.shape(reference)[1:3] if None in target else target
-        if _FOR_XLA.get():
-            values = tf.cast(inputs, "float32")
-            return tf.cast(_resized_side(_resized_side(values, target[0], 1), target[1], 2), self.compute_dtype)
-        resized = tf.image.resize(inputs, target, method="bilinear")  # [B, H, W, C] float32
-        return tf.cast(resized, self.compute_dtype)
+        resize = resize_for_xla if _compiled_by_xla() else tf.image.resize
+        return tf.cast(resize(inputs, target), self.compute_dtype)  # [B, H, W, C]
 
-    def compute_output_shape(self, inputs_shape, reference_shape):
+    def compute_output_shape(self, inputs_shape: Shape, reference_shape: Shape) -> Shape:
         return (inputs_shape[0], *reference_shape[1:3], inputs_shape[3])
 
-    def compute_output_spec(self, inputs, reference):
+    def compute_output_spec(self, inputs: Tensor, reference: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape, reference.shape), dtype=self.compute_dtype)
+
+
+def _compiled_by_xla():
+    """Whether the TensorFlow function being traced is one that XLA will compile (`jit_compile=True`)."""
+    import tensorflow as tf
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def resize_for_xla(inputs: Tensor, target: Tensor) -> Tensor:
+    """Return `inputs` `[B, h, w, C]` resized bilinearly to `target` (height, width), float32.
+
+    XLA's own resize takes the wrong neighbour where a coordinate falls on a whole pixel and is rounded two ways (5 to
+    9 rows, 33 to 65), so coordinates are computed in whole numbers here. Elsewhere TensorFlow's operation is faster,
+    and one that TFLite knows.
+    """
+    import tensorflow as tf
+
+    return _resized_side(_resized_side(tf.cast(inputs, "float32"), target[0], 1), target[1], 2)
 
 
 def _resized_side(values, length, axis):

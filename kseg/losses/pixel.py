@@ -8,6 +8,7 @@ from keras import ops
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
 from kseg.losses.segmentation_loss import SegmentationLoss
+from kseg.types import Config, Tensor, Weights
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -22,7 +23,7 @@ class CrossEntropy(SegmentationLoss):
     both whichever keeps more.
 
     Args:
-        class_weights: sequence of floats, one a class, or None.
+        class_weights: sequence of floats, one per class, or None.
         label_smoothing: float in [0, 1). Default 0.
         ohem_fraction: float in (0, 1] or None.
         ohem_threshold: float in (0, 1), a probability, or None.
@@ -32,8 +33,8 @@ class CrossEntropy(SegmentationLoss):
         ValueError: if a number is outside its range, or the count of `class_weights` is not that of the logits.
     """
 
-    def __init__(self, class_weights=None, label_smoothing=0.0, ohem_fraction=None, ohem_threshold=None,
-                 ignore_class=IGNORE_CLASS, name="cross_entropy"):
+    def __init__(self, class_weights: Weights = None, label_smoothing: float = 0.0, ohem_fraction: float | None = None,
+                 ohem_threshold: float | None = None, ignore_class: int = IGNORE_CLASS, name: str = "cross_entropy"):
         super().__init__(ignore_class, name)
         self.class_weights = checks.weights_of_classes("class_weights", class_weights)
         self.label_smoothing = checks.number_between("label_smoothing", label_smoothing, 0, 1, exclude=(1,))
@@ -43,7 +44,7 @@ class CrossEntropy(SegmentationLoss):
             if getattr(self, option) is not None:
                 setattr(self, option, checks.number_between(option, getattr(self, option), 0, 1, exclude=exclude))
 
-    def measure(self, labels, logits, valid, weights):
+    def measure(self, labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
         plain = pixel_cross_entropy(labels, logits, valid)
         values = plain
         if self.label_smoothing:
@@ -66,7 +67,7 @@ class CrossEntropy(SegmentationLoss):
             bound = ops.minimum(bound, ops.take(ascending, first))
         return ops.logical_and(valid, plain >= bound)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "class_weights": self.class_weights, "label_smoothing": self.label_smoothing,
                 "ohem_fraction": self.ohem_fraction, "ohem_threshold": self.ohem_threshold}
 
@@ -79,19 +80,20 @@ class Focal(SegmentationLoss):
 
     Args:
         gamma: float of at least 0. Default 2; 0 gives cross-entropy.
-        alpha: sequence of floats, one a class, or None for 1.
+        alpha: sequence of floats, one per class, or None for 1.
         ignore_class: int. Default 255.
         name: str.
     Raises:
         ValueError: if `gamma` is negative or the count of `alpha` is not that of the logits.
     """
 
-    def __init__(self, gamma=2.0, alpha=None, ignore_class=IGNORE_CLASS, name="focal"):
+    def __init__(self, gamma: float = 2.0, alpha: Weights = None, ignore_class: int = IGNORE_CLASS,
+                 name: str = "focal"):
         super().__init__(ignore_class, name)
         self.gamma = checks.number_between("gamma", gamma, 0, 100)
         self.alpha = checks.weights_of_classes("alpha", alpha)
 
-    def measure(self, labels, logits, valid, weights):
+    def measure(self, labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
         values = pixel_cross_entropy(labels, logits, valid)
         if self.gamma:
             wrong = ops.maximum(-ops.expm1(-values), 1e-7)  # 1 - p without cancellation; > 0 keeps the power's slope
@@ -100,11 +102,11 @@ class Focal(SegmentationLoss):
             values = values * _class_weight_map("alpha", self.alpha, labels, logits)
         return _mean(values, valid, weights)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "gamma": self.gamma, "alpha": self.alpha}
 
 
-def pixel_cross_entropy(labels, logits, valid):
+def pixel_cross_entropy(labels: Tensor, logits: Tensor, valid: Tensor) -> Tensor:
     """Return `-log softmax(logits)[label]`, float32 `[B, H, W]`, 0 where not `valid`, and no gradient there.
 
     Args:
@@ -146,11 +148,11 @@ def _uniform_cross_entropy(logits, valid):
     return ops.where(valid, values, 0.0)
 
 
-def class_factors(name, values, classes):
+def class_factors(name: str, values: Weights, classes: int) -> Tensor:
     """Return the argument `name` as float32 `[classes]`; raises if their count is another."""
     if len(values) != classes:
         raise ValueError(checks.sentence(
-            name, f"must hold {classes} numbers, one a class of the logits", values,
+            name, f"must hold {classes} numbers, one per class of the logits", values,
             "Give each class a weight, 1.0 for no change."))
     return ops.convert_to_tensor(values, "float32")
 

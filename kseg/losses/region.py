@@ -7,20 +7,21 @@ from kseg import checks
 from kseg.labels import IGNORE_CLASS
 from kseg.losses.pixel import class_factors
 from kseg.losses.segmentation_loss import SegmentationLoss
+from kseg.types import Config, Tensor, Weights
 
 
-def class_probabilities(logits, valid):
+def class_probabilities(logits: Tensor, valid: Tensor) -> Tensor:
     """Return softmax probabilities, float32 `[B, H, W, classes]`; uniform, without gradient, where not `valid`."""
     return ops.softmax(ops.where(ops.expand_dims(valid, -1), logits, 0.0), axis=-1)
 
 
-def region_weights(valid, weights):
+def region_weights(valid: Tensor, weights: Tensor | None) -> Tensor:
     """Return the pixels' weights, float32 `[B, H, W]`, 0 where not `valid`."""
     counted = ops.cast(valid, "float32")
     return counted if weights is None else counted * weights
 
 
-def mean_over_classes(values, present, class_weights):
+def mean_over_classes(values: Tensor, present: Tensor, class_weights: Weights) -> Tensor:
     """Return the mean of `values`, float32 `[..., classes]`, over those `present`, each as `class_weights` says."""
     counted = ops.cast(present, "float32")
     if class_weights is not None:
@@ -45,15 +46,16 @@ class Tversky(SegmentationLoss):
         gamma: float above 0, exponent; above 1 turns to the classes done worst. Default 1.
         smooth: float of at least 0, added above and below the fraction line. Default 0.
         per_image: bool, whether images are measured one by one. Default False.
-        class_weights: sequence of floats, one a class (`kseg.data.class_weights`), of the mean over classes, or None.
+        class_weights: sequence of floats, one per class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
     Raises:
         ValueError: if a number is outside its range.
     """
 
-    def __init__(self, alpha=0.3, beta=0.7, gamma=1.0, smooth=0.0, per_image=False, class_weights=None,
-                 ignore_class=IGNORE_CLASS, name="tversky"):
+    def __init__(self, alpha: float = 0.3, beta: float = 0.7, gamma: float = 1.0, smooth: float = 0.0,
+                 per_image: bool = False, class_weights: Weights = None, ignore_class: int = IGNORE_CLASS,
+                 name: str = "tversky"):
         super().__init__(ignore_class, name)
         self.alpha = checks.number_between("alpha", alpha, 0, 100)
         self.beta = checks.number_between("beta", beta, 1e-6, 100)
@@ -62,7 +64,7 @@ class Tversky(SegmentationLoss):
         self.per_image = bool(per_image)
         self.class_weights = checks.weights_of_classes("class_weights", class_weights)
 
-    def measure(self, labels, logits, valid, weights):
+    def measure(self, labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
         weights = region_weights(valid, weights)
         probabilities = class_probabilities(logits, valid)
         truth = ops.one_hot(labels, logits.shape[-1], dtype="float32") * ops.expand_dims(weights, -1)
@@ -79,7 +81,7 @@ class Tversky(SegmentationLoss):
             distance = ops.power(ops.maximum(distance, 1e-7), self.gamma)
         return mean_over_classes(ops.where(present, distance, 0.0), present, self.class_weights)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "alpha": self.alpha, "beta": self.beta, "gamma": self.gamma,
                 "smooth": self.smooth, "per_image": self.per_image, "class_weights": self.class_weights}
 
@@ -93,15 +95,17 @@ class Dice(Tversky):
     Args:
         smooth: float of at least 0, added above and below the fraction line of TP / (TP + FP/2 + FN/2). Default 0.
         per_image: bool, whether images are measured one by one. Default False.
-        class_weights: sequence of floats, one a class (`kseg.data.class_weights`), of the mean over classes, or None.
+        class_weights: sequence of floats, one per class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
     """
 
-    def __init__(self, smooth=0.0, per_image=False, class_weights=None, ignore_class=IGNORE_CLASS, name="dice"):
-        super().__init__(0.5, 0.5, 1.0, smooth, per_image, class_weights, ignore_class, name)
+    def __init__(self, smooth: float = 0.0, per_image: bool = False, class_weights: Weights = None,
+                 ignore_class: int = IGNORE_CLASS, name: str = "dice"):
+        super().__init__(0.5, 0.5, smooth=smooth, per_image=per_image, class_weights=class_weights,
+                         ignore_class=ignore_class, name=name)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return _without_exponents(super().get_config())
 
 
@@ -114,15 +118,17 @@ class Jaccard(Tversky):
     Args:
         smooth: float of at least 0, added above and below the fraction line. Default 0.
         per_image: bool, whether images are measured one by one. Default False.
-        class_weights: sequence of floats, one a class (`kseg.data.class_weights`), of the mean over classes, or None.
+        class_weights: sequence of floats, one per class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
     """
 
-    def __init__(self, smooth=0.0, per_image=False, class_weights=None, ignore_class=IGNORE_CLASS, name="jaccard"):
-        super().__init__(1.0, 1.0, 1.0, smooth, per_image, class_weights, ignore_class, name)
+    def __init__(self, smooth: float = 0.0, per_image: bool = False, class_weights: Weights = None,
+                 ignore_class: int = IGNORE_CLASS, name: str = "jaccard"):
+        super().__init__(1.0, 1.0, smooth=smooth, per_image=per_image, class_weights=class_weights,
+                         ignore_class=ignore_class, name=name)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return _without_exponents(super().get_config())
 
 
@@ -141,17 +147,18 @@ class LovaszSoftmax(SegmentationLoss):
 
     Args:
         per_image: bool, whether images are measured one by one. Default False (all pixels of the batch together).
-        class_weights: sequence of floats, one a class (`kseg.data.class_weights`), of the mean over classes, or None.
+        class_weights: sequence of floats, one per class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
     """
 
-    def __init__(self, per_image=False, class_weights=None, ignore_class=IGNORE_CLASS, name="lovasz_softmax"):
+    def __init__(self, per_image: bool = False, class_weights: Weights = None, ignore_class: int = IGNORE_CLASS,
+                 name: str = "lovasz_softmax"):
         super().__init__(ignore_class, name)
         self.per_image = bool(per_image)
         self.class_weights = checks.weights_of_classes("class_weights", class_weights)
 
-    def measure(self, labels, logits, valid, weights):
+    def measure(self, labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
         classes = logits.shape[-1]
         groups = ops.shape(labels)[0] if self.per_image else 1
         weights = ops.reshape(region_weights(valid, weights), (groups, 1, -1))  # [groups, 1, pixels]
@@ -171,5 +178,5 @@ class LovaszSoftmax(SegmentationLoss):
         loss = ops.sum(errors * ops.stop_gradient(slope), axis=-1)  # [groups, classes]
         return mean_over_classes(loss, labelled[..., 0] > 0, self.class_weights)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "per_image": self.per_image, "class_weights": self.class_weights}

@@ -1,12 +1,15 @@
 """What every loss of this package shares: integer labels, ignored pixels, weights, float32, sums of losses."""
 
 import numbers
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 from keras import ops
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
+from kseg.types import Config, Tensor
 
 
 class SegmentationLoss(keras.losses.Loss):
@@ -25,19 +28,19 @@ class SegmentationLoss(keras.losses.Loss):
         name: str or None.
     """
 
-    def __init__(self, ignore_class=IGNORE_CLASS, name=None):
+    def __init__(self, ignore_class: int = IGNORE_CLASS, name: str | None = None):
         super().__init__(name=name, dtype="float32")
         self.ignore_class = ignore_class
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         with keras.name_scope(self.name):
             return _shared_by_replicas(self._measured(y_true, y_pred, sample_weight))
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the unweighted loss of a batch, float32 `[]`."""
         return self._measured(y_true, y_pred, None)
 
-    def measure(self, labels, logits, valid, weights):
+    def measure(self, labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
         """Return the loss, float32 `[]`; subclasses compute it here.
 
         Args:
@@ -57,16 +60,16 @@ class SegmentationLoss(keras.losses.Loss):
         loss = self.measure(labels, logits, valid, _pixel_weights(sample_weight))
         return loss if poison is None else loss + poison
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"ignore_class": self.ignore_class, "name": self.name}
 
-    def __add__(self, other):
+    def __add__(self, other: keras.losses.Loss) -> "WeightedSum":
         return WeightedSum(_terms(self) + _terms(other))
 
-    def __radd__(self, other):
+    def __radd__(self, other: Any) -> "SegmentationLoss":
         return self if other == 0 else NotImplemented  # so that the built-in sum() works
 
-    def __mul__(self, weight):
+    def __mul__(self, weight: float) -> "WeightedSum":
         if not isinstance(weight, numbers.Real):
             return NotImplemented
         return WeightedSum([(loss, own * weight) for loss, own in _terms(self)])
@@ -85,17 +88,17 @@ class WeightedSum(SegmentationLoss):
         TypeError: if a term is not a pair of a loss and a number.
     """
 
-    def __init__(self, terms, name="weighted_sum"):
+    def __init__(self, terms: Iterable[tuple[keras.losses.Loss, float]], name: str = "weighted_sum"):
         super().__init__(name=name)
         self.terms = tuple((_deserialized(loss), float(weight)) for loss, weight in map(_pair, terms))
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         return sum(weight * loss(y_true, y_pred, sample_weight=sample_weight) for loss, weight in self.terms)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self(y_true, y_pred)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         terms = [[keras.saving.serialize_keras_object(loss), weight] for loss, weight in self.terms]
         return {"terms": terms, "name": self.name}
 
@@ -147,7 +150,7 @@ def _pixel_weights(sample_weight):
         return weights
     raise ValueError(checks.sentence(
         "sample_weight", "must have shape [B], [B, H, W] or [B, H, W, 1]", tuple(weights.shape),
-        "Give one weight an image or one a pixel."))
+        "Give one weight per image or one per pixel."))
 
 
 def _refuse_unknown_ids(labels, classes, ignore_class):

@@ -3,13 +3,15 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
 from kseg.metrics.confusion import check_ids, mean_of_present
 
 
-def boundary_region(label_map, distance, ignore_class=IGNORE_CLASS):
+def boundary_region(label_map: npt.ArrayLike, distance: int,
+                    ignore_class: int = IGNORE_CLASS) -> npt.NDArray[np.bool_]:
     """Return the pixels at most `distance` from a pixel of another class or from beyond the image, bool `[H, W]`.
 
     Distances are Chebyshev's (3×3 erosions repeated, as in the reference's code). Ignored pixels are no other class.
@@ -30,7 +32,8 @@ def boundary_region(label_map, distance, ignore_class=IGNORE_CLASS):
     return region & ~ignored
 
 
-def boundary_counts(labels, predictions, classes, dilation_ratio=0.02, ignore_class=IGNORE_CLASS):
+def boundary_counts(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int, dilation_ratio: float = 0.02,
+                    ignore_class: int = IGNORE_CLASS) -> npt.NDArray[np.int64]:
     """Count the pixels of boundary regions, to be added over the images of a dataset.
 
     Reference: Cheng et al., Boundary IoU, CVPR 2021, arXiv:2103.16562, §4 (2 % of the diagonal: §4.2). Ignored pixels
@@ -54,14 +57,15 @@ def boundary_counts(labels, predictions, classes, dilation_ratio=0.02, ignore_cl
                      for ids in (both, labels[in_label], predictions[in_prediction])]).astype(np.int64)
 
 
-def boundary_iou(counts):
+def boundary_iou(counts: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the boundary IoU of each class from summed `boundary_counts`, float64 `[classes]`; NaN where absent."""
     both, labelled, predicted = np.asarray(counts, np.float64)
     union = labelled + predicted - both
     return np.divide(both, union, out=np.full(both.shape, np.nan), where=union > 0)
 
 
-def boundary_f1(labels, predictions, classes, tolerance=0.0075, ignore_class=IGNORE_CLASS):
+def boundary_f1(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int, tolerance: float = 0.0075,
+                ignore_class: int = IGNORE_CLASS) -> npt.NDArray[np.float64]:
     """Return the boundary F1 of each class in one image, float64 `[classes]`; NaN for classes not labelled in it.
 
     The outline of a class are its pixels with a neighbour above, below, left or right of another class; neither the
@@ -95,7 +99,8 @@ def boundary_f1(labels, predictions, classes, tolerance=0.0075, ignore_class=IGN
     return np.where(present & (labelled + predicted > 0), f1, np.nan)
 
 
-def image_boundary_f1(labels, predictions, classes, tolerance=0.0075, ignore_class=IGNORE_CLASS):
+def image_boundary_f1(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int, tolerance: float = 0.0075,
+                      ignore_class: int = IGNORE_CLASS) -> float:
     """Return the mean of `boundary_f1` over the classes labelled in an image as a float; NaN if there is none."""
     return mean_of_present(boundary_f1(labels, predictions, classes, tolerance, ignore_class))
 

@@ -1,6 +1,7 @@
 """Whether probabilities mean what they say: expected calibration error and entropy maps. NumPy only."""
 
 import numpy as np
+import numpy.typing as npt
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
@@ -19,14 +20,14 @@ class Calibration:
         ignore_class: int. Default 255.
     """
 
-    def __init__(self, bins=15, ignore_class=IGNORE_CLASS):
+    def __init__(self, bins: int = 15, ignore_class: int = IGNORE_CLASS):
         self.bins = checks.positive_integer("bins", bins)
         self.ignore_class = ignore_class
         self.pixels = np.zeros(self.bins, np.int64)
         self.right = np.zeros(self.bins, np.int64)
         self.confidence = np.zeros(self.bins, np.float64)
 
-    def update(self, labels, probabilities):
+    def update(self, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> None:
         """Count the pixels of `labels`, integers `[..., H, W]`, and `probabilities`, float `[..., H, W, classes]`."""
         labels, probabilities = np.asarray(labels), np.asarray(probabilities)
         if labels.shape != probabilities.shape[:-1]:
@@ -42,12 +43,12 @@ class Calibration:
         self.right += np.bincount(bins[right], minlength=self.bins)
         self.confidence += np.bincount(bins, weights=confidence, minlength=self.bins)
 
-    def error(self):
+    def error(self) -> float:
         """Return the expected calibration error so far, a float in [0, 1]; NaN without a pixel."""
         total = self.pixels.sum()
         return float(np.abs(self.right - self.confidence).sum() / total) if total else float("nan")
 
-    def curve(self):
+    def curve(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return `(confidence, accuracy)` of each bin, float64 `[bins]`; NaN in empty ones."""
         empty = np.full(self.bins, np.nan)
         filled = self.pixels > 0
@@ -55,14 +56,15 @@ class Calibration:
                      for part in (self.confidence, self.right))
 
 
-def expected_calibration_error(labels, probabilities, bins=15, ignore_class=IGNORE_CLASS):
+def expected_calibration_error(labels: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 15,
+                               ignore_class: int = IGNORE_CLASS) -> float:
     """Return the expected calibration error of one batch, a float in [0, 1]. See `Calibration`."""
     calibration = Calibration(bins, ignore_class)
     calibration.update(labels, probabilities)
     return calibration.error()
 
 
-def entropy_map(probabilities):
+def entropy_map(probabilities: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Return the entropy of each pixel's distribution over its largest, log(classes): float32 `[..., H, W]`, 0 to 1.
 
     Args:

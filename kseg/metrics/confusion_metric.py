@@ -7,6 +7,7 @@ from keras import ops
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
 from kseg.metrics.confusion import unknown_ids_sentence
+from kseg.types import Config, Tensor
 
 
 class ConfusionMetric(keras.metrics.Metric):
@@ -27,14 +28,15 @@ class ConfusionMetric(keras.metrics.Metric):
 
     _direction = "up"  # read by Keras: ModelCheckpoint and EarlyStopping look for the largest value
 
-    def __init__(self, classes, ignore_class=IGNORE_CLASS, name=None, dtype=None):
+    def __init__(self, classes: int, ignore_class: int = IGNORE_CLASS, name: str | None = None,
+                 dtype: str | None = None):
         super().__init__(name=name, dtype=dtype)
         self.classes = checks.positive_integer("classes", classes, "Count the classes without the ignore class.")
         self.ignore_class = ignore_class
         self.matrix = self.add_variable((self.classes, self.classes), "zeros", dtype="int64", name="matrix")
         self.outside = self.add_variable((), "zeros", dtype="int64", name="outside")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         labels = _without_channel(ops.cast(ops.convert_to_tensor(y_true), "int32"))
         predictions = self._ids(ops.convert_to_tensor(y_pred))
         _check_shapes(labels, predictions)
@@ -43,15 +45,16 @@ class ConfusionMetric(keras.metrics.Metric):
             counted = ops.logical_and(counted, _has_weight(sample_weight))
         counts = self._pair_counts(labels, predictions, counted)
         cells = self.classes ** 2
-        _refuse_unknown_ids(labels, predictions, counted, counts[cells + 1:], self.classes, self.ignore_class)
+        _refuse_unknown_ids(labels, predictions, counted, counts[cells + 1:], classes=self.classes,
+                            ignore_class=self.ignore_class)
         self.matrix.assign_add(ops.reshape(counts[:cells], (self.classes, self.classes)))
         self.outside.assign_add(ops.sum(counts[cells + 1:]))
 
-    def confusion(self):
+    def confusion(self) -> np.ndarray:
         """Return the matrix so far, NumPy int64 `[classes, classes]`, `matrix[label, prediction]`."""
         return np.asarray(ops.convert_to_numpy(self.matrix), np.int64)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"classes": self.classes, "ignore_class": self.ignore_class, "name": self.name, "dtype": self.dtype}
 
     def _ids(self, predictions):
@@ -82,7 +85,7 @@ class ConfusionMetric(keras.metrics.Metric):
         return tuple(ops.cast(part, self.dtype) for part in parts)
 
 
-def most_likely_class(logits):
+def most_likely_class(logits: Tensor) -> Tensor:
     """Return the argmax over the last axis, int32 `[B, H, W]`; the first of equal classes wins."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -121,7 +124,7 @@ def _bin_counts(bins, count):
     return ops.cast(ops.bincount(bins, minlength=count)[:count], "int64")
 
 
-def _refuse_unknown_ids(labels, predictions, counted, outside, classes, ignore_class):
+def _refuse_unknown_ids(labels, predictions, counted, outside, *, classes, ignore_class):
     """Raise if `outside`, the counts of unknown label and prediction ids, is not zero; in a TF graph by an Assert."""
     if keras.backend.backend() != "tensorflow":
         return

@@ -1,12 +1,15 @@
 """The Rand error of the ISBI 2012 challenge: are the cells apart that should be apart? NumPy and SciPy."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from kseg import checks
 
 
-def rand_pairs(cells, found):
+def rand_pairs(cells: npt.ArrayLike, found: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Count pairs of pixels that lie in one cell, to be added over the images of a dataset.
 
     Cells are the 4-connected regions of a mask. Only pixels inside the true cells are looked at (the challenge's
@@ -32,7 +35,7 @@ def rand_pairs(cells, found):
     return np.array([_pairs(table[:, 1:]), _pairs(table.sum(1)), _pairs(table[:, 1:].sum(0))], np.int64)
 
 
-def rand_f_score(pairs):
+def rand_f_score(pairs: npt.ArrayLike) -> float:
     """Return the F-score of summed `rand_pairs`, a float in [0, 1]: pairs found together against truly together.
 
     NaN if neither truth nor prediction puts two pixels together.
@@ -41,7 +44,8 @@ def rand_f_score(pairs):
     return float(2 * both / (truly + found)) if truly + found else float("nan")
 
 
-def rand_error(cells, probabilities, thresholds=np.linspace(0.05, 0.95, 19)):
+def rand_error(cells: Sequence[npt.ArrayLike], probabilities: Sequence[npt.ArrayLike],
+               thresholds: npt.ArrayLike = np.linspace(0.05, 0.95, 19)) -> tuple[float, float]:
     """Return the foreground-restricted Rand error of images and the threshold it is reached at.
 
     1 minus the largest F-score over the thresholds of the probability of a cell; pairs are added over the images.

@@ -1,11 +1,14 @@
 """Keras metrics of one int64 confusion matrix over the whole dataset. Arguments of all: `ConfusionMetric`."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
 from kseg.metrics.confusion_metric import ConfusionMetric
+from kseg.types import Config, Tensor
 
 
 class _ScoreMetric(ConfusionMetric):
@@ -13,14 +16,15 @@ class _ScoreMetric(ConfusionMetric):
 
     key = None
 
-    def __init__(self, classes, ignore_class=IGNORE_CLASS, name=None, dtype=None):
+    def __init__(self, classes: int, ignore_class: int = IGNORE_CLASS, name: str | None = None,
+                 dtype: str | None = None):
         super().__init__(classes, ignore_class, name or self.key, dtype)
 
-    def result(self):
+    def result(self) -> Tensor:
         return self._known(self.score(*self._parts()))
 
     @staticmethod
-    def score(hit, labelled, predicted):
+    def score(hit: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
         """Return the score from the pixels of each class, float `[classes]`: right, labelled, predicted."""
         raise NotImplementedError
 
@@ -32,7 +36,7 @@ class MeanIoU(_ScoreMetric):
     key = "mean_iou"
 
     @staticmethod
-    def score(hit, labelled, predicted):
+    def score(hit: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
         return _mean_ratio(hit, labelled + predicted - hit)
 
 
@@ -43,7 +47,7 @@ class MeanDice(_ScoreMetric):
     key = "mean_dice"
 
     @staticmethod
-    def score(hit, labelled, predicted):
+    def score(hit: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
         return _mean_ratio(2 * hit, labelled + predicted)
 
 
@@ -54,7 +58,7 @@ class PixelAccuracy(_ScoreMetric):
     key = "pixel_accuracy"
 
     @staticmethod
-    def score(hit, labelled, predicted):
+    def score(hit: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
         return ops.sum(hit) / ops.sum(labelled)
 
 
@@ -65,7 +69,7 @@ class MeanClassAccuracy(_ScoreMetric):
     key = "mean_class_accuracy"
 
     @staticmethod
-    def score(hit, labelled, predicted):
+    def score(hit: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
         return _mean_ratio(hit, labelled)
 
 
@@ -76,7 +80,7 @@ class FrequencyWeightedIoU(_ScoreMetric):
     key = "frequency_weighted_iou"
 
     @staticmethod
-    def score(hit, labelled, predicted):
+    def score(hit: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
         return ops.sum(labelled * hit / ops.maximum(labelled + predicted - hit, 1)) / ops.sum(labelled)
 
 
@@ -93,20 +97,21 @@ class PerClassIoU(ConfusionMetric):
         name: str.
     """
 
-    def __init__(self, classes, class_names=None, ignore_class=IGNORE_CLASS, name="per_class_iou", dtype=None):
+    def __init__(self, classes: int, class_names: Sequence[str] | None = None, ignore_class: int = IGNORE_CLASS,
+                 name: str = "per_class_iou", dtype: str | None = None):
         super().__init__(classes, ignore_class, name, dtype)
         self.class_names = [str(one) for one in (range(classes) if class_names is None else class_names)]
         if len(self.class_names) != classes:
             raise ValueError(checks.sentence(
                 "class_names", f"must hold {classes} names", self.class_names, "Name each class once."))
 
-    def result(self):
+    def result(self) -> dict[str, Tensor]:
         hit, labelled, predicted = self._parts()
         union = labelled + predicted - hit
         iou = self._known(ops.where(union > 0, hit / ops.maximum(union, 1), float("nan")))
         return {f"iou_{name}": iou[index] for index, name in enumerate(self.class_names)}
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "class_names": self.class_names}
 
 
@@ -118,10 +123,11 @@ class SegmentationScores(ConfusionMetric):
     in a callback takes `mode="max"`, for Keras looks for metrics by the name of the object.
     """
 
-    def __init__(self, classes, ignore_class=IGNORE_CLASS, name="segmentation_scores", dtype=None):
+    def __init__(self, classes: int, ignore_class: int = IGNORE_CLASS, name: str = "segmentation_scores",
+                 dtype: str | None = None):
         super().__init__(classes, ignore_class, name, dtype)
 
-    def result(self):
+    def result(self) -> dict[str, Tensor]:
         parts = self._parts()
         return {metric.key: self._known(metric.score(*parts)) for metric in (
             MeanIoU, PixelAccuracy, MeanClassAccuracy, FrequencyWeightedIoU, MeanDice)}

@@ -1,11 +1,14 @@
 """Parts that two or more papers share."""
 
+from typing import Any
+
 import keras
 
 from kseg.layers import AtrousConv2D, AtrousDepthwiseConv2D, BatchNormalization, ResizeTo
 
 
-def conv_bn_relu(inputs, filters, kernel_size=3, *, dilation_rate=1, epsilon=1e-5, name):
+def conv_bn_relu(inputs: keras.KerasTensor, filters: int, kernel_size: int = 3, *, dilation_rate: int = 1,
+                 epsilon: float = 1e-5, name: str) -> keras.KerasTensor:
     """Convolution without bias, batch normalisation, ReLU: `[B, H, W, C]` to `[B, H, W, filters]`."""
     outputs = AtrousConv2D(filters, kernel_size, padding="same", dilation_rate=dilation_rate, use_bias=False,
                            kernel_initializer="he_normal", name=f"{name}_conv")(inputs)
@@ -13,7 +16,8 @@ def conv_bn_relu(inputs, filters, kernel_size=3, *, dilation_rate=1, epsilon=1e-
     return keras.layers.ReLU(name=f"{name}_relu")(outputs)
 
 
-def separable_conv_bn_relu(inputs, filters, kernel_size=3, *, dilation_rate=1, epsilon=1e-5, name):
+def separable_conv_bn_relu(inputs: keras.KerasTensor, filters: int, kernel_size: int = 3, *, dilation_rate: int = 1,
+                           epsilon: float = 1e-5, name: str) -> keras.KerasTensor:
     """Depthwise convolution, BN, ReLU, pointwise convolution, BN, ReLU: the separable form of DeepLab v3+."""
     outputs = AtrousDepthwiseConv2D(kernel_size, padding="same", dilation_rate=dilation_rate, use_bias=False,
                                     depthwise_initializer="he_normal", name=f"{name}_depthwise")(inputs)
@@ -22,7 +26,8 @@ def separable_conv_bn_relu(inputs, filters, kernel_size=3, *, dilation_rate=1, e
     return conv_bn_relu(outputs, filters, 1, epsilon=epsilon, name=f"{name}_pointwise")
 
 
-def classify(features, classes, like, *, kernel_size=1, name="logits", **arguments):
+def classify(features: keras.KerasTensor, classes: int, like: keras.KerasTensor, *, kernel_size: int = 1,
+             name: str = "logits", **arguments: Any) -> keras.KerasTensor:
     """Class scores at the size of `like`: `[B, h, w, C]` to float32 logits `[B, H, W, classes]`.
 
     Its weights start as Keras draws them. DeepLab's released code starts them at a deviation of 0.01 for SGD; under
@@ -34,7 +39,8 @@ def classify(features, classes, like, *, kernel_size=1, name="logits", **argumen
     return ResizeTo(dtype="float32", name=name)(scores, like)
 
 
-def auxiliary_head(features, classes, like, filters, dropout):
+def auxiliary_head(features: keras.KerasTensor, classes: int, like: keras.KerasTensor, *, filters: int,
+                   dropout: float) -> keras.KerasTensor:
     """Class scores of a middle stage, in training only: 3x3 convolution, BN, ReLU, dropout, classifier."""
     hidden = conv_bn_relu(features, filters, 3, name="aux")
     hidden = keras.layers.Dropout(dropout, name="aux_dropout")(hidden)

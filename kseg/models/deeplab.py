@@ -10,16 +10,22 @@ import warnings
 import keras
 
 from kseg import checks
-from kseg.encoders import build_encoder, canonical_name
+from kseg.encoders import row_of
 from kseg.layers import AdaptiveAveragePooling2D, ResizeTo
+from kseg.models.arguments import documented
+from kseg.models.assembly import encoder_for, finish, pixels_input, require_stages
 from kseg.models.blocks import auxiliary_head, classify, conv_bn_relu, separable_conv_bn_relu
-from kseg.models.segmenter import finish, pixels_input
-from kseg.models.stages import require_stages
+from kseg.models.segmenter import Segmenter
+from kseg.models.walk import layers_of
+from kseg.types import EncoderName, EncoderWeights, ImageSize
 
 
-def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-              output_stride=16, rates=(6, 12, 18), multi_grid=None, filters=256, extra_conv=False, dropout=0.1,
-              aux=False, aux_weight=0.4, compile=True, name="deeplab_v3"):
+@documented()
+def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights: EncoderWeights = None,
+              in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 16,
+              rates: tuple[int, ...] = (6, 12, 18), multi_grid: tuple[int, int, int] | None = None, filters: int = 256,
+              extra_conv: bool = False, dropout: float = 0.1, aux: bool = False, aux_weight: float = 0.4,
+              compile: bool = True, name: str = "deeplab_v3") -> Segmenter:
     """Return DeepLab v3, pixels to logits.
 
     Dilated encoder, atrous spatial pyramid pooling with the image's average, 1x1 projection, classifier, bilinear to
@@ -27,11 +33,7 @@ def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channel
     Weights fit every output stride, because the rates follow it: train at 16, predict at 8.
 
     Args:
-        classes: int, number of classes.
-        encoder_name: str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone.
-        encoder_weights: None (random), "imagenet", or a `.weights.h5`, `.npz` or `.safetensors` file.
-        in_channels: int, input bands; pretrained weights are kept for any number.
-        image_size: (height, width) in pixels; None for any size.
+        Arguments of every builder: `kseg.models.arguments`.
         output_stride: 8, 16 or 32, input pixels per c5 pixel (16 to train: section 4.1).
         rates: tuple of int, rates of the pyramid's 3x3 convolutions at output stride 16; doubled at 8, halved at 32
             (section 3.3). Empty for the 1x1 convolution and the image's average alone.
@@ -42,8 +44,6 @@ def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channel
         dropout: float, rate after the projection (released code 0.1, torchvision 0.5).
         aux: bool, adds an auxiliary head on c4, used in training only (torchvision).
         aux_weight: float, weight of its loss.
-        compile: bool, compile with AdamW, cross-entropy and mean IoU.
-        name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
@@ -51,12 +51,10 @@ def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channel
     """
     checks.number_between("dropout", dropout, 0, 1)
     pixels = pixels_input(in_channels, image_size, classes)
-    if multi_grid is None and isinstance(encoder_name, str):
-        multi_grid = (1, 2, 4) if canonical_name(encoder_name) in ("resnet50", "resnet101", "resnet152") else None
-    encoder = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, multi_grid=multi_grid,
-                            image_size=image_size)
-    features = encoder(pixels)
-    require_stages(features, ("c4", "c5") if aux else ("c5",), encoder_name, "DeepLabV3")
+    if multi_grid is None and row_of(encoder_name).multi_grid:
+        multi_grid = (1, 2, 4)
+    features = encoder_for(pixels, encoder_name, encoder_weights, builder="DeepLabV3", output_stride=output_stride,
+                           multi_grid=multi_grid, stages=("c4", "c5") if aux else ("c5",))(pixels)
     rates = rates_at(output_stride, rates, features["c5"].shape[1:3])
     context = aspp(features["c5"], filters, rates, dropout=dropout)  # [B, H/os, W/os, filters]
     if extra_conv:
@@ -64,13 +62,18 @@ def DeepLabV3(classes, encoder_name="resnet50", encoder_weights=None, in_channel
     logits = classify(context, classes, like=pixels)
     aux_logits = None
     if aux:
-        aux_logits = auxiliary_head(features["c4"], classes, pixels, features["c4"].shape[-1] // 4, 0.1)
+        aux_logits = auxiliary_head(features["c4"], classes, like=pixels, filters=features["c4"].shape[-1] // 4,
+                                    dropout=0.1)
     return finish(pixels, logits, aux_logits, compile=compile, name=name, aux_weight=aux_weight)
 
 
-def DeepLabV3Plus(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-                  output_stride=16, rates=(6, 12, 18), multi_grid=None, filters=256, low_level_filters=48,
-                  decoder_filters=256, separable=None, dropout=0.1, compile=True, name="deeplab_v3_plus"):
+@documented()
+def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights: EncoderWeights = None,
+                  in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 16,
+                  rates: tuple[int, ...] = (6, 12, 18), multi_grid: tuple[int, int, int] | None = None,
+                  filters: int = 256, low_level_filters: int = 48, decoder_filters: int = 256,
+                  separable: bool | None = None, dropout: float = 0.1, compile: bool = True,
+                  name: str = "deeplab_v3_plus") -> Segmenter:
     """Return DeepLab v3+, pixels to logits.
 
     The pyramid of DeepLab v3, enlarged to stride 4, beside a thin projection of low-level features; two 3x3
@@ -79,11 +82,7 @@ def DeepLabV3Plus(classes, encoder_name="resnet50", encoder_weights=None, in_cha
     (ResNet: the output of its first stage, as ports have it).
 
     Args:
-        classes: int, number of classes.
-        encoder_name: str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone.
-        encoder_weights: None (random), "imagenet", or a `.weights.h5`, `.npz` or `.safetensors` file.
-        in_channels: int, input bands; pretrained weights are kept for any number.
-        image_size: (height, width) in pixels; None for any size.
+        Arguments of every builder: `kseg.models.arguments`.
         output_stride: 8, 16 or 32, input pixels per c5 pixel (16 to train: section 4).
         rates: tuple of int, rates of the pyramid's 3x3 convolutions at output stride 16; doubled at 8, halved at 32.
         multi_grid: tuple of three int or None, factors on the rates of c5's units (ResNet50, 101, 152). None: 1, also
@@ -94,8 +93,6 @@ def DeepLabV3Plus(classes, encoder_name="resnet50", encoder_weights=None, in_cha
         separable: bool, whether pyramid and decoder convolve depthwise, BN, ReLU, pointwise; None for True where the
             encoder does so itself (Xception, MobileNet, EfficientNet) and False for the others (section 4.3).
         dropout: float, rate after the pyramid's projection (released code).
-        compile: bool, compile with AdamW, cross-entropy and mean IoU.
-        name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
@@ -103,12 +100,12 @@ def DeepLabV3Plus(classes, encoder_name="resnet50", encoder_weights=None, in_cha
     """
     checks.number_between("dropout", dropout, 0, 1)
     pixels = pixels_input(in_channels, image_size, classes)
-    encoder = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, multi_grid=multi_grid,
-                            image_size=image_size)
+    encoder = encoder_for(pixels, encoder_name, encoder_weights, builder="DeepLabV3Plus", output_stride=output_stride,
+                          multi_grid=multi_grid, stages=())
+    low_level = "low_level" if "low_level" in encoder.output else "c2"
+    require_stages(encoder, (low_level, "c5"), encoder_name, "DeepLabV3Plus")
     separable = _convolves_depthwise(encoder) if separable is None else separable
     features = encoder(pixels)
-    low_level = "low_level" if "low_level" in features else "c2"
-    require_stages(features, (low_level, "c5"), encoder_name, "DeepLabV3Plus")
     rates = rates_at(output_stride, rates, features["c5"].shape[1:3])
     context = aspp(features["c5"], filters, rates, separable=separable, dropout=dropout)
     detail = features[low_level]  # [B, H/4, W/4, C]
@@ -122,10 +119,11 @@ def DeepLabV3Plus(classes, encoder_name="resnet50", encoder_weights=None, in_cha
     return finish(pixels, logits, compile=compile, name=name)
 
 
-def aspp(features, filters, rates, *, separable=False, dropout=0.0):
+def aspp(features: keras.KerasTensor, filters: int, rates: tuple[int, ...], *, separable: bool = False,
+         dropout: float = 0.0) -> keras.KerasTensor:
     """Atrous spatial pyramid pooling: `[B, h, w, C]` to `[B, h, w, filters]` (DeepLab v3 section 3.3, figure 5).
 
-    A 1x1 convolution, one 3x3 convolution a rate and the image's average, each with BN and ReLU, then a 1x1
+    A 1x1 convolution, one 3x3 convolution per rate and the image's average, each with BN and ReLU, then a 1x1
     projection. Layers are named by position, not by rate, so that weights fit every output stride.
     """
     branches = [conv_bn_relu(features, filters, 1, name="aspp_point")]
@@ -140,7 +138,8 @@ def aspp(features, filters, rates, *, separable=False, dropout=0.0):
     return keras.layers.Dropout(dropout, name="aspp_dropout")(outputs)
 
 
-def rates_at(output_stride, rates, size, *, reference_stride=16, argument="rates"):
+def rates_at(output_stride: int, rates: tuple[int, ...], size: ImageSize, *, reference_stride: int = 16,
+             argument: str = "rates") -> tuple[int, ...]:
     """Return `rates`, given at `reference_stride`, for `output_stride`; warn if they leave the feature map.
 
     Where the `size` (height, width) of the feature map is known, a rate of at least its shorter side leaves the outer
@@ -163,4 +162,4 @@ def rates_at(output_stride, rates, size, *, reference_stride=16, argument="rates
 
 def _convolves_depthwise(encoder):
     return any(isinstance(layer, (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D))
-               for layer in encoder._flatten_layers())
+               for layer in layers_of(encoder))

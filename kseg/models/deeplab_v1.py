@@ -8,19 +8,24 @@ import keras
 import numpy as np
 
 from kseg import checks
-from kseg.encoders import build_encoder, canonical_name
-from kseg.encoders.families import ENCODERS
-from kseg.encoders.weights import copy_pairs, load_file, load_imagenet
+from kseg.encoders import row_of
+from kseg.encoders.families import CAFFE
+from kseg.encoders.vgg import vgg_with_holes
 from kseg.layers import AtrousConv2D, NormalizePixels
+from kseg.models.arguments import documented
+from kseg.models.assembly import encoder_for, finish, pixels_input
 from kseg.models.blocks import classify
 from kseg.models.deeplab import rates_at
-from kseg.models.segmenter import finish, pixels_input
-from kseg.models.stages import require_stages
+from kseg.models.segmenter import Segmenter
+from kseg.models.walk import layers_of
+from kseg.types import EncoderName, EncoderWeights, ImageSize
 
 
-def DeepLabV1(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-              output_stride=8, fc6_kernel_size=3, fc6_rate=12, fc6_filters=1024, multi_scale=False, dropout=0.5,
-              compile=True, name="deeplab_v1"):
+@documented(encoder_name='str, "vgg16" for the paper\'s body, or any name of `kseg.encoders.names()`.')
+def DeepLabV1(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
+              in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 8,
+              fc6_kernel_size: int = 3, fc6_rate: int = 12, fc6_filters: int = 1024, multi_scale: bool = False,
+              dropout: float = 0.5, compile: bool = True, name: str = "deeplab_v1") -> Segmenter:
     """Return DeepLab v1 (DeepLab-LargeFOV), pixels to logits.
 
     VGG16 whose 3x3 pools 4 and 5 have stride 1, conv5 at rate 2, fc6 as a 3x3 convolution at rate 12, fc7, classifier,
@@ -29,11 +34,7 @@ def DeepLabV1(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3
     (DeepLab). "imagenet" fills the 13 convolutions; `copy_fully_connected` then fills fc6 and fc7.
 
     Args:
-        classes: int, number of classes.
-        encoder_name: str, "vgg16" for the paper's body, or any name of `kseg.encoders.names()`.
-        encoder_weights: None (random), "imagenet", or a `.weights.h5`, `.npz` or `.safetensors` file.
-        in_channels: int, input bands; pretrained weights are kept for any number.
-        image_size: (height, width) in pixels; None for any size.
+        Arguments of every builder: `kseg.models.arguments`.
         output_stride: 8 for "vgg16"; 8, 16 or 32 for others, input pixels per c5 pixel.
         fc6_kernel_size: int, side of fc6's kernel (table 2).
         fc6_rate: int, its rate at output stride 8 (table 2: "input stride").
@@ -41,8 +42,6 @@ def DeepLabV1(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3
         multi_scale: bool, the MSc form: image and pools 1 to 4 reach the classifier through a 3x3 and a 1x1
             convolution of 128 channels (section 4.3). The paper trains these alone, from a trained LargeFOV.
         dropout: float, rate after fc6 and fc7 (VGG16).
-        compile: bool, compile with AdamW, cross-entropy and mean IoU.
-        name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
@@ -50,10 +49,9 @@ def DeepLabV1(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3
     """
     checks.number_between("dropout", dropout, 0, 1)
     pixels = pixels_input(in_channels, image_size, classes)
-    encoder = paper_encoder(encoder_name, output_stride, encoder_weights, in_channels, image_size)
-    features = encoder(pixels)
+    features = paper_encoder(pixels, encoder_name, encoder_weights, output_stride)(pixels)
     rate, = rates_at(output_stride, (fc6_rate,), features["c5"].shape[1:3], reference_stride=8, argument="fc6_rate")
-    outputs = fully_connected(features["c5"], fc6_kernel_size, rate, fc6_filters, dropout)
+    outputs = fully_connected(features["c5"], fc6_filters, kernel_size=fc6_kernel_size, rate=rate, dropout=dropout)
     if multi_scale:
         outputs = keras.layers.Concatenate(name="multi_scale")(
             [outputs, *_side_features(pixels, features, output_stride)])  # [B, H/os, W/os, fc6_filters + 5 * 128]
@@ -61,51 +59,20 @@ def DeepLabV1(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3
     return finish(pixels, logits, compile=compile, name=name)
 
 
-def paper_encoder(encoder_name, output_stride, encoder_weights, in_channels, image_size):
-    """Return the encoder of DeepLab v1 and v2: their own VGG16 for "vgg16", a library's dilated network otherwise."""
-    if isinstance(encoder_name, str) and canonical_name(encoder_name) == "vgg16":
-        checks.one_of("output_stride", output_stride, (8,), context=" for encoder 'vgg16' of DeepLab v1 and v2",
-                      advice="Use 8, or another encoder.")
-        return _atrous_vgg16(encoder_weights, in_channels)
-    encoder = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, image_size=image_size)
-    require_stages(encoder.output, ("c5",), encoder_name, "DeepLab v1 and v2")
-    return encoder
+def paper_encoder(pixels: keras.KerasTensor, encoder_name: EncoderName, encoder_weights: EncoderWeights,
+                  output_stride: int) -> keras.Model:
+    """Return the encoder of DeepLab v1 and v2: VGG16 with holes for "vgg16", a library's dilated network otherwise."""
+    row = row_of(encoder_name)
+    if not row.with_holes:
+        return encoder_for(pixels, encoder_name, encoder_weights, builder="DeepLab v1 and v2", stages=("c5",),
+                           output_stride=output_stride)
+    checks.one_of("output_stride", output_stride, (8,), context=f" for encoder {row.name!r} of DeepLab v1 and v2",
+                  advice="Use 8, or another encoder.")
+    return vgg_with_holes(encoder_name, encoder_weights, pixels.shape[-1])
 
 
-def _atrous_vgg16(encoder_weights, in_channels):
-    """VGG16 at stride 8: 3x3 pools of stride 2, 2, 2, 1, 1, conv5 at rate 2, and an average pool (released network)."""
-    row = ENCODERS["vgg16"]
-    pixels = keras.Input((None, None, in_channels), dtype="float32", name="pixels")
-    outputs = NormalizePixels(*row.pixels, name="normalize")(pixels)
-    features = {}
-    stages = ((2, 64, 2, 1), (2, 128, 2, 1), (3, 256, 2, 1), (3, 512, 1, 1), (3, 512, 1, 2))
-    for block, (convolutions, filters, pool_stride, rate) in enumerate(stages, 1):
-        for index in range(1, convolutions + 1):
-            outputs = AtrousConv2D(filters, 3, padding="same", dilation_rate=rate, activation="relu",
-                                   kernel_initializer="he_normal", name=f"block{block}_conv{index}")(outputs)
-        outputs = keras.layers.MaxPooling2D(3, pool_stride, "same", name=f"block{block}_pool")(outputs)
-        features[f"c{block}"] = outputs
-    # pool5a: as in Caffe, the zeros beyond the border count in the mean.
-    outputs = keras.layers.ZeroPadding2D(1, name="block5_average_pad")(outputs)
-    features["c5"] = keras.layers.AveragePooling2D(3, 1, "valid", name="block5_average")(outputs)
-    encoder = keras.Model(pixels, features, name="encoder")
-    encoder.autocast = False  # pixels stay float32 until they are normalised
-    if encoder_weights is not None:
-        _load_vgg16(encoder, encoder_weights, row)
-    return encoder
-
-
-def _load_vgg16(encoder, encoder_weights, row):
-    imagenet = encoder_weights == "imagenet"
-    library = load_imagenet(row, "vgg16") if imagenet else row.build()
-    pairs = [(layer, encoder.get_layer(layer.name)) for layer in library.layers if layer.weights]
-    if imagenet:
-        copy_pairs(pairs, row.bgr)
-    else:
-        load_file(encoder, encoder_weights, "vgg16", row, library, pairs)
-
-
-def fully_connected(features, kernel_size, rate, filters, dropout, suffix=""):
+def fully_connected(features: keras.KerasTensor, filters: int, *, kernel_size: int, rate: int, dropout: float,
+                    suffix: str = "") -> keras.KerasTensor:
     """fc6 and fc7 of VGG16 as convolutions, each with ReLU and dropout: `[B, h, w, C]` to `[B, h, w, filters]`."""
     outputs = features
     for layer, size, dilation in ((f"fc6{suffix}", kernel_size, rate), (f"fc7{suffix}", 1, 1)):
@@ -117,7 +84,7 @@ def fully_connected(features, kernel_size, rate, filters, dropout, suffix=""):
 
 def _side_features(pixels, features, output_stride):
     """The image and c1 to c4, each through 3x3-128 and 1x1-128 to the grid of c5 (section 4.3)."""
-    image = NormalizePixels(*ENCODERS["vgg16"].pixels, name="side_normalize")(pixels)
+    image = NormalizePixels(*CAFFE, name="side_normalize")(pixels)
     sources = [("image", image, 1), *((stage, features[stage], 2 ** int(stage[1])) for stage in ("c1", "c2", "c3", "c4")
                                       if stage in features)]
     sides = []
@@ -128,7 +95,7 @@ def _side_features(pixels, features, output_stride):
     return sides
 
 
-def copy_fully_connected(model, vgg16, seed=0):
+def copy_fully_connected(model: keras.Model, vgg16: keras.Model, seed: int = 0) -> None:
     """Fill fc6 and fc7 of a DeepLab v1, or of a v2 on VGG16, from the classifier of VGG16 (section 4.1).
 
     The 7x7 kernel of fc6 is decimated to the model's size, and a random choice of its filters and of fc7's is kept;
@@ -141,7 +108,7 @@ def copy_fully_connected(model, vgg16, seed=0):
     Raises:
         ValueError: if the model has no fc6.
     """
-    layers = {layer.name: layer for layer in _layers(model)}
+    layers = {layer.name: layer for layer in layers_of(model)}
     suffixes = [name.removeprefix("fc6") for name in layers if name.startswith("fc6") and not name.endswith("dropout")]
     if not suffixes:
         raise ValueError(checks.sentence("model", "must be a DeepLab v1, or a v2 on VGG16, with a layer fc6",
@@ -156,10 +123,3 @@ def copy_fully_connected(model, vgg16, seed=0):
                        for bias in (fc6_bias, fc7_bias))
         fc6.set_weights([fc6_kernel[np.ix_(taps, taps, range(512), kept)], fc6_bias[kept]])
         fc7.set_weights([fc7_kernel[np.ix_(kept, kept7)][None, None], fc7_bias[kept7]])  # [1, 1, filters, filters]
-
-
-def _layers(model):
-    for layer in model.layers:
-        yield layer
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)

@@ -7,10 +7,14 @@ arXiv:1411.4038; Shelhamer, Long, Darrell, PAMI 2017, arXiv:1605.06211.
 import keras
 
 from kseg import checks
-from kseg.encoders import build_encoder, canonical_name
+from kseg.encoders import row_of
+from kseg.encoders.weights import load_classifier
 from kseg.layers import BilinearUpsampling2D, CropTo, PadPixels
-from kseg.models.segmenter import finish, pixels_input
-from kseg.models.stages import require_stages
+from kseg.models.arguments import documented
+from kseg.models.assembly import encoder_for, finish, pixels_input
+from kseg.models.load import load_model
+from kseg.models.segmenter import Segmenter
+from kseg.types import EncoderName, EncoderWeights, ImageSize, Path
 
 # Rows and columns cut before the scores of a skip and before the logits when conv1_1 pads 100 (released prototxts).
 SKIP_OFFSETS = {"c4": 5, "c3": 9}
@@ -19,17 +23,18 @@ LOGITS_OFFSETS = {32: 19, 16: 27, 8: 31}
 AT_ONCE_SCALES = {"c4": 0.01, "c3": 0.0001}
 
 
-def FCN32s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-           geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", start_from=None, compile=True,
-           name="fcn32s"):
+@documented(encoder_name='str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone. "vgg16" is that of '
+            "the paper.",
+            encoder_weights='None (random), "imagenet" (for a VGG, its dense fc6 and fc7 too), or a file.',
+            compile="bool, compile with AdamW (rate 1e-4), cross-entropy and mean IoU.")
+def FCN32s(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
+           in_channels: int = 3, image_size: ImageSize = (None, None), *, geometry: str = "same",
+           fc_filters: int | None = None, dropout: float = 0.5, upsampling: str = "frozen",
+           start_from: Path | None = None, compile: bool = True, name: str = "fcn32s") -> Segmenter:
     """Return FCN-32s, pixels to logits: scores of c5, upsampled 32 times.
 
     Args:
-        classes: int, number of classes.
-        encoder_name: str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone. "vgg16" is the paper's.
-        encoder_weights: None (random), "imagenet" (for a VGG, its dense fc6 and fc7 too), or a file for the encoder.
-        in_channels: int, input bands.
-        image_size: (height, width) in pixels; None for any size.
+        Arguments of every builder: `kseg.models.arguments`.
         geometry: "same" pads inside, so that c5 covers the image exactly; "paper" pads conv1_1 by 100 pixels, fc6 by
             none, and crops at fixed offsets (VGG only).
         fc_filters: int, channels of the 7x7 fc6 and the 1x1 fc7 (4096); 0 scores c5 directly; None for 4096 with a
@@ -37,8 +42,6 @@ def FCN32s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, i
         dropout: float, rate after fc6 and fc7 (0.5).
         upsampling: "frozen" bilinear kernels (PAMI), "intermediate" learns all but the last (CVPR), "learned".
         start_from: None, or a `.keras` file of an FCN of a coarser stage, whose weights this one starts from.
-        compile: bool, compile with AdamW (rate 1e-4), cross-entropy and mean IoU.
-        name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`. The score layers
         start at zero.
@@ -46,24 +49,28 @@ def FCN32s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, i
         ValueError: for an unknown encoder, one without the stages, the paper's geometry on another than a VGG, or
             weights of another network or class count.
     """
-    return _fcn(32, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
-                upsampling, False, start_from, compile, name)
+    return _fcn(32, pixels_input(in_channels, image_size, classes), classes, encoder_name=encoder_name,
+                encoder_weights=encoder_weights, geometry=geometry, fc_filters=fc_filters, dropout=dropout,
+                upsampling=upsampling, start_from=start_from, compile=compile, name=name)
 
 
-def FCN16s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-           geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", start_from=None, compile=True,
-           name="fcn16s"):
+def FCN16s(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
+           in_channels: int = 3, image_size: ImageSize = (None, None), *, geometry: str = "same",
+           fc_filters: int | None = None, dropout: float = 0.5, upsampling: str = "frozen",
+           start_from: Path | None = None, compile: bool = True, name: str = "fcn16s") -> Segmenter:
     """Return FCN-16s: scores of c5, upsampled twice, plus scores of c4 (pool4), upsampled 16 times.
 
     Arguments, result and errors as `FCN32s`.
     """
-    return _fcn(16, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
-                upsampling, False, start_from, compile, name)
+    return _fcn(16, pixels_input(in_channels, image_size, classes), classes, encoder_name=encoder_name,
+                encoder_weights=encoder_weights, geometry=geometry, fc_filters=fc_filters, dropout=dropout,
+                upsampling=upsampling, start_from=start_from, compile=compile, name=name)
 
 
-def FCN8s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-          geometry="same", fc_filters=None, dropout=0.5, upsampling="frozen", at_once=False,
-          start_from=None, compile=True, name="fcn8s"):
+def FCN8s(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
+          in_channels: int = 3, image_size: ImageSize = (None, None), *, geometry: str = "same",
+          fc_filters: int | None = None, dropout: float = 0.5, upsampling: str = "frozen", at_once: bool = False,
+          start_from: Path | None = None, compile: bool = True, name: str = "fcn8s") -> Segmenter:
     """Return FCN-8s: as FCN-16s, with scores of c3 (pool3) added at stride 8.
 
     Args:
@@ -72,48 +79,41 @@ def FCN8s(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, im
             (`kseg.training.train_fcn_in_stages`).
         Others, result and errors: as `FCN32s`.
     """
-    return _fcn(8, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
-                upsampling, at_once, start_from, compile, name)
+    return _fcn(8, pixels_input(in_channels, image_size, classes), classes, encoder_name=encoder_name,
+                encoder_weights=encoder_weights, geometry=geometry, fc_filters=fc_filters, dropout=dropout,
+                upsampling=upsampling, at_once=at_once, start_from=start_from, compile=compile, name=name)
 
 
-def _fcn(stride, classes, encoder_name, encoder_weights, in_channels, image_size, geometry, fc_filters, dropout,
-         upsampling, at_once, start_from, compile, name):
+def _fcn(stride, pixels, classes, *, encoder_name, encoder_weights, geometry, fc_filters, dropout, upsampling,
+         start_from, compile, name, at_once=False):
     checks.one_of("geometry", geometry, ("same", "paper"))
     checks.one_of("upsampling", upsampling, ("frozen", "intermediate", "learned"))
     checks.number_between("dropout", dropout, 0, 1)
-    vgg = isinstance(encoder_name, str) and canonical_name(encoder_name).startswith("vgg")
-    if geometry == "paper" and not vgg:
+    row = row_of(encoder_name)
+    if geometry == "paper" and not row.convolutions:
         raise ValueError(checks.sentence("geometry", "must be 'same' for another encoder than a VGG", geometry,
                                          "The paper's crops are those of VGG's poolings."))
-    fc_filters = (4096 if vgg else 0) if fc_filters is None else fc_filters
+    fc_filters = (4096 if row.convolutions else 0) if fc_filters is None else fc_filters
     checks.positive_integer("fc_filters", fc_filters, "Pass 0 to leave fc6 and fc7 out.", minimum=0)
-
-    pixels = pixels_input(in_channels, image_size, classes)
-    bands = max(in_channels, 3) if geometry == "paper" else in_channels  # the padding repeats fewer bands
-    encoder = build_encoder(encoder_name, 32, encoder_weights, bands, image_size=image_size)
-    features = encoder(_pad100(pixels, encoder) if geometry == "paper" else pixels)
+    # conv1_1 pads 1 itself: it then sees 100 zeros around the normalised image. Fewer bands are repeated to three.
+    seen = PadPixels(99, row.pixels[0], name="pad100")(pixels) if geometry == "paper" else pixels
     stages = {32: ("c5",), 16: ("c5", "c4"), 8: ("c5", "c4", "c3")}[stride]
-    deepest, *skips = require_stages(features, stages, encoder_name, f"FCN-{stride}s")
+    features = encoder_for(seen, encoder_name, encoder_weights, builder=f"FCN-{stride}s", stages=stages)(seen)
+    deepest = features["c5"]
     if fc_filters:
         deepest = _fully_convolutional(deepest, fc_filters, dropout, geometry)  # [B, H/32, W/32, 4096]
-    frozen = upsampling == "frozen"
     scores = _score(deepest, classes, "c5")
-    for stage, skip in zip(stages[1:], skips, strict=True):
-        skip = skip * AT_ONCE_SCALES[stage] if at_once else skip
-        scores = _fuse(scores, _score(skip, classes, stage), stage, geometry, frozen)  # [B, H/16 or H/8, ..., classes]
-    logits = _upsample(scores, stride, "same" if geometry == "same" else "valid", upsampling != "learned",
-                       f"upsample_{stride}")
+    for stage in stages[1:]:
+        skip = features[stage] * AT_ONCE_SCALES[stage] if at_once else features[stage]
+        skip = _score(skip, classes, stage)
+        scores = _fuse(scores, skip, stage, geometry, upsampling == "frozen")  # [B, H/16 or H/8, ..., classes]
+    logits = _upsample(scores, stride, f"upsample_{stride}", geometry=geometry, frozen=upsampling != "learned")
     offset = LOGITS_OFFSETS[stride] if geometry == "paper" else 0
     logits = CropTo(offset, dtype="float32", name="logits")(logits, pixels)
     model = finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
-    if encoder_weights == "imagenet" and vgg and fc_filters == 4096:
-        copy_dense_layers(_dense_imagenet(canonical_name(encoder_name)), model)
+    if encoder_weights == "imagenet" and row.convolutions and fc_filters == 4096:
+        copy_dense_layers(load_classifier(row), model)
     return model if start_from is None else _start_from(model, start_from)
-
-
-def _pad100(pixels, encoder):
-    """Pad so that conv1_1, which pads 1 itself, sees 100 zeros around the normalised image."""
-    return PadPixels(99, encoder.get_layer("normalize").mean, name="pad100")(pixels)
 
 
 def _fully_convolutional(features, filters, dropout, geometry):
@@ -131,7 +131,7 @@ def _score(features, classes, stage):
 
 def _fuse(scores, skip, stage, geometry, frozen):
     """Sum the scores, upsampled twice, with the scores of a skip; whichever is larger is cropped."""
-    raised = _upsample(scores, 2, "same" if geometry == "same" else "valid", frozen, f"upsample_to_{stage}")
+    raised = _upsample(scores, 2, f"upsample_to_{stage}", geometry=geometry, frozen=frozen)
     if geometry == "paper":
         skip = CropTo(SKIP_OFFSETS[stage], dtype="float32", name=f"crop_{stage}")(skip, raised)
     else:
@@ -139,12 +139,13 @@ def _fuse(scores, skip, stage, geometry, frozen):
     return keras.layers.Add(dtype="float32", name=f"fuse_{stage}")([raised, skip])
 
 
-def _upsample(scores, factor, padding, frozen, name):
+def _upsample(scores, factor, name, *, geometry, frozen):
+    padding = "same" if geometry == "same" else "valid"
     return BilinearUpsampling2D(scores.shape[-1], factor, padding, trainable=not frozen, dtype="float32",
                                 name=name)(scores)
 
 
-def copy_dense_layers(dense, model):
+def copy_dense_layers(dense: keras.Model, model: keras.Model) -> keras.Model:
     """Copy the dense fc1 and fc2 of a VGG classifier to the convolutions fc6 (7x7) and fc7 (1x1) of an FCN.
 
     Args:
@@ -163,7 +164,7 @@ def copy_dense_layers(dense, model):
 def _start_from(model, path):
     """Copy the weights of the layers that `model` has in common with the FCN saved at `path`; return `model`."""
     path = checks.existing_file("start_from", path, "Give the best.keras of the stage before.")
-    source = keras.models.load_model(path, compile=False)
+    source = load_model(path, compile=False)
     layers = {layer.name: layer for layer in source.layers}
     if source.output_shape[-1] != model.classes:
         raise ValueError(checks.sentence("start_from", f"must be a model of {model.classes} classes, not of "
@@ -179,12 +180,3 @@ def _start_from(model, path):
         if layer.name in layers:
             layer.set_weights(layers[layer.name].get_weights())
     return model
-
-
-def _dense_imagenet(name):
-    try:
-        return getattr(keras.applications, name.upper())(include_top=True, weights="imagenet")
-    except Exception as error:  # Keras wraps a failed download in a bare Exception
-        raise ConnectionError(checks.sentence(
-            "encoder_weights", f"must be downloadable when it is 'imagenet' (fc6 and fc7 of {name!r})", "imagenet",
-            "Connect to the internet once (the file is cached), or use encoder_weights=None.")) from error

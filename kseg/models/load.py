@@ -9,11 +9,12 @@ import zipfile
 import keras
 
 from kseg import checks
+from kseg.types import Path
 
 _ROOMS = ("layers", "losses", "metrics", "training")  # where registered classes live, beside the Segmenter
 
 
-def load_model(path, compile=True):
+def load_model(path: Path, compile: bool = True) -> keras.Model:
     """Return the model saved at `path` by `model.save`, without `custom_objects`.
 
     Args:

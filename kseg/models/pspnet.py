@@ -6,35 +6,32 @@ Reference: Zhao, Shi, Qi, Wang, Jia, Pyramid Scene Parsing Network, CVPR 2017, a
 import keras
 
 from kseg import checks
-from kseg.encoders import build_encoder
 from kseg.layers import AdaptiveAveragePooling2D, ResizeTo
+from kseg.models.arguments import documented
+from kseg.models.assembly import encoder_for, finish, pixels_input
 from kseg.models.blocks import auxiliary_head, classify, conv_bn_relu
-from kseg.models.segmenter import finish, pixels_input
-from kseg.models.stages import require_stages
+from kseg.models.segmenter import Segmenter
+from kseg.types import EncoderName, EncoderWeights, ImageSize
 
 
-def PSPNet(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-           output_stride=8, bins=(1, 2, 3, 6), filters=512, dropout=0.1, aux=False, aux_weight=0.4, compile=True,
-           name="pspnet"):
+@documented()
+def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights: EncoderWeights = None,
+           in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 8,
+           bins: tuple[int, ...] = (1, 2, 3, 6), filters: int = 512, dropout: float = 0.1, aux: bool = False,
+           aux_weight: float = 0.4, compile: bool = True, name: str = "pspnet") -> Segmenter:
     """Return PSPNet, pixels to logits.
 
     Dilated encoder, pyramid pooling, 3x3 convolution, classifier, bilinear to the size of the image. The paper's
     ResNet has a stem of three 3x3 convolutions; encoders from libraries keep the stem their weights were trained with.
 
     Args:
-        classes: int, number of classes.
-        encoder_name: str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone.
-        encoder_weights: None (random), "imagenet", or a `.weights.h5`, `.npz` or `.safetensors` file.
-        in_channels: int, input bands; pretrained weights are kept for any number.
-        image_size: (height, width) in pixels; None for any size.
+        Arguments of every builder: `kseg.models.arguments`.
         output_stride: 8, 16 or 32, input pixels per c5 pixel (8: section 3.1).
         bins: tuple of int, sides of the pooled grids (section 3.2).
         filters: int, channels of the 3x3 convolution before the classifier.
         dropout: float, rate before the classifier (released code).
         aux: bool, adds the auxiliary head on c4, used in training only (section 3.3).
         aux_weight: float, weight of its loss.
-        compile: bool, compile with AdamW, cross-entropy and mean IoU.
-        name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
@@ -47,17 +44,19 @@ def PSPNet(classes, encoder_name="resnet50", encoder_weights=None, in_channels=3
     for bin_count in bins:
         checks.positive_integer("bins", bin_count)
     pixels = pixels_input(in_channels, image_size, classes)
-    features = build_encoder(encoder_name, output_stride, encoder_weights, in_channels, image_size=image_size)(pixels)
-    require_stages(features, ("c4", "c5") if aux else ("c5",), encoder_name, "PSPNet")
+    features = encoder_for(pixels, encoder_name, encoder_weights, builder="PSPNet", output_stride=output_stride,
+                           stages=("c4", "c5") if aux else ("c5",))(pixels)
     context = pyramid_pooling(features["c5"], bins)  # [B, H/os, W/os, 2 * C5]
     context = conv_bn_relu(context, filters, 3, name="head")
     context = keras.layers.Dropout(dropout, name="head_dropout")(context)
     logits = classify(context, classes, like=pixels)
-    aux_logits = auxiliary_head(features["c4"], classes, pixels, 256, dropout) if aux else None
+    aux_logits = None
+    if aux:
+        aux_logits = auxiliary_head(features["c4"], classes, like=pixels, filters=256, dropout=dropout)
     return finish(pixels, logits, aux_logits, compile=compile, name=name, aux_weight=aux_weight)
 
 
-def pyramid_pooling(features, bins):
+def pyramid_pooling(features: keras.KerasTensor, bins: tuple[int, ...]) -> keras.KerasTensor:
     """Concatenate `features` `[B, h, w, C]` with their averages over each grid, each reduced to C / len(bins)."""
     reduced = features.shape[-1] // len(bins)
     levels = [features]

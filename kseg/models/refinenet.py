@@ -7,27 +7,29 @@ CVPR 2017, arXiv:1611.06612; released code (guosheng/refinenet).
 import keras
 
 from kseg import checks
-from kseg.encoders import build_encoder
 from kseg.layers import ChainedResidualPooling, ResizeTo
+from kseg.models.arguments import documented
+from kseg.models.assembly import encoder_for, finish, pixels_input
 from kseg.models.blocks import classify
-from kseg.models.segmenter import finish, pixels_input
-from kseg.models.stages import require_stages
+from kseg.models.segmenter import Segmenter
+from kseg.models.walk import layers_of
+from kseg.types import EncoderName, EncoderWeights, ImageSize
 
 
-def RefineNet(classes, encoder_name="resnet101", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-              filters=256, convention="code", pooling_stages=None, output_units=None, last_output_units=None,
-              pool_first=True, dropout=0.5, freeze_batch_norm=False, compile=True, name="refinenet"):
+@documented(encoder_name="str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone. It is not dilated.",
+            compile="bool, compile with AdamW (rate 1e-4), cross-entropy and mean IoU.")
+def RefineNet(classes: int, encoder_name: EncoderName = "resnet101", encoder_weights: EncoderWeights = None,
+              in_channels: int = 3, image_size: ImageSize = (None, None), *, filters: int = 256,
+              convention: str = "code", pooling_stages: int | None = None, output_units: int | None = None,
+              last_output_units: int | None = None, pool_first: bool = True, dropout: float = 0.5,
+              freeze_batch_norm: bool = False, compile: bool = True, name: str = "refinenet") -> Segmenter:
     """Return the 4-cascaded RefineNet, pixels to logits.
 
     Each block adapts its inputs with two residual units, fuses them at the finest size, pools in a residual chain, and
     convolves with output units. No batch normalisation outside the encoder.
 
     Args:
-        classes: int, number of classes.
-        encoder_name: str, see `kseg.encoders.names()`; or a keras_cv / KerasHub backbone. It is not dilated.
-        encoder_weights: None (random), "imagenet", or a file.
-        in_channels: int, input bands.
-        image_size: (height, width) in pixels; None for any size.
+        Arguments of every builder: `kseg.models.arguments`.
         filters: int, channels of the blocks; the first one, on c5, has twice as many (256: section 3.2).
         convention: "code" (4 poolings, 3 output units in each block) or "paper" (2, and 1 with 2 more in the last).
         pooling_stages: int or None, replaces the convention's poolings in a chain.
@@ -37,8 +39,6 @@ def RefineNet(classes, encoder_name="resnet101", encoder_weights=None, in_channe
         dropout: float, rate on c4 and c5 (taps of more than 512 channels) and before the classifier (released: 0.5).
         freeze_batch_norm: bool, batch normalisation of the encoder stands still, as in the paper; for pretrained
             encoders.
-        compile: bool, compile with AdamW (rate 1e-4), cross-entropy and mean IoU.
-        name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
@@ -54,24 +54,24 @@ def RefineNet(classes, encoder_name="resnet101", encoder_weights=None, in_channe
         default if value is None else checks.positive_integer(argument, value)
         for argument, default, value in zip(names, chosen, given, strict=True))
     pixels = pixels_input(in_channels, image_size, classes)
-    encoder = build_encoder(encoder_name, 32, encoder_weights, in_channels, image_size=image_size)
+    stages = ("c5", "c4", "c3", "c2")
+    encoder = encoder_for(pixels, encoder_name, encoder_weights, builder="RefineNet", stages=stages)
     if freeze_batch_norm:
         _freeze_batch_norm(encoder)
-    taps = require_stages(encoder(pixels), ("c5", "c4", "c3", "c2"), encoder_name, "RefineNet")
-    refined = None
-    for number, tap in zip((4, 3, 2, 1), taps, strict=True):
+    features, refined = encoder(pixels), None
+    for number, stage in zip((4, 3, 2, 1), stages, strict=True):
+        tap = features[stage]
         if tap.shape[-1] > 512:
             tap = keras.layers.Dropout(dropout, name=f"refine{number}_dropout")(tap)
         width = 2 * filters if number == 4 else filters
-        refined = _refine(tap, refined, width, f"refine{number}", poolings, last_units if number == 1 else units,
-                          pool_first)
+        refined = _refine(tap, refined, width, f"refine{number}", poolings=poolings, pool_first=pool_first,
+                          output_units=last_units if number == 1 else units)
     refined = keras.layers.Dropout(dropout, name="head_dropout")(refined)  # [B, H/4, W/4, filters]
-    logits = classify(refined, classes, like=pixels, kernel_size=3,
-                      kernel_initializer=_normal(filters))
+    logits = classify(refined, classes, like=pixels, kernel_size=3, kernel_initializer=_normal(filters))
     return finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
 
 
-def _refine(tap, coarser, width, name, poolings, output_units, pool_first):
+def _refine(tap, coarser, width, name, *, poolings, output_units, pool_first):
     """One block (figure 3b) on an encoder's `tap` `[B, h, w, C]` and the former block's output or None."""
     features = _conv(tap, width, f"{name}_adapt")
     for unit in (1, 2):
@@ -87,7 +87,7 @@ def _refine(tap, coarser, width, name, poolings, output_units, pool_first):
     return features
 
 
-def residual_unit(inputs, name):
+def residual_unit(inputs: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Return x + conv(ReLU(conv(ReLU(x)))): 3x3, the first with a bias (section 3.2, without BN)."""
     outputs = keras.layers.ReLU(name=f"{name}_relu1")(inputs)
     outputs = _conv(outputs, inputs.shape[-1], f"{name}_conv1", use_bias=True)
@@ -108,6 +108,6 @@ def _normal(channels):
 
 
 def _freeze_batch_norm(encoder):
-    for layer in encoder._flatten_layers():
+    for layer in layers_of(encoder):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False

@@ -2,27 +2,15 @@
 
 import functools
 import inspect
-import sys
 from contextlib import nullcontext
+from typing import Any
 
 import keras
 
 from kseg import checks
 from kseg.labels import LabelSet
-from kseg.layers.resize_to import for_xla
-from kseg.losses import CrossEntropy
-from kseg.metrics import MeanIoU
-
-
-class _FunctionLoss(keras.losses.Loss):
-    """A plain function or the name of one, weighted and averaged over the pixels as `compile` does."""
-
-    def __init__(self, function):
-        super().__init__(name="auxiliary")
-        self.function = function
-
-    def call(self, y_true, y_pred):
-        return self.function(y_true, y_pred)
+from kseg.models.auxiliary import auxiliary_loss, replicas
+from kseg.types import Config, Tensor
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -41,7 +29,9 @@ class Segmenter(keras.Model):
         label_set: `LabelSet` or None, the classes the model was trained on; saved with it.
     """
 
-    def __init__(self, inputs, outputs, name=None, *, aux_weight=0.4, label_set=None, **kwargs):
+    def __init__(self, inputs: keras.KerasTensor, outputs: keras.KerasTensor | list[keras.KerasTensor],
+                 name: str | None = None, *, aux_weight: float = 0.4, label_set: LabelSet | None = None,
+                 **kwargs: Any):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         self.autocast = False  # pixels stay float32 until they are normalised, also under mixed precision
         self.has_aux = isinstance(outputs, (list, tuple)) and len(outputs) > 1
@@ -51,41 +41,36 @@ class Segmenter(keras.Model):
         self._aux_loss = keras.metrics.Mean(name="aux_loss") if self.has_aux else None
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         """Number of classes."""
-        return self._logits_spec.shape[-1]
+        return self.outputs[0].shape[-1]
 
     @property
-    def in_channels(self):
+    def in_channels(self) -> int:
         """Number of input bands."""
         return self.inputs[0].shape[-1]
 
     @property
-    def encoder(self):
+    def encoder(self) -> keras.Model | None:
         """The encoder, a `keras.Model` pixels -> features, or None where the paper's network has no separate one."""
         return next((layer for layer in self.layers if layer.name == "encoder"), None)
 
-    @property
-    def _logits_spec(self):
-        return self.outputs[0]
-
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         outputs = super().call(inputs, training=training, mask=mask)
         return outputs[0] if self.has_aux and not training else outputs
 
-    def compute_output_spec(self, inputs, training=None, mask=None):
+    def compute_output_spec(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         outputs = super().compute_output_spec(inputs, training=training, mask=mask)
         return outputs[0] if self.has_aux and not training else outputs
 
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+    def compile(self, optimizer: str | keras.optimizers.Optimizer = "rmsprop", loss: Any = None,
+                **kwargs: Any) -> None:
         """As `keras.Model.compile`; optimisers of `kseg.training` learn which weights belong to which part.
 
-        Without `loss` that of the last `compile` stays, and so do its metrics.
+        What is left out is none: a model compiled without `loss` has no loss to train with, whatever it was compiled
+        with before, and one compiled without `metrics` has no metrics.
         """
-        if loss is None:
-            loss = self.loss if self.compiled else None
-        elif kwargs.get("metrics") is None and kwargs.get("weighted_metrics") is None:
-            kwargs["metrics"] = []  # Keras would keep the builder's, which may not fit the labels of another loss
+        self.loss = self._compile_loss = self._compile_metrics = None  # else Keras keeps those of the last `compile`
         if kwargs.get("auto_scale_loss", True):
             optimizer = scaled_loss(optimizer, self)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
@@ -94,7 +79,7 @@ class Segmenter(keras.Model):
             inner.bind_model(self)
 
     @functools.wraps(keras.Model.fit, assigned=("__name__", "__qualname__"))
-    def fit(self, *arguments, **options):
+    def fit(self, *arguments: Any, **options: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`. A `tf.data.Dataset` runs with tf.data's autotuning off.
 
         Else an epoch now and then begins with a pause of up to a minute (`kseg.data.parallelism`); throughput was the
@@ -111,66 +96,51 @@ class Segmenter(keras.Model):
         return super().fit(**given)
 
     @functools.wraps(keras.Model.evaluate, assigned=("__name__", "__qualname__"))
-    def evaluate(self, *arguments, **options):
+    def evaluate(self, *arguments: Any, **options: Any) -> Any:
         """As `keras.Model.evaluate`; a `tf.data.Dataset` as in `fit`."""
         given = _without_pauses(super().evaluate, arguments, options)
         return super().evaluate(**given.pop("kwargs", {}), **given)
 
     @functools.wraps(keras.Model.predict, assigned=("__name__", "__qualname__"))
-    def predict(self, *arguments, **options):
+    def predict(self, *arguments: Any, **options: Any) -> Any:
         """As `keras.Model.predict`; a `tf.data.Dataset` as in `fit`."""
         return super().predict(**_without_pauses(super().predict, arguments, options))
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Any:
         if self.compiled and self.optimizer is not None and not self.optimizer.built:
             # Else the first trace makes the optimiser's variables, and TensorFlow traces the whole step again.
             with self.distribute_strategy.scope() if keras.backend.backend() == "tensorflow" else nullcontext():
                 self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
-    def train_step(self, *arguments):
-        with for_xla(self.jit_compile):
-            return super().train_step(*arguments)
-
-    def test_step(self, *arguments):
-        with for_xla(self.jit_compile):
-            return super().test_step(*arguments)
-
-    def predict_step(self, *arguments):
-        with for_xla(self.jit_compile):
-            return super().predict_step(*arguments)
-
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Config) -> None:
         """Compile as the saved model was compiled; Keras leaves this to classes with a `compile` of their own."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self._saved_after_training:
             self.optimizer.build(self.trainable_variables)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return super().metrics + ([self._aux_loss] if self.has_aux else [])
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(self, x: Tensor = None, y: Tensor = None, y_pred: Tensor = None, sample_weight: Tensor = None,
+                     training: bool = True) -> Tensor:
         if not isinstance(y_pred, (list, tuple)):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         logits, *aux_outputs = y_pred
         loss = super().compute_loss(x, y, logits, sample_weight, training)
-        one = isinstance(self.loss, (list, tuple)) and len(self.loss) == 1
-        loss_function = keras.losses.get(self.loss[0] if one else self.loss)
-        if not isinstance(loss_function, keras.losses.Loss):
-            loss_function = _FunctionLoss(loss_function)
-        aux_loss = sum(keras.ops.mean(loss_function(y, aux, sample_weight=sample_weight)) for aux in aux_outputs)
-        self._aux_loss.update_state(aux_loss * _replicas())  # a Keras loss is divided by their number
+        aux_loss = auxiliary_loss(self.loss, y, aux_outputs, sample_weight)
+        self._aux_loss.update_state(aux_loss * replicas())
         return loss + self.aux_weight * aux_loss
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> dict[str, Any]:
         training = isinstance(y_pred, (list, tuple))
         results = super().compute_metrics(x, y, y_pred[0] if training else y_pred, sample_weight)
         if not training:
             results.pop("aux_loss", None)  # the auxiliary head does not run outside training
         return results
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = super().get_config()
         config["segmenter"] = {
             "aux_weight": self.aux_weight,
@@ -180,7 +150,7 @@ class Segmenter(keras.Model):
         return config
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: Config, custom_objects: dict[str, Any] | None = None) -> "Segmenter":
         config = dict(config)
         own = config.pop("segmenter", {})
         model = super().from_config(config, custom_objects=custom_objects)
@@ -192,17 +162,18 @@ class Segmenter(keras.Model):
 
 def _without_pauses(method, arguments, options):
     """Return the arguments of a method of `keras.Model` by name, each `tf.data.Dataset` with its autotuning off."""
-    given = inspect.signature(method).bind(*arguments, **options).arguments
-    tensorflow = sys.modules.get("tensorflow")
-    for name in ("x", "validation_data"):
-        if tensorflow is not None and isinstance(given.get(name), tensorflow.data.Dataset):
-            from kseg.data.parallelism import untuned
+    import tensorflow as tf  # its datasets feed every backend
 
+    from kseg.data.parallelism import untuned
+
+    given = inspect.signature(method).bind(*arguments, **options).arguments
+    for name in ("x", "validation_data"):
+        if isinstance(given.get(name), tf.data.Dataset):
             given[name] = untuned(given[name])
     return given
 
 
-def scaled_loss(optimizer, model):
+def scaled_loss(optimizer: Any, model: keras.Model) -> keras.optimizers.Optimizer | None:
     """Return the optimiser, in a `LossScaleOptimizer` if `model` has layers that compute in float16.
 
     Keras wraps it in `compile` too, but does not save that it did, and then cannot load the optimiser's state.
@@ -211,37 +182,3 @@ def scaled_loss(optimizer, model):
     half = any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers)
     wrap = half and optimizer is not None and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     return keras.optimizers.LossScaleOptimizer(optimizer) if wrap else optimizer
-
-
-def _replicas():
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync
-
-
-def finish(pixels, logits, aux_logits=None, *, compile, name, aux_weight=0.4, learning_rate=1e-3):
-    """Return the `Segmenter` from `pixels` to `logits`, compiled with the library's defaults if `compile`.
-
-    Defaults: AdamW (`learning_rate`, weight decay 1e-4), `kseg.losses.CrossEntropy`, `kseg.metrics.MeanIoU`.
-    """
-    outputs = logits if aux_logits is None else [logits, *(
-        aux_logits if isinstance(aux_logits, (list, tuple)) else [aux_logits])]
-    model = Segmenter(pixels, outputs, name=name, aux_weight=aux_weight)
-    if compile:
-        model.compile(
-            optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=1e-4),
-            loss=CrossEntropy(),
-            metrics=[MeanIoU(model.classes)],
-        )
-    return model
-
-
-def pixels_input(in_channels, image_size, classes):
-    """Return the `pixels` input after checking the three arguments every builder shares."""
-    checks.positive_integer("classes", classes, "Count the classes without the ignore class; background and one kind "
-                            "of object are 2.", minimum=2)
-    checks.positive_integer("in_channels", in_channels, "Use 3 for RGB images and 1 for grey ones.")
-    height, width = checks.image_size(image_size, allow_none=True)
-    return keras.Input((height, width, in_channels), dtype="float32", name="pixels")

@@ -7,18 +7,25 @@ Segmentation, PAMI 2017, arXiv:1511.00561; released prototxts of SegNet-Tutorial
 import keras
 
 from kseg import checks
-from kseg.encoders import build_encoder
-from kseg.layers import (BatchNormalization, LocalResponseNormalization, MaxPoolingWithArgmax2D, MaxUnpooling2D,
-                         NormalizePixels)
-from kseg.models.segmenter import finish, pixels_input
+from kseg.encoders import row_of
+from kseg.encoders.families import ENCODERS
+from kseg.encoders.model import encoder_model, normalized_input
+from kseg.encoders.vgg import FILTERS as VGG_FILTERS
+from kseg.encoders.vgg import copy_convolutions, vgg_stages
+from kseg.layers import BatchNormalization, LocalResponseNormalization, MaxPoolingWithArgmax2D, MaxUnpooling2D
+from kseg.models.arguments import documented
+from kseg.models.assembly import finish, pixels_input
+from kseg.models.segmenter import Segmenter
+from kseg.types import EncoderName, EncoderWeights, ImageSize
 
-CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # a stage
-VGG_FILTERS = (64, 128, 256, 512, 512)
-VGG_MEAN = (123.68, 116.779, 103.939)  # RGB, 0-255
 
-
-def SegNet(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, image_size=(None, None), *,
-           filters=VGG_FILTERS, dropout=0.0, compile=True, name="segnet"):
+@documented(encoder_name='"vgg16" (the paper\'s) or "vgg19": unpooling needs the places of 2x2 poolings.',
+            encoder_weights='None (random), "imagenet", or a file for that encoder: kernels and biases of the\n'
+            "            convolutions.")
+def SegNet(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
+           in_channels: int = 3, image_size: ImageSize = (None, None), *,
+           filters: tuple[int, int, int, int, int] = VGG_FILTERS, dropout: float = 0.0, compile: bool = True,
+           name: str = "segnet") -> Segmenter:
     """Return SegNet, pixels to logits.
 
     The 13 convolutions of VGG16 (with bias), each followed by BN and ReLU; 2x2 poolings that keep their places; the
@@ -26,40 +33,35 @@ def SegNet(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, i
     convolution is the classifier.
 
     Args:
-        classes: int, number of classes.
-        encoder_name: "vgg16" (the paper's) or "vgg19": unpooling needs the places of 2x2 poolings.
-        encoder_weights: None (random), "imagenet", or a file for that encoder: kernels and biases of the convolutions.
-        in_channels: int, input bands.
-        image_size: (height, width) in pixels; None for any size.
+        Arguments of every builder: `kseg.models.arguments`.
         filters: tuple of five int, channels of the stages.
         dropout: float, rate after the three deepest stages of encoder and decoder (0.5 in the paper's benchmark of
             section 4.2 and in Bayesian SegNet; 0 in the released SegNet).
-        compile: bool, compile with AdamW, cross-entropy and mean IoU.
-        name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
         ValueError: for another encoder, or weights with other `filters` than VGG's.
     """
-    encoder_name = str(encoder_name).lower().replace("-", "").replace("_", "")
-    checks.one_of("encoder_name", encoder_name, CONVOLUTIONS, advice="Unpooling needs the places of VGG's poolings; "
-                  "for other encoders take UNet or DeepLabV3Plus.")
+    row = row_of(encoder_name)
+    checks.one_of("encoder_name", row.name, [name for name, other in ENCODERS.items() if other.convolutions],
+                  advice="Unpooling needs the places of VGG's poolings; for other encoders take UNet or DeepLabV3Plus.")
     checks.number_between("dropout", dropout, 0, 1)
     if len(filters) != 5:
-        raise ValueError(checks.sentence("filters", "must hold five channel counts, one a stage", filters,
+        raise ValueError(checks.sentence("filters", "must hold five channel counts, one per stage", filters,
                                          f"The paper uses {VGG_FILTERS}."))
-    counts = CONVOLUTIONS[encoder_name]
+    if encoder_weights is not None and tuple(filters) != VGG_FILTERS:
+        raise ValueError(checks.sentence("filters", f"must be {VGG_FILTERS} when encoder_weights is given", filters,
+                                         "Leave `filters` out, or pass encoder_weights=None."))
     pixels = pixels_input(in_channels, image_size, classes)
-    encoder = _encoder(counts, filters, in_channels, dropout)
-    if encoder_weights is not None:
-        _copy_convolutions(encoder, encoder_name, encoder_weights, in_channels, filters)
+    encoder = _encoder(row, filters, in_channels, dropout)
+    copy_convolutions(encoder, encoder_name, encoder_weights)
     pooled = encoder(pixels)
     features = pooled["c5"]
     for stage in range(5, 0, -1):
         like = pooled[f"places{stage - 1}"] if stage > 1 else pixels
         features = MaxUnpooling2D(name=f"unpool{stage}")(features, pooled[f"places{stage}"], like)
         narrower = filters[max(stage - 2, 0)]
-        widths = (filters[stage - 1],) * (counts[stage - 1] - 1) + ((narrower,) if stage > 1 else ())
+        widths = (filters[stage - 1],) * (row.convolutions[stage - 1] - 1) + ((narrower,) if stage > 1 else ())
         for index, width in enumerate(widths, start=1):
             features = _conv_bn(features, width, 3, f"decoder{stage}_conv{index}")  # [B, H / 2^(stage-1), ..., width]
         if dropout and stage >= 3:
@@ -69,20 +71,17 @@ def SegNet(classes, encoder_name="vgg16", encoder_weights=None, in_channels=3, i
     return finish(pixels, logits, compile=compile, name=name)
 
 
-def SegNetBasic(classes, encoder_name=None, encoder_weights=None, in_channels=3, image_size=(None, None), *,
-                filters=64, use_bias=True, compile=True, name="segnet_basic"):
+@documented(encoder_name="None; the network has no exchangeable encoder.", encoder_weights="None; there are none.",
+            in_channels="int, input bands; they pass local response normalisation over five channels.")
+def SegNetBasic(classes: int, encoder_name: None = None, encoder_weights: None = None, in_channels: int = 3,
+                image_size: ImageSize = (None, None), *, filters: int = 64, use_bias: bool = True,
+                compile: bool = True, name: str = "segnet_basic") -> Segmenter:
     """Return SegNet-Basic: four 7x7 convolutions down and four up, 64 channels each, ReLU in the encoder only.
 
     Args:
-        classes: int, number of classes.
-        encoder_name: None; the network has no exchangeable encoder.
-        encoder_weights: None; there are none.
-        in_channels: int, input bands; they pass local response normalisation over five channels.
-        image_size: (height, width) in pixels; None for any size.
+        Arguments of every builder: `kseg.models.arguments`.
         filters: int, channels of every convolution (64).
         use_bias: bool, biases before BN (released prototxt: yes; paper: none).
-        compile: bool, compile with AdamW, cross-entropy and mean IoU.
-        name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
@@ -107,33 +106,25 @@ def SegNetBasic(classes, encoder_name=None, encoder_weights=None, in_channels=3,
     return finish(pixels, logits, compile=compile, name=name)
 
 
-def _encoder(counts, filters, in_channels, dropout):
+def _encoder(row, filters, in_channels, dropout):
     """Return the encoder: pixels to {"c5": `[B, H/32, W/32, F5]`, "places1"…"places5"}."""
-    pixels = keras.Input((None, None, in_channels), dtype="float32", name="pixels")
-    features = NormalizePixels(VGG_MEAN, (1.0, 1.0, 1.0), name="normalize")(pixels)
-    outputs = {}
-    for stage, (count, width) in enumerate(zip(counts, filters, strict=True), start=1):
-        for index in range(1, count + 1):
-            features = _conv_bn(features, width, 3, f"block{stage}_conv{index}")
-        features, outputs[f"places{stage}"] = MaxPoolingWithArgmax2D(name=f"block{stage}_pool")(features)
+    pixels, normalized = normalized_input((None, None), in_channels, row.pixels)
+    places = {}
+
+    def convolve(features, width, stage, name):
+        return _conv_bn(features, width, 3, name)
+
+    def pool(features, stage, name):
+        features, places[f"places{stage}"] = MaxPoolingWithArgmax2D(name=name)(features)
         if dropout and stage >= 3:
             features = keras.layers.Dropout(dropout, name=f"block{stage}_dropout")(features)
-    encoder = keras.Model(pixels, {"c5": features, **outputs}, name="encoder")
-    encoder.autocast = False  # pixels stay float32 until they are normalised
-    return encoder
+        return features
+
+    ends = vgg_stages(normalized, row.convolutions, filters, convolve, pool)
+    return encoder_model(pixels, {"c5": ends[-1], **places})
 
 
-def _copy_convolutions(encoder, encoder_name, encoder_weights, in_channels, filters):
-    if tuple(filters) != VGG_FILTERS:
-        raise ValueError(checks.sentence("filters", f"must be {VGG_FILTERS} when encoder_weights is given", filters,
-                                         "Leave `filters` out, or pass encoder_weights=None."))
-    source = build_encoder(encoder_name, 32, encoder_weights, in_channels)
-    for layer in encoder.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            layer.set_weights(source.get_layer(layer.name).get_weights())
-
-
-def _conv_bn(inputs, filters, kernel_size, name, use_bias=True, relu=True):
+def _conv_bn(inputs, filters, kernel_size, name, *, use_bias=True, relu=True):
     """Convolution, BN with the released scale 1 and shift 0.001, and ReLU unless told otherwise."""
     outputs = keras.layers.Conv2D(filters, kernel_size, padding="same", use_bias=use_bias,
                                   kernel_initializer="he_normal", name=name)(inputs)

@@ -7,24 +7,25 @@ arXiv:1505.04597.
 import keras
 
 from kseg import checks
-from kseg.encoders import build_encoder
 from kseg.layers import CropTo, NormalizePixels, RequireValidSize, ResizeTo
+from kseg.models.arguments import documented
+from kseg.models.assembly import encoder_for, finish, pixels_input
 from kseg.models.blocks import classify, conv_bn_relu
-from kseg.models.segmenter import finish, pixels_input
-from kseg.models.stages import require_stages
+from kseg.models.segmenter import Segmenter
+from kseg.types import EncoderName, EncoderWeights, ImageSize
 
 
-def UNet(classes, encoder_name=None, encoder_weights=None, in_channels=3, image_size=(None, None), *, padding="same",
-         filters=64, dropout=0.5, released=False, decoder_filters=(256, 128, 64, 32, 16), compile=True, name="unet"):
+@documented(encoder_name="None for the network of 2015 (four poolings, no BN, He initialisation); else an encoder of\n"
+            "            `kseg.encoders.names()` or a keras_cv / KerasHub backbone, whose decoder has BN.",
+            encoder_weights='None (random), "imagenet", or a file; only with an encoder.')
+def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights: EncoderWeights = None,
+         in_channels: int = 3, image_size: ImageSize = (None, None), *, padding: str = "same", filters: int = 64,
+         dropout: float = 0.5, released: bool = False, decoder_filters: tuple[int, ...] = (256, 128, 64, 32, 16),
+         compile: bool = True, name: str = "unet") -> Segmenter:
     """Return U-Net, pixels to logits: the network of 2015, or the decoder on another encoder.
 
     Args:
-        classes: int, number of classes.
-        encoder_name: None for the network of 2015 (four poolings, no BN, He initialisation); else an encoder of
-            `kseg.encoders.names()` or a keras_cv / KerasHub backbone, whose decoder has BN.
-        encoder_weights: None (random), "imagenet", or a file; only with an encoder.
-        in_channels: int, input bands.
-        image_size: (height, width) in pixels; None for any size.
+        Arguments of every builder: `kseg.models.arguments`.
         padding: "same", or "valid" as in the paper: the logits are 184 pixels smaller than the image, and its sides
             are 16 k + 12 from 188 on. Only without an encoder; `kseg.inference.predict_tiled` mirrors the border. To
             train, crop the labels: `data.map(lambda pixels, labels: (pixels, labels[:, 92:-92, 92:-92]))`.
@@ -34,8 +35,6 @@ def UNet(classes, encoder_name=None, encoder_weights=None, in_channels=3, image_
             (section 3.1 and released net: 0.5). Only without an encoder.
         released: bool, the last up-convolution keeps 128 channels as in the released Caffe net, not figure 1's 64.
         decoder_filters: tuple of five int, channels of the decoder's stages, deepest first. Only with an encoder.
-        compile: bool, compile with AdamW, cross-entropy and mean IoU.
-        name: str, the model's name.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
@@ -58,8 +57,9 @@ def UNet(classes, encoder_name=None, encoder_weights=None, in_channels=3, image_
     if len(decoder_filters) != 5:
         raise ValueError(checks.sentence("decoder_filters", "must hold five channel counts, deepest first",
                                          decoder_filters, "The default is (256, 128, 64, 32, 16)."))
-    features = build_encoder(encoder_name, 32, encoder_weights, in_channels, image_size=image_size)(pixels)
-    logits = classify(_decoder(features, pixels, decoder_filters, encoder_name), classes, like=pixels, kernel_size=3)
+    features = encoder_for(pixels, encoder_name, encoder_weights, builder="U-Net",
+                           stages=("c5", "c4", "c3", "c2"))(pixels)
+    logits = classify(_decoder(features, pixels, decoder_filters), classes, like=pixels, kernel_size=3)
     return finish(pixels, logits, compile=compile, name=name)
 
 
@@ -100,13 +100,12 @@ def _two_convolutions(features, filters, padding, name):
     return features
 
 
-def _decoder(features, pixels, filters, encoder_name):
+def _decoder(features, pixels, filters):
     """Raise c5 to each finer stage in turn, join it, and convolve twice; at last to the size of the pixels.
 
     Encoders that start at stride 4 have no c1: that stage is raised to twice the size and joins nothing.
     """
-    current, *skips = require_stages(features, ("c5", "c4", "c3", "c2"), encoder_name, "U-Net")
-    skips = [*skips, features.get("c1")]
+    current, skips = features["c5"], [features.get(stage) for stage in ("c4", "c3", "c2", "c1")]
     for stage, (skip, width) in enumerate(zip(skips, filters[:4], strict=True), start=1):
         if skip is None:
             current = keras.layers.UpSampling2D(2, name=f"decoder{stage}_up")(current)  # nearest neighbour

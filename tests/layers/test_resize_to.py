@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kseg.layers import ResizeTo
-from kseg.layers.resize_to import for_xla
+from kseg.layers.resize_to import resize_for_xla
 from tests.conftest import structured_image
 
 
@@ -50,17 +50,29 @@ def test_xla_takes_the_same_neighbours(size, target):
     inputs = tf.constant(structured_image(*size)[None].astype("float32"))
     upstream = np.cos(np.arange(target[0] * target[1] * 3, dtype="float32")).reshape(1, *target, 3)
 
-    def run(values):
-        with tf.GradientTape() as tape, for_xla(True):
+    def run(values, resize=lambda values: ResizeTo()(values, upstream)):
+        with tf.GradientTape() as tape:
             tape.watch(values)
-            outputs = ResizeTo()(values, upstream)
+            outputs = resize(values)
         return outputs, tape.gradient(outputs, values, upstream)
 
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        plain = ResizeTo()(inputs, upstream)
-    slope = tape.gradient(plain, inputs, upstream)
-    for function in (run, tf.function(run, jit_compile=True)):
+    slope = run(inputs)[1]
+    for function in (lambda values: run(values, lambda values: resize_for_xla(values, target)),
+                     tf.function(run, jit_compile=True)):
         outputs, gradient = function(inputs)
         np.testing.assert_allclose(outputs, reference(inputs.numpy(), *target), atol=1e-3)
         np.testing.assert_allclose(gradient, slope, atol=1e-3)
+
+
+def test_only_what_xla_compiles_is_traced_for_it():
+    """Also inside a function that a compiled one calls; TFLite and servers know TensorFlow's own operation."""
+    def resize(values):
+        return ResizeTo()(values, tf.zeros((1, 9, 13, 1)))
+
+    found = {}
+    for name, function in (("plain", tf.function(resize)), ("compiled", tf.function(resize, jit_compile=True)),
+                           ("inside", tf.function(tf.function(resize), jit_compile=True))):
+        graph = function.get_concrete_function(tf.TensorSpec((1, 5, 7, 3))).graph.as_graph_def()
+        nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+        found[name] = any(node.op == "ResizeBilinear" for node in nodes)
+    assert found == {"plain": True, "compiled": False, "inside": False}

@@ -275,10 +275,10 @@ def test_unknown_ids_raise_in_eager_and_graph_mode():
 
 @pytest.mark.parametrize("make, message", [
     (lambda: losses.CrossEntropy(class_weights=[1, -1]),
-     "`class_weights` must be finite numbers of at least 0, one a class, got class_weights=[1.0, -1.0]. "
+     "`class_weights` must be finite numbers of at least 0, one per class, got class_weights=[1.0, -1.0]. "
      "Leave it None for equal weights."),
     (lambda: losses.CrossEntropy(class_weights=[1, 2])(*scene()),
-     "`class_weights` must hold 4 numbers, one a class of the logits, got class_weights=[1.0, 2.0]. "
+     "`class_weights` must hold 4 numbers, one per class of the logits, got class_weights=[1.0, 2.0]. "
      "Give each class a weight, 1.0 for no change."),
     (lambda: losses.CrossEntropy(ohem_fraction=1.5),
      "`ohem_fraction` must be a number between 0 and 1, not 0, got ohem_fraction=1.5. Pass a value from 0 to 1."),
@@ -287,7 +287,7 @@ def test_unknown_ids_raise_in_eager_and_graph_mode():
      "Pass class ids, not one-hot maps, at the size of the logits."),
     (lambda: losses.Dice()(*scene(), sample_weight=np.ones((2, 9, 11, 2))),
      "`sample_weight` must have shape [B], [B, H, W] or [B, H, W, 1], got sample_weight=(2, 9, 11, 2). "
-     "Give one weight an image or one a pixel."),
+     "Give one weight per image or one per pixel."),
 ])
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError) as caught:
@@ -348,16 +348,17 @@ def test_class_weights_of_region_losses_weigh_the_mean_over_classes_present(kind
     equal = kind(class_weights=[3.0] * classes)
     assert float(equal(labels, logits)) == pytest.approx(float(kind()(labels, logits)), rel=1e-5)
     assert float(kind.from_config(loss.get_config())(labels, logits)) == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(ValueError, match=f"`class_weights` must hold {classes} numbers, one a class of the logits"):
+    with pytest.raises(ValueError, match=f"`class_weights` must hold {classes} numbers, one per class of the logits"):
         kind(class_weights=[1.0])(labels, logits)
 
 
 @pytest.mark.parametrize("options, error, sentence", [
     ({"class_weights": {0: 5.0, 1: 1.0}}, TypeError,
-     "`class_weights` must be a sequence of numbers, one a class, got class_weights={0: 5.0, 1: 1.0}. "
+     "`class_weights` must be a sequence of numbers, one per class, got class_weights={0: 5.0, 1: 1.0}. "
      "Write for example [0.5, 1.0, 2.0]."),
-    ({"class_weights": 2.0}, TypeError, "`class_weights` must be a sequence of numbers, one a class, got class_weights="
-     "2.0. Write for example [0.5, 1.0, 2.0]."),
+    ({"class_weights": 2.0}, TypeError,
+     "`class_weights` must be a sequence of numbers, one per class, got class_weights=2.0. "
+     "Write for example [0.5, 1.0, 2.0]."),
     ({"ohem_threshold": 0.0}, ValueError, "`ohem_threshold` must be a number between 0 and 1, not 0 or 1, got "
      "ohem_threshold=0.0. Pass a value from 0 to 1."),
     ({"ohem_fraction": 0}, ValueError, "`ohem_fraction` must be a number between 0 and 1, not 0, got ohem_fraction=0. "

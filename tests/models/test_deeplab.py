@@ -133,7 +133,7 @@ def tiny_encoder(encoder_name, output_stride, encoder_weights, in_channels, *, m
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr("kseg.models.deeplab.build_encoder", tiny_encoder)
+    monkeypatch.setattr("kseg.models.assembly.build_encoder", tiny_encoder)
 
 
 def test_separable_form_follows_the_encoder(tiny):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from kseg.encoders.weights import save_arrays
 from kseg.models import DeepLabV1
 from kseg.models.deeplab_v1 import copy_fully_connected, fully_connected
 from tests.conftest import structured_image
@@ -66,7 +67,8 @@ def fake_vgg16(filters=12):
 
 def head(filters, kernel_size, rate):
     features = keras.Input((None, None, 512))
-    return keras.Model(features, fully_connected(features, kernel_size, rate, filters, 0.5), name="head")
+    outputs = fully_connected(features, filters, kernel_size=kernel_size, rate=rate, dropout=0.5)
+    return keras.Model(features, outputs, name="head")
 
 
 def test_whole_classifier_equals_the_dense_layers():
@@ -114,6 +116,17 @@ def test_weights_of_the_library_network_fit(tmp_path):
             kernel = kernel[:, :, ::-1] if layer.name == "block1_conv1" else kernel  # trained on blue first
             np.testing.assert_array_equal(encoder.get_layer(layer.name).kernel, kernel)
             np.testing.assert_array_equal(encoder.get_layer(layer.name).bias, bias)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [".weights.h5", ".npz"])
+def test_weights_of_the_encoder_with_holes_come_back(ending, tmp_path):
+    encoder = DeepLabV1(2, fc6_filters=8, compile=False).encoder
+    path = str(tmp_path / f"vgg16{ending}")
+    encoder.save_weights(path) if ending == ".weights.h5" else save_arrays(encoder, path)
+    again = DeepLabV1(2, encoder_weights=path, fc6_filters=8, compile=False).encoder
+    for ours, theirs in zip(again.weights, encoder.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_bad_output_stride():

@@ -12,7 +12,7 @@ from tests.models.test_deeplab import counts, tiny_encoder
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr("kseg.models.deeplab_v1.build_encoder", tiny_encoder)
+    monkeypatch.setattr("kseg.models.assembly.build_encoder", tiny_encoder)
 
 
 @pytest.mark.parametrize("encoder_name, expected", [

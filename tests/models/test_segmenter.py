@@ -112,17 +112,25 @@ def compiled():
     return model
 
 
-def test_another_loss_does_not_keep_the_metrics_of_the_first():
+def test_compile_keeps_nothing_of_the_last_one():
     model, image = compiled(), structured_image(32, 32)[None].astype("float32")
     one_hot = np.eye(3)[(image[..., 0] > 127).astype("int32")]
     model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
     assert set(model.fit(image, one_hot, verbose=0).history) == {"loss"}
 
 
-def test_another_optimizer_keeps_the_loss_and_saves_it(tmp_path):
+def test_a_loss_left_out_is_no_loss():
+    model, image = compiled(), structured_image(32, 32)[None].astype("float32")
+    model.compile("sgd")
+    assert model.loss is None
+    with pytest.raises(ValueError, match="No loss to compute"):
+        model.fit(image, (image[..., 0] > 127).astype("int32"), verbose=0)
+
+
+def test_a_loaded_model_trains_on_as_the_saved_one(tmp_path):
     model, image = compiled(), structured_image(32, 32)[None].astype("float32")
     labels = (image[..., 0] > 127).astype("int32")
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), model.loss, metrics=[kseg.metrics.MeanIoU(3)])
     assert set(model.fit(image, labels, verbose=0).history) == {"loss", "mean_iou"}
     model.save(tmp_path / "m.keras")
     again = kseg.load_model(tmp_path / "m.keras")

@@ -149,7 +149,7 @@ def test_error_sentences():
         "`encoder_name` must be one of ('vgg16', 'vgg19'), got encoder_name='resnet50'. "
         "Unpooling needs the places of VGG's poolings; for other encoders take UNet or DeepLabV3Plus.")
     assert message(SegNet, 2, filters=(1, 2)) == (
-        "`filters` must hold five channel counts, one a stage, got filters=(1, 2). "
+        "`filters` must hold five channel counts, one per stage, got filters=(1, 2). "
         "The paper uses (64, 128, 256, 512, 512).")
     assert message(SegNet, 2, encoder_weights="imagenet", filters=SMALL) == (
         "`filters` must be (64, 128, 256, 512, 512) when encoder_weights is given, got filters=(4, 6, 8, 8, 8). "

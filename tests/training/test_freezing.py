@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from kseg.models import Segmenter
+from kseg.models.assembly import finish
 from kseg.models.blocks import classify
 from kseg.models.refinenet import _freeze_batch_norm
-from kseg.models.segmenter import finish
 from kseg.training import freeze_batch_normalization, freeze_encoder
 from tests.training.tiny import tiny_builder
 

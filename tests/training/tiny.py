@@ -3,8 +3,8 @@
 import keras
 
 from kseg.layers import BatchNormalization
+from kseg.models.assembly import finish, pixels_input
 from kseg.models.blocks import classify
-from kseg.models.segmenter import finish, pixels_input
 
 
 def tiny_builder(classes, encoder_name=None, encoder_weights=None, in_channels=3, *, compile=True):

@@ -12,7 +12,6 @@ from keras import ops
 
 from kseg import checks
 from kseg.labels import IGNORE_CLASS
-from kseg.layers.resize_to import for_xla
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
 from kseg.models.segmenter import Segmenter, scaled_loss
@@ -144,9 +143,8 @@ class AdversarialTrainer(keras.Model):
 
     def train_step(self, data):
         pixels, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        with for_xla(self.jit_compile):
-            outputs, losses = step(self, pixels, labels, weights)
-            return self._logged(pixels, labels, weights, outputs, losses)
+        outputs, losses = step(self, pixels, labels, weights)
+        return self._logged(pixels, labels, weights, outputs, losses)
 
     def test_step(self, data):
         return self.segmenter.test_step(data)

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 import kseg
 from kseg.layers import BatchNormalization
+from kseg.models.assembly import finish, pixels_input
 from kseg.models.blocks import classify
-from kseg.models.segmenter import Segmenter, finish, pixels_input
+from kseg.models.segmenter import Segmenter
 from kseg.training import AdversarialTrainer, SaturationGuard, state
 from kseg.training.fitted import Fitted
 from kseg.training.adversarial import trainer as module

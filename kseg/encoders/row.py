@@ -1,0 +1,82 @@
+"""What the table of encoders says about one network."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import keras
+
+from kseg.types import ImageSize
+
+Features: TypeAlias = dict[str, keras.KerasTensor]
+Pairs: TypeAlias = list[tuple[keras.layers.Layer, keras.layers.Layer]]  # (library layer, its clone) with weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """One row of the table: all that is special about a network.
+
+    Args:
+        name: str, its name in the table.
+        library: str, "keras.applications", "keras_cv" or "kseg".
+        layout: function that lays the network out, `(row, tensor, output_stride, multi_grid, library)` to (features,
+            pairs of layers whose weights are copied from the library's network). `tensor` `[B, H, W, bands]` are pixels
+            already normalised, `multi_grid` is None or the factors on the rates of the last stage's units (DeepLab v3
+            section 3.2.1), `library` what `build` returns.
+        pixels: (mean, std), three numbers each, 0-255 scale, RGB.
+        parameters: int, up to c5, moving statistics included; `kseg models` prints it and a test counts some again.
+        class_name: str, the constructor in the library; empty for a network of kseg's own.
+        arguments: mapping, its keyword arguments.
+        taps: mapping, "c1"…"c5" (and "low_level") to a layer name of the library's network.
+        preset: str or None, name of the library's ImageNet weights in keras_cv.
+        bgr: bool, whether the library's weights expect blue first.
+        strides: tuple of int, output strides it can give.
+        multi_grid: tuple of str, the 3x3 convolutions of c5's three units, for DeepLab v3; empty: it has no such units.
+        shifted_shortcuts: bool, whether strided 1x1 shortcuts meet strided 3x3 kernels (see `ShiftToStridedPhase`).
+        side_multiple: int or None; None takes images of any size, a number one square size that it divides.
+        bands: tuple of int, the numbers of input bands it takes; empty for any.
+        convolutions: tuple of int, how many stand in each of the five stages of a VGG; empty for another network.
+        with_holes: bool, whether DeepLab v1 and v2 lay it out with holes and keep its fully connected layers (VGG16).
+    """
+
+    name: str
+    library: str
+    layout: Callable[..., tuple[Features, Pairs]]
+    pixels: tuple[tuple[float, ...], tuple[float, ...]]
+    parameters: int
+    class_name: str = ""
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    taps: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    preset: str | None = None
+    bgr: bool = False
+    strides: tuple[int, ...] = (8, 16, 32)
+    multi_grid: tuple[str, ...] = ()
+    shifted_shortcuts: bool = False
+    side_multiple: int | None = None
+    bands: tuple[int, ...] = ()
+    convolutions: tuple[int, ...] = ()
+    with_holes: bool = False
+
+    @property
+    def has_imagenet(self) -> bool:
+        """Whether its library offers ImageNet weights."""
+        return self.library == "keras.applications" or self.preset is not None
+
+    def build(self, weights: str | None = None, size: ImageSize = (512, 512)) -> keras.Model | None:
+        """Return the library's network without its classifier at `size` pixels; None for a network of kseg's own.
+
+        Args:
+            weights: None or "imagenet".
+            size: (height, width) in pixels.
+        """
+        if not self.class_name:
+            return None
+        if self.library == "keras.applications":
+            constructor = getattr(keras.applications, self.class_name)
+            return constructor(include_top=False, weights=weights, input_shape=(*size, 3), **self.arguments)
+        constructor = getattr(importlib.import_module("keras_cv.models"), self.class_name)
+        shared = {"include_rescaling": False, "input_shape": (*size, 3)}  # NormalizePixels rescales
+        if weights:
+            return constructor.from_preset(self.preset, load_weights=True, **shared)
+        return constructor(**shared, **self.arguments)
