@@ -12,7 +12,7 @@ _PUBLIC = {
     "checks": None,
     "data": None,
     "encoders": None,
-    "evaluate": "kseg.inference.evaluate",
+    "evaluate": "kseg.inference.evaluation",
     "export": None,
     "inference": None,
     "labels": None,

@@ -1,12 +1,14 @@
 """`kseg evaluate`: scores on a dataset at the labels' full resolution."""
 
+import argparse
+
 from kseg import checks
 from kseg.cli import inference_options, options
 from kseg.cli.predict import MODEL
 from kseg.cli.tables import say
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg evaluate`."""
     parser.add_argument("model", help=MODEL)
     options.add_data(parser)
@@ -15,20 +17,20 @@ def add_arguments(parser):
     parser.add_argument("--at-image-size", action="store_true",
                         help="measure at --image-size, as validation during training does, instead of the labels' "
                              "full resolution")
-    parser.add_argument("--output", metavar="FOLDER", help="write report.html, report.json, confusion.png, worst.png")
+    parser.add_argument("--output", metavar="FOLDER", help="write report.html, report.json and their pictures")
     parser.add_argument("--overwrite", action="store_true", help="replace a report that is there")
     parser.add_argument("--no-boundaries", action="store_true", help="leave boundary IoU and F1 out")
     inference_options.add(parser)
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Evaluate, print the table, and write the report if a folder was given."""
     if arguments.at_image_size and arguments.image_size is None:
         raise ValueError(checks.sentence("image_size", "must be given with --at-image-size", None,
                                          "Add for example --image-size 384 512."))
     import kseg
     from kseg.cli.tables import show_table
-    from kseg.inference.evaluation import refuse_report
+    from kseg.inference.report.outcome import refuse_report
 
     if arguments.output is not None:
         refuse_report(arguments.output, arguments.overwrite)  # before minutes are spent

@@ -3,6 +3,8 @@
 Both are compared on validation images of --data and --image-size where these are given, else on structured images.
 """
 
+import argparse
+
 from kseg import checks
 from kseg.cli import options
 
@@ -10,7 +12,7 @@ COMPARED_IMAGES = 8
 QUANTIZE = ("float16", "dynamic", "int8", "int8_float_io")
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg export`."""
     parser.add_argument("model", help="a .keras file")
     parser.add_argument("path", help="a file ending in .tflite, or a SavedModel folder such as serving/street/1")
@@ -24,7 +26,7 @@ def add_arguments(parser):
     options.add_data(parser, required=False)
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Export, and print the parity report."""
     tflite, int8 = arguments.path.endswith(".tflite"), (arguments.quantize or "").startswith("int8")
     for name in ("probabilities",) if tflite else ("quantize", "labels"):
@@ -49,7 +51,7 @@ def run(arguments):
     if tflite:
         calibration = _data(arguments, model, "train") if int8 else None
         report = kseg.export.tflite(model, arguments.path, size, arguments.quantize, calibration,
-                                    "labels" if arguments.labels else "logits", **shared)
+                                    output="labels" if arguments.labels else "logits", **shared)
     else:
         report = kseg.export.saved_model(model, arguments.path, image_size=size or (None, None),
                                          probabilities=arguments.probabilities, **shared)

@@ -1,9 +1,12 @@
 """How images are segmented: the options that `predict` and `evaluate` share."""
 
+import argparse
+from typing import Any
+
 _NAMES = ("batch_size", "window", "overlap", "blend", "scales", "flip")
 
 
-def add(parser):
+def add(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg.predict`."""
     group = parser.add_argument_group("inference")
     group.add_argument("--batch-size", type=int, default=4, help="images or windows run at once")
@@ -16,7 +19,7 @@ def add(parser):
     group.add_argument("--quiet", action="store_true", help="draw no progress bar")
 
 
-def read(arguments):
+def read(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of `kseg.predict` that were parsed."""
     values = {name: getattr(arguments, name) for name in _NAMES}
     values["window"] = tuple(values["window"]) if values["window"] else None

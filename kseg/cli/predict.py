@@ -1,12 +1,14 @@
 """`kseg predict`: files and folders to indexed PNGs, overlays and a sheet."""
 
+import argparse
+
 from kseg.cli import inference_options
 from kseg.cli.tables import say
 
 MODEL = "a .keras file, a SavedModel folder or a .tflite file"
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg predict`."""
     parser.add_argument("model", help=MODEL)
     parser.add_argument("inputs", nargs="+", metavar="input", help="image file or folder")
@@ -18,7 +20,7 @@ def add_arguments(parser):
     inference_options.add(parser)
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Segment the files and say what was written."""
     from kseg.inference import predict_files
 

@@ -1,12 +1,13 @@
 """`kseg request`: images to a served model and its answers to PNG files. Loads neither TensorFlow nor Keras."""
 
+import argparse
 import os
 
-from kseg import checks
+from kseg import checks, files
 from kseg.cli.tables import say
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg request`."""
     parser.add_argument("url", help="http://host:8501 (REST) or grpc://host:8500")
     parser.add_argument("model", help="the model's name on the server")
@@ -21,7 +22,7 @@ def add_arguments(parser):
     parser.add_argument("--wait", type=float, metavar="SECONDS", help="wait so long for the server to be ready")
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Segment the images on the server and write the answers."""
     from PIL import Image
 
@@ -44,8 +45,7 @@ def run(arguments):
         if arguments.wait is not None:
             client.wait(arguments.wait)
         answers = client.segment(list(arguments.images), "color" if arguments.color else "labels")
-    os.makedirs(arguments.output, exist_ok=True)
     for target, answer in zip(targets, answers):
-        Image.fromarray(answer).save(f"{target}.part", "PNG")
-        os.replace(f"{target}.part", target)
+        with files.draft(target) as temporary:
+            Image.fromarray(answer).save(temporary)
         say(target)

@@ -1,9 +1,11 @@
 """`kseg serve-config`: the files TensorFlow Serving starts from, and the command that starts it."""
 
+import argparse
+
 from kseg.cli.tables import say
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg serve-config`."""
     parser.add_argument("folder", help="holds a folder for each model, with its numbered versions inside")
     parser.add_argument("--batching", action="store_true", help="run requests that arrive together as one batch")
@@ -15,7 +17,7 @@ def add_arguments(parser):
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Write the files and print the command."""
     from kseg.serving import write_config
 

@@ -4,14 +4,14 @@ from kseg._lazy import attach
 
 _PUBLIC = {
     "GPU_DELEGATE_OPERATORS": "kseg.export.operators",
-    "ParityReport": "kseg.export.parity",
-    "SavedModelRunner": "kseg.export.runner",
-    "TFLiteModel": "kseg.export.runner",
-    "next_version": "kseg.export.staging",
-    "read_metadata": "kseg.export.metadata",
-    "saved_model": "kseg.export.servable",
-    "structured_images": "kseg.export.pictures",
-    "tflite": "kseg.export.lite",
+    "ParityReport": "kseg.export.parity_report",
+    "SavedModelRunner": "kseg.inference.runners.saved_model",
+    "TFLiteModel": "kseg.inference.runners.tflite",
+    "next_version": "kseg.export.saved_model",
+    "read_metadata": "kseg.inference.metadata",
+    "saved_model": "kseg.export.saved_model",
+    "structured_images": "kseg.export.comparison_images",
+    "tflite": "kseg.export.tflite",
     "tflite_operators": "kseg.export.operators",
 }
 __all__ = sorted(_PUBLIC)

@@ -1,14 +1,18 @@
 """A Keras model as a TensorFlow function whose weights are constants."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from kseg import checks
 from kseg.layers.margins import RequireValidSize
 from kseg.models.portable import portable
+from kseg.models.walk import layers_of
 
 
-def check_model(model):
+def check_model(model: Any) -> None:
     """Raise the error sentence unless `model` is a built `keras.Model` from one image to per-pixel scores."""
     built = isinstance(model, keras.Model) and getattr(model, "inputs", None) and getattr(model, "outputs", None)
     if not built or len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or len(model.outputs[0].shape) != 4:
@@ -18,17 +22,18 @@ def check_model(model):
             shown, "Build one with kseg.models or load one with kseg.load_model."))
 
 
-def keeps_size(model):
+def keeps_size(model: keras.Model) -> bool:
     """Whether the logits are as large as the pixels; networks of valid convolutions answer for the middle alone."""
     given, made = (tuple(tensor.shape[1:3]) for tensor in (model.inputs[0], model.outputs[0]))
     return not _valid_sizes(model) and (None in (*given, *made) or given == made)
 
 
 def _valid_sizes(model):
-    return [layer for layer in model.layers if isinstance(layer, RequireValidSize)]
+    return [layer for layer in layers_of(model) if isinstance(layer, RequireValidSize)]
 
 
-def exported_size(model, image_size, evaluate_on=None):
+def exported_size(model: keras.Model, image_size: Sequence[int | None],
+                  evaluate_on: Any = None) -> tuple[int | None, int | None]:
     """Return the (height, width) an export is made for; None for any size.
 
     Raises:
@@ -54,7 +59,7 @@ def exported_size(model, image_size, evaluate_on=None):
     return chosen
 
 
-def float32_twin(model):
+def float32_twin(model: keras.Model) -> keras.Model:
     """Return `model`, or its copy computing in float32 where a mixed-precision policy is set (same weights)."""
     text = str(keras.saving.serialize_keras_object(model))
     if "mixed_float16" not in text and "mixed_bfloat16" not in text:
@@ -74,13 +79,8 @@ def _without_mixed(value):
     return "float32" if value in ("mixed_float16", "mixed_bfloat16") else value
 
 
-def logits_of(model, pixels):
-    """Return `model`'s logits in inference mode; the first output where there are several."""
-    outputs = model(pixels, training=False)
-    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-
-
-def captured_logits(model, image_size, batch_size=None, anywhere=False):
+def captured_logits(model: keras.Model, image_size: Sequence[int | None], batch_size: int | None = None,
+                    anywhere: bool = False) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return a `tf.function`, float32 pixels `[batch_size, *image_size, channels]` to logits, no variables.
 
     The weights are tensors that the function captures: a SavedModel holds them once, however many signatures call it,

@@ -1,11 +1,13 @@
 """Encoded images in, encoded label maps out, inside the TensorFlow graph."""
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
 
 
-def decode(content, channels):
+def decode(content: tf.Tensor, channels: int) -> tf.Tensor:
     """Return one encoded image (scalar string) as uint8 `[H, W, channels]`.
 
     JPEG (grey, RGB and CMYK), PNG (grey, palette, RGB, with alpha dropped, 16 bits reduced to 8), BMP, and the first
@@ -36,7 +38,7 @@ def _with_bands(pixels, channels):
     return tf.cond(grey, lambda: pixels, lambda: tf.image.rgb_to_grayscale(pixels[..., :3]))
 
 
-def inner_size(size, image_size, maximum_side):
+def inner_size(size: tf.Tensor, image_size: Sequence[int | None], maximum_side: int) -> tf.Tensor:
     """Return the int32 (height, width) at which an image of `size` is segmented.
 
     A fixed side of `image_size` is taken as it is. Otherwise the image keeps its size up to `maximum_side` pixels on
@@ -48,7 +50,8 @@ def inner_size(size, image_size, maximum_side):
     return tf.stack([scaled[axis] if side is None else side for axis, side in enumerate(image_size)])
 
 
-def segment(content, labels_of, channels, image_size, maximum_side):
+def segment(content: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], channels: int,
+            image_size: Sequence[int | None], maximum_side: int) -> tf.Tensor:
     """Return the label map of one encoded image at the image's own size, uint8 `[H, W]`.
 
     Args:
@@ -69,6 +72,6 @@ def segment(content, labels_of, channels, image_size, maximum_side):
     return tf.cond(same, lambda: labels, lambda: tf.image.resize(labels, size, method="nearest"))[..., 0]  # [H, W]
 
 
-def encode_png(values):
+def encode_png(values: tf.Tensor) -> tf.Tensor:
     """Return uint8 `[H, W]` or `[H, W, 3]` as a PNG file, scalar string."""
     return tf.io.encode_png(values if values.shape.rank == 3 else values[..., None], compression=1)

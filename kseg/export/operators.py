@@ -1,6 +1,12 @@
 """What an exported graph is made of, and what a GPU delegate will not take."""
 
 import collections
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Built-in operators for which the GPU delegate has a parser: `NewOperationParser` in LiteRT's
 # tflite/delegates/gpu/common/model_builder.cc, at commit 34ec5badbbbf. Whether one instance is taken depends on its
@@ -17,7 +23,7 @@ UNPACK
 """.split())
 
 
-def tflite_operators(content):
+def tflite_operators(content: bytes | str | os.PathLike) -> dict[str, int]:
     """Count the operators of a TFLite model.
 
     Args:
@@ -29,12 +35,12 @@ def tflite_operators(content):
     return dict(sorted(counts.items()))
 
 
-def gpu_unfriendly(operators):
+def gpu_unfriendly(operators: Iterable[str]) -> tuple[str, ...]:
     """Return the sorted names in `operators` that a GPU delegate leaves to the CPU."""
     return tuple(sorted(name for name in operators if name not in GPU_DELEGATE_OPERATORS))
 
 
-def graph_operators(graph_def):
+def graph_operators(graph_def: "tf.compat.v1.GraphDef") -> dict[str, int]:
     """Count the operations of a TensorFlow graph and of the functions in it, leaving out constants and plumbing."""
     plumbing = {"Const", "Identity", "NoOp", "Placeholder", "PartitionedCall", "StatefulPartitionedCall", "_Arg",
                 "_Retval"}
@@ -45,7 +51,7 @@ def graph_operators(graph_def):
     return dict(sorted(counts.items()))
 
 
-def walk(content):
+def walk(content: bytes | str | os.PathLike) -> Iterator[tuple[str, Any]]:
     """Yield (operator name, its entry in the flat buffer) of a TFLite model given as bytes or path."""
     from ai_edge_litert import schema_py_generated as schema
 

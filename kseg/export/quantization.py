@@ -1,12 +1,18 @@
 """Fewer bits: how the TFLite converter is told, what it calibrates on, and which layers pay for it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from kseg import checks
+from kseg.export.operators import walk
+from kseg.inference.runners.tflite import dequantized, quantized
 
 
-def configure(converter, quantize, samples, output):
+def configure(converter: tf.lite.TFLiteConverter, quantize: str | None, samples: np.ndarray | None,
+              output: str) -> None:
     """Set up `converter` for `quantize`; `samples` are float32 `[N, H, W, C]` for the int8 kinds."""
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if quantize is None:
@@ -23,7 +29,8 @@ def configure(converter, quantize, samples, output):
             converter.inference_output_type = tf.int8
 
 
-def calibration_array(quantize, calibration, image_size, channels, limit):
+def calibration_array(quantize: str | None, calibration: tf.data.Dataset | np.ndarray | None,
+                      image_size: Sequence[int], channels: int, limit: int) -> np.ndarray | None:
     """Return the calibration images, float32 `[N, H, W, C]`, 0-255, or None where `quantize` needs none.
 
     Two corner pixels of the first image are set to 0 and 255, so that the input's scale is exactly one grey level.
@@ -56,21 +63,21 @@ def calibration_array(quantize, calibration, image_size, channels, limit):
     return samples
 
 
-def layer_errors(plain, quantized, image, count=10):
+def layer_errors(plain: bytes, lossy: bytes, image: np.ndarray, count: int = 10) -> list[dict[str, Any]]:
     """Return the tensors that lose most by quantisation, worst first.
 
     Both files run on `image`, keeping every intermediate tensor; tensors of the same name are compared.
 
     Args:
         plain: bytes, the float32 file.
-        quantized: bytes, the int8 file.
+        lossy: bytes, the int8 file.
         image: uint8 `[1, H, W, C]`.
         count: int, length of the list.
     Returns:
         list of {"tensor", "operator", "error"}: error is the root mean square difference divided by the standard
         deviation of the float tensor.
     """
-    wanted, found = _tensors(plain, image), _tensors(quantized, image)
+    wanted, found = _tensors(plain, image), _tensors(lossy, image)
     errors = []
     for name, (operator, value) in wanted.items():
         if name not in found or found[name][1].shape != value.shape or np.abs(value).max(initial=0) > 1e30:
@@ -90,21 +97,18 @@ def _tensors(content, image):
                               experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
     interpreter.allocate_tensors()
     entry = interpreter.get_input_details()[0]
-    interpreter.set_tensor(entry["index"], image.astype(entry["dtype"]))
+    interpreter.set_tensor(entry["index"], quantized(image.astype(np.float32), entry))
     interpreter.invoke()
     makers = _makers(content)
     values = {}
     for details in interpreter.get_tensor_details():
         if details["index"] not in makers or details["dtype"] not in (np.float32, np.int8):
             continue
-        value = interpreter.get_tensor(details["index"]).astype(np.float32)
-        scale, zero_point = details["quantization"]
-        values[details["name"]] = (makers[details["index"]], (value - zero_point) * scale if scale else value)
+        value = dequantized(interpreter.get_tensor(details["index"]), details)
+        values[details["name"]] = (makers[details["index"]], value)
     return values
 
 
 def _makers(content):
     """Return tensor index -> name of the operator whose output it is."""
-    from kseg.export.operators import walk
-
     return {int(operator.Outputs(0)): name for name, operator in walk(content)}

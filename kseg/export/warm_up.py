@@ -5,13 +5,14 @@ byte, so that exporting needs no `tensorflow-serving-api`.
 """
 
 import os
+from typing import Any
 
 import tensorflow as tf
 
 FILE_NAME = "tf_serving_warmup_requests"
 
 
-def write(folder, model_name, requests):
+def write(folder: str, model_name: str, requests: list[tuple[str, dict[str, Any]]]) -> None:
     """Write `assets.extra/tf_serving_warmup_requests` into the SavedModel at `folder`.
 
     Args:
@@ -26,7 +27,7 @@ def write(folder, model_name, requests):
             writer.write(prediction_log(model_name, signature, inputs))
 
 
-def prediction_log(model_name, signature, inputs):
+def prediction_log(model_name: str, signature: str, inputs: dict[str, Any]) -> bytes:
     """Return a serialised `tensorflow.serving.PredictionLog` of one predict request."""
     # ModelSpec: name = 1, signature_name = 3. PredictRequest: model_spec = 1, inputs = 2 (map: key = 1, value = 2).
     # PredictLog: request = 1. PredictionLog: predict_log = 6.

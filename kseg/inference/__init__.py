@@ -5,10 +5,11 @@ from kseg._lazy import attach
 _PUBLIC = {
     "CRFParameters": "kseg.inference.dense_crf",
     "DenseCRF": "kseg.inference.dense_crf",
+    "Predictor": "kseg.inference.predict",
     "label_map": "kseg.inference.predict",
     "pictures": None,
-    "predict_files": "kseg.inference.files",
-    "predict_tiled": "kseg.inference.overlap_tile",
+    "predict_files": "kseg.inference.file_prediction",
+    "predict_tiled": "kseg.inference.tiled",
     "runner": "kseg.inference.runners",
 }
 __all__ = sorted(_PUBLIC)

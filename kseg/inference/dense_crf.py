@@ -81,7 +81,8 @@ class DenseCRF:
         TypeError: if `parameters` is neither a name nor a `CRFParameters`.
     """
 
-    def __init__(self, parameters="deeplabv2_resnet101", iterations=10, normalization=None, exact_pixels=2048):
+    def __init__(self, parameters: str | CRFParameters = "deeplabv2_resnet101", iterations: int = 10,
+                 normalization: str | None = None, exact_pixels: int = 2048):
         if isinstance(parameters, str):
             parameters = PARAMETERS[checks.one_of("parameters", parameters, PARAMETERS)]
         if not isinstance(parameters, CRFParameters):
@@ -95,7 +96,7 @@ class DenseCRF:
         self.exact_pixels = checks.positive_integer("exact_pixels", exact_pixels, minimum=0,
                                                     advice="Pass 0 to always use the lattice.")
 
-    def __call__(self, image, probabilities):
+    def __call__(self, image: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         """Return the refined probabilities.
 
         Args:

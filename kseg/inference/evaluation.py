@@ -1,181 +1,124 @@
-"""The outcome of an evaluation: scores, tables, pictures, JSON and the report's files."""
+"""Evaluation at the labels' full resolution: the dataset's scores, each image's, and the worst images.
 
-import dataclasses
-import json
+Logits are resized to the label, never the label to the logits.
+"""
+
+import heapq
 import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from kseg import checks, metrics
 from kseg.inference import pictures
-from kseg.inference.report_page import COLUMNS, heading, html_report, shown
+from kseg.inference.examples import examples_of
+from kseg.inference.images import resize
+from kseg.inference.metadata import known_labels
+from kseg.inference.predict import Model, Predictor, label_map
+from kseg.inference.progress import progress_bar
+from kseg.inference.report.outcome import Evaluation, Example
+from kseg.inference.results import softmax, votes
+from kseg.inference.runners import runner_for
 from kseg.labels import LabelSet
 
-_SCORES = ("mean_iou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "mean_dice",
-           "mean_boundary_iou", "boundary_f1", "expected_calibration_error")
-_FILES = ("confusion.png", "worst.png", "report.html", "report.json")
 
+def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *,
+             data_dir: str | os.PathLike | None = None, image_size: Sequence[int] | None = None,
+             full_resolution: bool = True, label_set: LabelSet | None = None, boundaries: bool = True,
+             keep_worst: int = 10, batch_size: int = 4, window: int | Sequence[int] | None = None,
+             overlap: float = 0.5, blend: str = "hann", scales: float | Sequence[float] = (1.0,), flip: bool = False,
+             progress: bool = False, data_options: dict[str, Any] | None = None) -> Evaluation:
+    """Measure a model on a dataset.
 
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """One image kept for the pictures, thinned out: pixels and entropy `[h, w(, 3)]`, labels, predictions `[h, w]`.
-
-    The entropy is NaN where the model gives labels alone.
+    Args:
+        model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
+        dataset: a name as in `kseg.data.load`, or an iterable of `(pixels, labels)`, single or in batches, such as a
+            `tf.data.Dataset`; pixels `[(B,) H, W, channels]` 0–255, labels integers `[(B,) h, w]`.
+        split: "train", "validation" or "test", of a named dataset.
+        data_dir: str or None, where the files of a named dataset are.
+        image_size: (height, width) in pixels the images of a named dataset are resized to for the model, or None.
+        full_resolution: bool; True measures at the size of the stored labels, to which the logits are enlarged; False
+            at `image_size`, to which the labels are reduced: the score that validation during training reports.
+        label_set: `LabelSet` or None (the dataset's, else the model's, else numbered classes).
+        boundaries: bool, whether boundary IoU and F1 are measured (they take longer than the rest).
+        keep_worst: int, how many of the images of lowest mean IoU are kept with their pictures. Default 10.
+        batch_size, window, overlap, blend, scales, flip: as in `kseg.predict`.
+        progress: bool, whether a bar is drawn in the terminal.
+        data_options: dict or None, further arguments of `kseg.data.source`, for a named dataset.
+    Returns:
+        `Evaluation`: scores as attributes, `table()`, `to_dict()`, `write(folder)`. The calibration error and the
+        entropy of a TFLite file exported with `output="labels"` are NaN: it says nothing of its confidence.
+    Raises:
+        ValueError: if an argument is out of range, the dataset is empty, or a label id is no class of the model.
+        TypeError: if an example is no pair of pixels and labels.
+        FileNotFoundError: if a file is missing.
     """
+    run = runner_for(model)
+    began = time.perf_counter()
+    checks.positive_integer("keep_worst", keep_worst, minimum=0)
+    found = examples_of(dataset, split, data_dir, image_size=image_size, full_resolution=full_resolution,
+                        channels=run.in_channels, options=data_options or {})
+    label_set = known_labels(label_set or found.label_set or run.label_set, run.classes)
+    options = {"batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend,
+               "scales": tuple(np.atleast_1d(scales).tolist()), "flip": flip}
+    predictor = Predictor(run, "labels" if run.labels_only else "logits", **options)
+    counts = _Counts(run.classes, label_set.ignore_class, boundaries, keep_worst)
+    with progress_bar(progress, found.count) as advance:
+        for title, pixels, labels in found.examples:
+            counts.add(title, pixels, labels, predictor(pixels))
+            advance(1)
+    if not counts.images:
+        raise ValueError(checks.sentence("dataset", "must hold at least one image", found.name, "Check the split."))
+    settings = {**options, "image_size": image_size, "full_resolution": full_resolution}
+    return Evaluation(
+        found.name, getattr(model, "name", None) or str(model), label_set, counts.confusion, counts.boundary,
+        counts.calibration, counts.images, counts.worst(), settings, time.perf_counter() - began)
 
-    name: str
-    mean_iou: float
-    pixels: np.ndarray
-    labels: np.ndarray
-    predictions: np.ndarray
-    entropy: np.ndarray
 
+class _Counts:
+    """What is counted image by image."""
 
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What `kseg.evaluate` found.
+    def __init__(self, classes, ignore_class, boundaries, keep):
+        self.classes, self.ignore_class, self.keep = classes, ignore_class, keep
+        self.confusion = np.zeros((classes, classes), np.int64)
+        self.boundary = np.zeros((3, classes), np.int64) if boundaries else None
+        self.calibration = metrics.Calibration(ignore_class=ignore_class)
+        self.images, self._heap = [], []
 
-    Attributes:
-        dataset, model: str, their names.
-        label_set: `LabelSet`.
-        confusion: int64 `[classes, classes]`, `confusion[label, prediction]`.
-        boundary: int64 `[3, classes]`, sums of `kseg.metrics.boundary_counts`, or None.
-        calibration: `kseg.metrics.Calibration`.
-        images: list of dicts, one an image: `name`, `mean_iou`, `pixel_accuracy`, `boundary_f1`.
-        worst: list of `Example`, the lowest mean IoU first.
-        settings: dict, the arguments of the inference.
-        seconds: float, the time it took.
-    """
-
-    dataset: str
-    model: str
-    label_set: LabelSet
-    confusion: np.ndarray
-    boundary: np.ndarray
-    calibration: metrics.Calibration
-    images: list
-    worst: list
-    settings: dict
-    seconds: float
-
-    @property
-    def scores(self):
-        """The mean scores of the dataset, dict of floats; NaN where nothing was counted."""
-        scores = metrics.scores_from_confusion(self.confusion)
+    def add(self, title, pixels, labels, answer):
+        """Count one image: `answer`, logits `[h, w, classes]` or ids `[h, w]`, is resized to the labels `[H, W]`."""
+        confident = answer.ndim == 3  # ids say nothing of their confidence
+        logits = resize((answer if confident else votes(answer, self.classes))[None], labels.shape)[0]
+        probabilities = softmax(logits) if confident else np.full_like(logits, np.nan)
+        predictions = label_map(logits)
+        matrix = metrics.confusion_matrix(labels, predictions, self.classes, self.ignore_class)
+        self.confusion += matrix
+        if confident:
+            self.calibration.update(labels, probabilities)
+        own = metrics.scores_from_confusion(matrix)
+        row = {"name": title, "mean_iou": own["mean_iou"], "pixel_accuracy": own["pixel_accuracy"]}
         if self.boundary is not None:
-            scores["mean_boundary_iou"] = metrics.mean_of_present(metrics.boundary_iou(self.boundary))
-            scores["boundary_f1"] = metrics.mean_of_present([row["boundary_f1"] for row in self.images])
-        scores["expected_calibration_error"] = self.calibration.error()
-        return scores
+            self.boundary += metrics.boundary_counts(labels, predictions, self.classes, ignore_class=self.ignore_class)
+            row["boundary_f1"] = metrics.image_boundary_f1(labels, predictions, self.classes,
+                                                           ignore_class=self.ignore_class)
+        self.images.append(row)
+        rank = (-row["mean_iou"], -len(self.images))  # the greatest is the worst; of equal ones the earlier
+        full = len(self._heap) == self.keep
+        if self.keep and not np.isnan(row["mean_iou"]) and (not full or rank > self._heap[0][:2]):
+            example = Example(title, row["mean_iou"], *_thumbnails(pixels, labels, predictions, probabilities))
+            (heapq.heapreplace if full else heapq.heappush)(self._heap, (*rank, example))
 
-    def __getattr__(self, name):
-        if name in _SCORES:
-            return self.scores.get(name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    @property
-    def per_class_iou(self):
-        """Class name → intersection over union, dict of floats, NaN where a class is absent."""
-        return dict(zip(self.label_set.names, metrics.iou_from_confusion(self.confusion).tolist()))
-
-    @property
-    def per_class(self):
-        """One dict a class: `name`, `iou`, `dice`, `accuracy`, `boundary_iou`, `share` of the labelled pixels."""
-        total = max(int(self.confusion.sum()), 1)
-        columns = {
-            "iou": metrics.iou_from_confusion(self.confusion),
-            "dice": metrics.dice_from_confusion(self.confusion),
-            "accuracy": metrics.class_accuracy_from_confusion(self.confusion),
-            "boundary_iou": (np.full(len(self.label_set), np.nan) if self.boundary is None
-                             else metrics.boundary_iou(self.boundary)),
-            "share": self.confusion.sum(1) / total,
-        }
-        return [{"name": name, **{key: float(values[index]) for key, values in columns.items()}}
-                for index, name in enumerate(self.label_set.names)]
-
-    def table(self):
-        """Return the scores as a `rich.table.Table`, a row a class, the means below."""
-        table = Table(title=f"{self.model} on {self.dataset}, {len(self.images)} images", show_footer=True)
-        scores = self.scores
-        footers = {"iou": scores["mean_iou"], "dice": scores["mean_dice"], "accuracy": scores["mean_class_accuracy"],
-                   "boundary_iou": scores.get("mean_boundary_iou", float("nan"))}
-        table.add_column("class", footer="mean")
-        for key in COLUMNS:
-            table.add_column(heading(key), justify="right", footer=shown(footers.get(key)))
-        for row in self.per_class:
-            table.add_row(row["name"], *(shown(row[key]) for key in COLUMNS))
-        rest = ["pixel_accuracy", "frequency_weighted_iou", "boundary_f1", "expected_calibration_error"]
-        table.caption = "   ".join(f"{heading(key)} {shown(scores[key])}" for key in rest if key in scores)
-        return table
-
-    def to_dict(self):
-        """Return everything but the pictures, JSON-ready; None stands for scores without a pixel."""
-        return _json_ready({
-            "dataset": self.dataset, "model": self.model, "settings": self.settings, "seconds": round(self.seconds, 2),
-            "scores": self.scores, "per_class": self.per_class, "images": self.images,
-            "confusion": self.confusion.tolist(), "classes": list(self.label_set.names)})
-
-    def worst_sheet(self):
-        """Return the worst images beside their truth, prediction and entropy, uint8 `[H, W, 3]`; None without one."""
-        if not self.worst:
-            return None
-        rows = [(one.pixels, one.labels, one.predictions, pictures.heat(one.entropy)) for one in self.worst]
-        names = [f"{one.mean_iou:.3f}  {one.name}" for one in self.worst]
-        return pictures.sheet(rows, self.label_set, ("image", "truth", "prediction", "entropy"), names)
-
-    def write(self, folder, overwrite=False):
-        """Write `report.json`, `report.html`, `confusion.png` and `worst.png` into `folder`.
-
-        Args:
-            folder: str or path; made if missing.
-            overwrite: bool, whether a report that is there may be replaced.
-        Returns:
-            list of str, the paths written.
-        Raises:
-            FileExistsError: if a report is there and `overwrite` is False, or `folder` is a file.
-        """
-        folder = os.fspath(folder)
-        refuse_report(folder, overwrite)
-        os.makedirs(folder, exist_ok=True)
-        confusion = pictures.confusion_picture(self.confusion, self.label_set)
-        worst = self.worst_sheet()
-        paths = [os.path.join(folder, name) for name in _FILES]
-        pictures.write_picture(paths[0], confusion)
-        if worst is None:
-            if os.path.exists(paths[1]):  # of the report that is replaced
-                os.remove(paths[1])
-            paths.remove(paths[1])
-        else:
-            pictures.write_picture(paths[1], worst)
-        _write_text(paths[-2], html_report(self, confusion, worst))
-        _write_text(paths[-1], json.dumps(self.to_dict(), indent=1))
-        return paths
+    def worst(self):
+        """Return the images of lowest mean IoU, the lowest first."""
+        return [example for _, _, example in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
 
 
-def refuse_report(folder, overwrite):
-    """Raise FileExistsError if `folder` holds a report and `overwrite` is False, or is a file."""
-    if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise FileExistsError(checks.sentence("folder", "must be a folder or new", os.fspath(folder),
-                                              "Give the path of a folder."))
-    if not overwrite and any(os.path.exists(os.path.join(folder, name)) for name in _FILES):
-        raise FileExistsError(checks.sentence(
-            "folder", "must not hold a report already", os.fspath(folder),
-            "Take another folder or pass overwrite=True."))
-
-
-def _json_ready(value):
-    if isinstance(value, dict):
-        return {key: _json_ready(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_ready(one) for one in value]
-    if isinstance(value, (float, np.floating)):
-        return None if np.isnan(value) else float(value)
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _write_text(path, text):
-    """Write a file whole or not at all."""
-    with open(f"{path}.part", "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(f"{path}.part", path)
+def _thumbnails(pixels, labels, predictions, probabilities, most=512):
+    """Return pixels, labels, predictions and entropy, thinned out to at most about `most` pixels per side."""
+    step = max(1, -(-max(labels.shape) // most))
+    pixels = resize(np.asarray(pixels, np.float32)[None], labels.shape)[0][::step, ::step]
+    thin = [part[::step, ::step] for part in (labels, predictions)]
+    return pictures.as_rgb(pixels), thin[0].astype(np.int32), thin[1], metrics.entropy_map(
+        probabilities[::step, ::step])

@@ -3,19 +3,22 @@
 import io
 import os
 import warnings
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from kseg import checks
 from kseg.data import decode, geometry
+from kseg.layers import ResizeTo
 
 _LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as many
 _STRIP = 4_000_000  # pixels taken from a picture at once
 
 
-def open_image(image, channels, name="images"):
+def open_image(image: Any, channels: int, name: str = "images") -> np.ndarray:
     """Return one image as an array `[H, W, channels]` that may lie on disk (`numpy.memmap`).
 
     Args:
@@ -50,7 +53,7 @@ def open_image(image, channels, name="images"):
     return pixels
 
 
-def map_file(image, name="images"):
+def map_file(image: Any, name: str = "images") -> Any:
     """Return the numbers of a `.npy` file, mapped, not read, where `image` is the path of one; else `image` itself."""
     if not isinstance(image, (str, os.PathLike)) or not os.fspath(image).lower().endswith(".npy"):
         return image
@@ -62,7 +65,7 @@ def map_file(image, name="images"):
                                          "It is damaged, holds objects, or is of another kind.")) from failure
 
 
-def fit(images, size):
+def fit(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return images at the one size a model takes, antialiased bilinear, as training and `kseg.evaluate` resize.
 
     Args:
@@ -79,7 +82,15 @@ def fit(images, size):
     return np.stack([geometry.resize(tf.constant(one), tf.constant(no_labels), size)[0].numpy() for one in images])
 
 
-def mirrored_window(image, top, left, height, width):
+def resize(images: Any, size: tuple[int, int]) -> np.ndarray:
+    """Return `images` `[B, h, w, C]` resized bilinearly to `size` (half-pixel centres), NumPy float32."""
+    if tuple(images.shape[1:3]) == tuple(size):
+        return images
+    reference = np.zeros((1, *size, 1), np.float32)
+    return np.asarray(keras.ops.convert_to_numpy(ResizeTo(dtype="float32")(images, reference)))
+
+
+def mirrored_window(image: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
     """Return `image[top:top + height, left:left + width]`, float32; beyond the border the image is mirrored.
 
     Only the rows and columns needed are read, so `image` may be a map of a file. Offsets may be negative.

@@ -1,11 +1,12 @@
-"""Pictures of segmentations: indexed PNGs, overlays, sheets with a legend, confusion matrices. NumPy and Pillow."""
+"""Pictures of segmentations: indexed PNGs, overlays, sheets with a legend. NumPy and Pillow."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kseg import checks
+from kseg import checks, files
 from kseg.labels import LabelSet
 
 GAP = 8  # pixels of white between tiles
@@ -13,7 +14,7 @@ _TEXT = (40, 40, 40)
 _STRIP_PIXELS = 4_000_000  # painted at once
 
 
-def write_labels(path, label_map, label_set):
+def write_labels(path: str | os.PathLike, label_map: np.ndarray, label_set: LabelSet) -> None:
     """Write a label map as an indexed PNG: the stored values are the ids, the palette that of the label set.
 
     Args:
@@ -34,12 +35,12 @@ def write_labels(path, label_map, label_set):
     _write(path, picture)
 
 
-def write_picture(path, pixels):
+def write_picture(path: str | os.PathLike, pixels: np.ndarray) -> None:
     """Write uint8 `[H, W, 3]` (or `[H, W]`) as an image file of the path's kind, whole or not at all."""
     _write(path, Image.fromarray(np.ascontiguousarray(pixels)))
 
 
-def as_rgb(pixels):
+def as_rgb(pixels: np.ndarray) -> np.ndarray:
     """Return pixels `[H, W, channels]`, 0–255, as uint8 `[H, W, 3]`: one band grey, of more the first three."""
     pixels = np.asarray(pixels)
     if pixels.dtype != np.uint8:
@@ -49,7 +50,7 @@ def as_rgb(pixels):
     return pixels[..., :3] if pixels.shape[-1] >= 3 else np.repeat(pixels[..., :1], 3, axis=-1)
 
 
-def overlay(pixels, label_map, label_set, opacity=0.5):
+def overlay(pixels: np.ndarray, label_map: np.ndarray, label_set: LabelSet, opacity: float = 0.5) -> np.ndarray:
     """Return the image with its labels painted over it, uint8 `[H, W, 3]`; ignored pixels stay as they are.
 
     Args:
@@ -69,8 +70,10 @@ def overlay(pixels, label_map, label_set, opacity=0.5):
     return painted
 
 
-def sheet(rows, label_set, titles=("image", "truth", "prediction"), names=None, tile_size=(240, 320)):
-    """Return a sheet: a row an image, a column a picture of it, a legend of the classes below.
+def sheet(rows: Sequence[Sequence[np.ndarray | None]], label_set: LabelSet,
+          titles: Sequence[str] = ("image", "truth", "prediction"), names: Sequence[str] | None = None,
+          tile_size: tuple[int, int] = (240, 320)) -> np.ndarray:
+    """Return a sheet: one row per image, one column per picture of it, a legend of the classes below.
 
     Args:
         rows: sequence of rows; each a sequence of pictures `[H, W, 3]`, label maps `[H, W]` (painted) or None.
@@ -104,7 +107,7 @@ def sheet(rows, label_set, titles=("image", "truth", "prediction"), names=None, 
     return np.asarray(picture)
 
 
-def legend(label_set, width, font_size=13):
+def legend(label_set: LabelSet, width: int, font_size: int = 13) -> np.ndarray:
     """Return the classes with their colours in as many lines as `width` pixels need, uint8 `[H, width, 3]`."""
     font = _font(font_size)
     line, x, places = 0, GAP, []
@@ -123,42 +126,7 @@ def legend(label_set, width, font_size=13):
     return np.asarray(picture)
 
 
-def confusion_picture(matrix, label_set, cell=46):
-    """Return a picture of a confusion matrix, each row as shares of its labelled pixels in per cent.
-
-    Args:
-        matrix: int64 `[classes, classes]`, `matrix[label, prediction]`.
-        label_set: `LabelSet`.
-        cell: int, pixels; of many classes the cells are smaller and carry no numbers.
-    Returns:
-        uint8 `[H, W, 3]` RGB.
-    """
-    matrix = np.asarray(matrix, np.float64)
-    classes = len(matrix)
-    cell = cell if classes <= 24 else max(6, 1200 // classes)
-    font = _font(13 if cell > 20 else max(7, cell - 1))
-    names = [_shortened(name, 150, font) for name in label_set.names]
-    margin = int(max(font.getlength(name) for name in names)) + 2 * GAP
-    total = matrix.sum(1, keepdims=True)
-    share = np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0)
-    picture = Image.new("RGB", (max(margin + classes * cell + GAP, 260), margin + classes * cell + 44), "white")
-    draw = ImageDraw.Draw(picture)
-    for row in range(classes):
-        draw.text((margin - GAP, margin + (row + 0.5) * cell), names[row], fill=_TEXT, font=font, anchor="rm")
-        picture.paste(_upright(names[row], font, margin), (int(margin + (row + 0.5) * cell) - 8, 0))
-        for column in range(classes):
-            value = share[row, column]
-            x, y = margin + column * cell, margin + row * cell
-            draw.rectangle([x, y, x + cell - 2, y + cell - 2], fill=_shade(value, row == column))
-            if cell > 30 and total[row] and value >= 0.005:
-                draw.text((x + cell / 2 - 1, y + cell / 2 - 1), f"{100 * value:.0f}", font=font, anchor="mm",
-                          fill="white" if value > 0.5 else _TEXT)
-    draw.text((GAP, margin + classes * cell + 6), "rows: truth, columns: prediction,\n% of the row's pixels",
-              fill=_TEXT, font=_font(13))
-    return np.asarray(picture)
-
-
-def heat(values):
+def heat(values: np.ndarray) -> np.ndarray:
     """Return values from 0 (black) over red and yellow to 1 (white) as a picture, uint8 `[H, W, 3]`; NaN is grey."""
     level = np.clip(np.asarray(values, np.float32), 0, 1)[..., None]
     colours = 255 * np.clip(3 * level - np.arange(3, dtype=np.float32), 0, 1)
@@ -176,19 +144,6 @@ def _tile(picture, label_set, size):
     return image.resize(shape, Image.Resampling.NEAREST if labels else smooth)
 
 
-def _upright(text, font, height):
-    """Return text that reads upwards, ending `GAP` above the bottom of a strip of `height`."""
-    strip = Image.new("RGB", (height, 16), "white")
-    ImageDraw.Draw(strip).text((GAP, 8), text, fill=_TEXT, font=font, anchor="lm")
-    return strip.rotate(90, expand=True)
-
-
-def _shade(value, right):
-    """Return near white at 0 to dark blue (right) or dark red (wrong) at 1; the root shows small errors too."""
-    dark = np.array((12, 68, 132) if right else (150, 22, 28))
-    return tuple(int(part) for part in 246 + np.sqrt(value) * (dark - 246))
-
-
 def _shortened(text, width, font):
     """Return text cut in the front, where paths are least telling, until it is at most `width` pixels wide."""
     text = str(text)
@@ -204,18 +159,5 @@ def _font(size):
 
 
 def _write(path, picture):
-    path = os.fspath(path)
-    draft = f"{os.path.splitext(path)[0]}.part{os.path.splitext(path)[1]}"
-    picture.save(draft)
-    os.replace(draft, path)
-
-
-def known_labels(label_set, classes):
-    """Return `label_set`, or numbered classes if it is None; its length must be `classes`."""
-    if label_set is None:
-        return LabelSet.generic(classes)
-    if len(label_set) != classes:
-        raise ValueError(checks.sentence(
-            "label_set", f"must name the {classes} classes of the model", list(label_set.names),
-            "Pass the label set the model was trained on."))
-    return label_set
+    with files.draft(path) as temporary:
+        picture.save(temporary)

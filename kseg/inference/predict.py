@@ -1,22 +1,31 @@
-"""Prediction: pixels of any size to class ids, by whole image or sliding window, over scales and flips."""
+"""Prediction: pixels of any size to class ids, whole, by sliding window or overlap-tile, over scales and flips."""
 
 import numbers
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from kseg import checks
-from kseg.inference.images import fit, map_file, open_image
-from kseg.inference.progress import bar
-from kseg.inference.results import checked_output, result_array
-from kseg.inference.runners import runner as make_runner
-from kseg.inference.tiles import answered_tiles, blended_tiles, count_tiles
-from kseg.layers import ResizeTo
+from kseg.inference.images import map_file, open_image, resize
+from kseg.inference.progress import progress_bar
+from kseg.inference.results import checked_output, result_array, softmax, votes
+from kseg.inference.runners import Runner, runner_for
+from kseg.inference.strategies import Classify, Strategy
+from kseg.inference.strategies.overlap_tile import OverlapTile
+from kseg.inference.strategies.sliding_window import SlidingWindow
+from kseg.inference.strategies.whole import Whole
 from kseg.metrics.confusion_metric import most_likely_class
 
+Model = keras.Model | str | os.PathLike | Runner
 
-def predict(model, images, output="labels", *, batch_size=4, window=None, overlap=0.5, blend="hann", scales=(1.0,),
-            flip=False, progress=False, out=None):
+
+def predict(model: Model, images: Any, output: str = "labels", *, batch_size: int = 4,
+            window: int | Sequence[int] | None = None, overlap: float = 0.5, blend: str = "hann",
+            scales: float | Sequence[float] = (1.0,), flip: bool = False, progress: bool = False,
+            out: np.ndarray | None = None) -> np.ndarray | list[np.ndarray]:
     """Segment images of any size; the result has their height and width.
 
     Over several scales or with `flip` the softmax probabilities are averaged; "logits" are then their logarithms.
@@ -25,7 +34,7 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
     to it, antialiased as in training, or, with `window`, tiles of its size. Scales are plain bilinear. A U-Net of valid
     convolutions sees the image by overlapping tiles, mirrored beyond the border, of `window` pixels where that is given
     (`predict_tiled` does so in memory bounded by the tile). A TFLite file exported with `output="labels"` gives one
-    vote a pixel instead of logits: windows, scales and flips average the votes, the class with most wins, and only
+    vote per pixel instead of logits: windows, scales and flips average the votes, the class with most wins, and only
     "labels" can be asked for.
 
     Args:
@@ -51,59 +60,152 @@ def predict(model, images, output="labels", *, batch_size=4, window=None, overla
         TypeError: if `images`, `model` or `out` is of another kind.
         FileNotFoundError: if nothing stands at a path.
     """
-    options = _Options(make_runner(model), output, batch_size, window, overlap, blend, scales, flip)
-    if isinstance(images, (list, tuple)):
+    predictor = Predictor(model, output, batch_size=batch_size, window=window, overlap=overlap, blend=blend,
+                          scales=scales, flip=flip)
+    return predictor(images, progress=progress, out=out)
+
+
+class Predictor:
+    """A model and the way its images are segmented, checked once and then called for any number of images.
+
+    Args:
+        model, output, batch_size, window, overlap, blend, scales, flip: as in `kseg.predict`.
+    Attributes:
+        run: the `Runner` of the model.
+        output, batch_size: as given.
+    Raises:
+        ValueError: if an argument is out of range, or a file that gives labels alone is asked for more.
+        TypeError: if `model` is of another kind.
+        FileNotFoundError: if nothing stands at its path.
+    """
+
+    def __init__(self, model: Model, output: str = "labels", *, batch_size: int = 4,
+                 window: int | Sequence[int] | None = None, overlap: float = 0.5, blend: str = "hann",
+                 scales: float | Sequence[float] = (1.0,), flip: bool = False):
+        self.run = run = runner_for(model)
+        self.output = checked_output(output, run)
+        self.batch_size = checks.positive_integer("batch_size", batch_size)
+        checks.one_of("blend", blend, ("hann", "uniform"))
+        checks.number_between("overlap", overlap, 0, 0.99)
+        self._window = None if window is None else checked_window(window)
+        if self._window:
+            run.check_window(self._window)
+        self._scales, self._turns = _checked_scales(scales), (1, -1) if flip else (1,)
+        self._averages = len(self._turns) > 1 or self._scales != (1.0,)
+        if self._window and not run.margin:
+            self._strategy = SlidingWindow(self._window, run.classes, overlap, blend, self.batch_size)
+        else:
+            self._strategy = Whole(self.batch_size, None if run.margin else run.image_size)
+
+    def __call__(self, images: Any, *, progress: bool = False,
+                 out: np.ndarray | None = None) -> np.ndarray | list[np.ndarray]:
+        """Return the result for an image, a batch or a list; the arguments and the result as in `kseg.predict`."""
+        if not isinstance(images, (list, tuple)):
+            with progress_bar(progress) as advance:
+                return self.answer(self._opened(images), self._strategy, self.scores, advance, out=out)
         if out is not None:
             raise ValueError(checks.sentence("out", "must be None for a list of images", type(out).__name__,
                                              "Predict the images one by one, each into its own array."))
-        with bar(progress, len(images)) as advance:
-            return [_predict(options, image, None, None, advance) for image in images]
-    with bar(progress, None) as advance:
-        return _predict(options, images, out, advance, None)
+        results = []
+        with progress_bar(progress, len(images)) as advance:
+            for image in images:
+                results.append(self.answer(self._opened(image), self._strategy, self.scores))
+                advance(1)
+        return results
 
+    def answer(self, images: np.ndarray, strategy: Strategy, classify: Classify,
+               advance: Callable[..., None] = lambda steps, total=None: None, *,
+               out: np.ndarray | None = None) -> np.ndarray:
+        """Return the result for one image or one batch, cut by `strategy`, its windows given to `classify`.
 
-def label_map(logits):
-    """Return the ids of the largest logits along the last axis: the one owner of the argmax in deployment.
+        Args:
+            images: an image `[H, W, C]`, opened, or a batch `[B, H, W, C]`, whose images are opened in their turn.
+            strategy: how they are cut.
+            classify: `scores` or `network`.
+            advance: is told of the windows done, `advance(steps, total=None)`.
+            out: array to write into, or None.
+        """
+        batched = images.ndim == 4
+        size = tuple(images.shape[-3:-1])
+        out = result_array(out, (len(images), *size) if batched else size, self.output, self.run)
+        images = images if batched else [images]
+        advance(0, total=len(images) * strategy.count(size))
 
-    Args:
-        logits: float `[..., classes]`, NumPy or a tensor.
-    Returns:
-        `[...]`: NumPy uint8 (int32 beyond 255 classes) for NumPy, an int32 tensor for tensors.
-    """
-    if isinstance(logits, np.ndarray):
-        return np.argmax(logits, axis=-1).astype(np.uint8 if logits.shape[-1] <= 255 else np.int32)
-    return most_likely_class(logits)
+        def counted(pixels):
+            scores = classify(pixels)
+            advance(len(pixels))
+            return scores
 
+        for first in range(0, len(images), strategy.images_at_once):
+            chosen = images[first:first + strategy.images_at_once]
+            if batched:
+                chosen = [open_image(one, self.run.in_channels) for one in chosen]
+            for top, left, scores in strategy.pieces(chosen, counted):
+                place = slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])
+                if batched:
+                    out[(slice(first, first + len(chosen)), *place)] = self._finished(scores)
+                else:
+                    out[place] = self._finished(scores)[0]
+        return out
 
-def softmax(logits):
-    """Return the softmax over the last axis, NumPy float32."""
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1)))
-
-
-def resize(images, size):
-    """Return `images` `[B, h, w, C]` resized bilinearly to `size` (half-pixel centres), NumPy float32."""
-    if tuple(images.shape[1:3]) == tuple(size):
+    def _opened(self, images):
+        """Return an image `[H, W, C]`, or a batch `[B, H, W, C]` as it is."""
+        images = map_file(images)
+        if getattr(images, "ndim", None) != 4:
+            return open_image(images, self.run.in_channels)
+        if not len(images):
+            raise ValueError(checks.sentence("images", "must hold at least one image", images.shape, "Pass one."))
         return images
-    reference = np.zeros((1, *size, 1), np.float32)
-    return np.asarray(keras.ops.convert_to_numpy(ResizeTo(dtype="float32")(images, reference)))
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the logits, or the probabilities averaged over scales and flips, of float32 pixels `[B, h, w, C]`."""
+        if not self._averages:
+            return self._logits(pixels)
+        total, size = 0.0, pixels.shape[1:3]
+        for scale in self._scales:
+            scaled_size = tuple(int(round(scale * side)) for side in size)
+            if min(scaled_size) < 1:
+                raise ValueError(checks.sentence(
+                    "scales", f"must leave at least one pixel of {size[0]}×{size[1]}", scale, "Leave this scale out."))
+            scaled = resize(pixels, scaled_size)
+            for turn in self._turns:
+                answer = self._logits(scaled[:, :, ::turn])[:, :, ::turn]
+                total = total + resize(answer if self.run.labels_only else softmax(answer), size)
+        return total / np.float32(len(self._scales) * len(self._turns))
+
+    def network(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the network's own answer: logits, or votes where it gives labels alone."""
+        answer = self.run(pixels)
+        return votes(answer, self.run.classes) if self.run.labels_only else answer
+
+    def _logits(self, pixels):
+        """Return the logits at the size of `pixels`, by tiles where the network does not take that size."""
+        run, size = self.run, pixels.shape[1:3]
+        if run.margin:
+            tiles = OverlapTile(self._window or run.window_for(size), run.margin)
+        elif run.image_size not in (None, size):
+            tiles = SlidingWindow(run.image_size, run.classes, overlap=0.25)
+        else:
+            logits = self.network(np.ascontiguousarray(pixels))
+            if logits.shape[1:3] != size:
+                raise ValueError(checks.sentence(
+                    "model", f"must give logits of the pixels' size {size}", logits.shape[1:3],
+                    "Use kseg.inference.predict_tiled for a network of valid convolutions."))
+            return logits
+        return np.stack([tiles.scores(one, self.network, run.classes) for one in pixels])
+
+    def _finished(self, scores):
+        """Return class scores as the output asked for."""
+        if self.output == "labels":
+            return label_map(scores)
+        if self._averages:
+            return scores if self.output == "probabilities" else np.log(np.maximum(scores, 1e-30))
+        return softmax(scores) if self.output == "probabilities" else scores
 
 
-class _Options:
-    """The checked arguments of `predict`."""
-
-    def __init__(self, run, output, batch_size, window, overlap, blend, scales, flip):
-        self.run, self.flip = run, bool(flip)
-        self.output = checked_output(output, run)
-        self.batch_size = checks.positive_integer("batch_size", batch_size)
-        self.blend = checks.one_of("blend", blend, ("hann", "uniform"))
-        self.overlap = checks.number_between("overlap", overlap, 0, 0.99)
-        window = (window, window) if isinstance(window, numbers.Integral) else window
-        self.window = None if window is None else checks.image_size(window, "window")
-        if self.window:
-            run.check_window(self.window)
-        self.slides = self.window is not None and not run.margin
-        self.scales = _checked_scales(scales)
-        self.averages = self.flip or self.scales != (1.0,)
+def checked_window(window: int | Sequence[int]) -> tuple[int, int]:
+    """Return `window`, an int or `(height, width)`, as `(height, width)`; raise ValueError if it is neither."""
+    return checks.image_size((window, window) if isinstance(window, numbers.Integral) else window, "window")
 
 
 def _checked_scales(scales):
@@ -114,128 +216,14 @@ def _checked_scales(scales):
     return tuple(float(one) for one in scales)
 
 
-def _predict(options, images, out, advance_tiles, advance_images):
-    images = map_file(images)
-    if getattr(images, "ndim", None) == 4:
-        result = _batch(options, images, out, advance_tiles or _nothing)
-    else:
-        image = open_image(images, options.run.in_channels)
-        result = result_array(out, image.shape[:2], options.output, options.run)
-        advance = advance_tiles or _nothing
-        advance(0, total=_steps(options, image.shape))
-        if options.slides:
-            _tiled(options, image, result, advance)
-        else:
-            result[...] = _whole(options, np.asarray(image)[None])[0]
-            advance(1)
-    if advance_images:
-        advance_images(1)
-    return result
+def label_map(logits: Any) -> Any:
+    """Return the ids of the largest logits along the last axis: the one owner of the argmax in deployment.
 
-
-def _batch(options, images, out, advance):
-    """Return the result for images of one size, `[B, H, W(, classes)]`."""
-    if len(images) == 0:
-        raise ValueError(checks.sentence("images", "must hold at least one image", images.shape, "Pass one."))
-    result = result_array(out, images.shape[:3], options.output, options.run)
-    step = 1 if options.slides else options.batch_size
-    advance(0, total=len(images) * _steps(options, images.shape[1:]))
-    for begin in range(0, len(images), step):
-        batch = [open_image(one, options.run.in_channels) for one in images[begin:begin + step]]
-        if options.slides:
-            _tiled(options, batch[0], result[begin], advance)
-        else:
-            result[begin:begin + step] = _whole(options, np.stack(batch))
-            advance(len(batch))
-    return result
-
-
-def _steps(options, shape):
-    """Return how far the bar goes for an image of `shape`: windows, or 1."""
-    return count_tiles(shape, options.run.classes, options.window, options.overlap) if options.slides else 1
-
-
-def _nothing(steps, total=None):
-    """Stand for `advance` where no bar is drawn."""
-
-
-def _whole(options, pixels):
-    """Return the result for a batch of whole images, `[B, H, W(, classes)]`."""
-    size = pixels.shape[1:3]
-    if options.run.image_size and not options.run.margin:
-        pixels = fit(pixels, options.run.image_size)
-    return _finished(options, resize(_class_scores(options, np.asarray(pixels, np.float32)), size))
-
-
-def _tiled(options, image, out, advance):
-    """Write the result for one image by sliding window into `out`, `[H, W(, classes)]`, strip by strip."""
-    def write(top, left, scores):
-        out[top:top + scores.shape[0], left:left + scores.shape[1]] = _finished(options, scores)
-
-    blended_tiles(image, lambda tiles: _class_scores(options, tiles), options.run.classes, options.window,
-                  options.overlap, options.blend, options.batch_size, write, advance)
-
-
-def _class_scores(options, pixels):
-    """Return logits, or averaged probabilities over scales and flips, `[B, h, w, classes]` for `[B, h, w, C]`."""
-    if not options.averages:
-        return _logits(options, pixels)
-    total, count, size = 0.0, 0, pixels.shape[1:3]
-    for scale in options.scales:
-        scaled_size = tuple(int(round(scale * side)) for side in size)
-        if min(scaled_size) < 1:
-            raise ValueError(checks.sentence(
-                "scales", f"must leave at least one pixel of {size[0]}×{size[1]}", scale, "Leave this scale out."))
-        scaled = resize(pixels, scaled_size)
-        for turn in (1, -1) if options.flip else (1,):
-            answer = _logits(options, scaled[:, :, ::turn])[:, :, ::turn]
-            shares = answer if options.run.labels_only else softmax(answer)
-            total, count = total + resize(shares, size), count + 1
-    return total / np.float32(count)
-
-
-def _logits(options, pixels):
-    """Return the logits at the size of `pixels`; a model of one fixed size slides over another."""
-    if options.run.margin:
-        return np.stack([_answered(options, one) for one in pixels])
-    fixed = options.run.image_size
-    if fixed and tuple(pixels.shape[1:3]) != tuple(fixed):
-        return np.stack([_slide(options.run, one, fixed) for one in pixels])
-    logits = options.run(np.ascontiguousarray(pixels))
-    if logits.shape[1:3] != pixels.shape[1:3]:
-        raise ValueError(checks.sentence(
-            "model", f"must give logits of the pixels' size {pixels.shape[1:3]}", logits.shape[1:3],
-            "Use kseg.inference.predict_tiled for a network of valid convolutions."))
-    return logits
-
-
-def _answered(options, image):
-    """Return the logits of a network of valid convolutions for an image, `[H, W, classes]`."""
-    run = options.run
-    window = options.window or run.window_for(image.shape[:2])
-    logits = np.empty((*image.shape[:2], run.classes), np.float32)
-
-    def write(top, left, scores):
-        logits[top:top + scores.shape[0], left:left + scores.shape[1]] = scores
-
-    answered_tiles(image, run, window, run.margin, 1, write)
-    return logits
-
-
-def _slide(run, image, window):
-    logits = np.empty((*image.shape[:2], run.classes), np.float32)
-
-    def write(top, left, scores):
-        logits[top:top + scores.shape[0], left:left + scores.shape[1]] = scores
-
-    blended_tiles(image, run, run.classes, window, 0.25, "hann", 1, write)
-    return logits
-
-
-def _finished(options, scores):
-    """Return blended scores as the output asked for."""
-    if options.output == "labels":
-        return label_map(scores)
-    if options.averages:
-        return scores if options.output == "probabilities" else np.log(np.maximum(scores, 1e-30))
-    return softmax(scores) if options.output == "probabilities" else scores
+    Args:
+        logits: float `[..., classes]`, NumPy or a tensor.
+    Returns:
+        `[...]`: NumPy uint8 (int32 beyond 255 classes) for NumPy, an int32 tensor for tensors.
+    """
+    if isinstance(logits, np.ndarray):
+        return np.argmax(logits, axis=-1).astype(np.uint8 if logits.shape[-1] <= 255 else np.int32)
+    return most_likely_class(logits)

@@ -1,23 +1,22 @@
 """The progress bar of inference in the terminal."""
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 from rich.progress import Progress
 
 
-class bar:
-    """A progress bar, or None: `with bar(shown, total) as advance`, then `advance(steps)`."""
+@contextlib.contextmanager
+def progress_bar(shown: bool, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """Yield `advance(steps, total=None)`, which moves a bar in the terminal, or does nothing where it is not `shown`.
 
-    def __init__(self, shown, total):
-        self.progress = Progress(transient=True) if shown else None
-        self.total = total
-
-    def __enter__(self):
-        if self.progress is None:
-            return None
-        self.progress.start()
-        task = self.progress.add_task("predict", total=self.total)
-        return lambda steps, total=None: self.progress.update(
-            task, advance=steps, **({} if total is None else {"total": total}))
-
-    def __exit__(self, *failure):
-        if self.progress is not None:
-            self.progress.stop()
+    Args:
+        shown: whether a bar is drawn.
+        total: the steps until all is done; None if the first `advance` will tell.
+    """
+    if not shown:
+        yield lambda steps, total=None: None
+        return
+    with Progress(transient=True) as progress:
+        task = progress.add_task("predict", total=total)
+        yield lambda steps, total=None: progress.update(task, advance=steps, total=total)

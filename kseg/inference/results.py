@@ -1,13 +1,18 @@
-"""What a prediction is given as: which output, and the array that takes it."""
+"""What a prediction is given as: which output, the array that takes it, and how scores become it."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 import numpy as np
 
 from kseg import checks
+from kseg.inference.runners import Runner
 
 OUTPUTS = ("labels", "probabilities", "logits")
 
 
-def checked_output(output, run):
+def checked_output(output: str, run: Runner) -> str:
     """Return `output` if it is one of `OUTPUTS` that the model of `run` can give; raise ValueError otherwise."""
     checks.one_of("output", output, OUTPUTS)
     if run.labels_only and output != "labels":
@@ -17,14 +22,14 @@ def checked_output(output, run):
     return output
 
 
-def result_array(out, size, output, run):
+def result_array(out: Any, size: Sequence[int], output: str, run: Runner) -> Any:
     """Return the array that takes a result, zeros where `out` is None.
 
     Args:
         out: array or None.
         size: `([B,] height, width)` of the images in pixels.
         output: one of `OUTPUTS`.
-        run: `Runner`.
+        run: the model's `Runner`.
     Raises:
         TypeError: if `out` is no array.
         ValueError: if `out` is of another shape, or of a dtype that the values do not fit into.
@@ -34,7 +39,7 @@ def result_array(out, size, output, run):
     kind = np.dtype(np.float32 if not labels else np.uint8 if run.classes <= 255 else np.int32)
     if out is None:
         return np.zeros(shape, kind)
-    if not hasattr(out, "dtype") or not hasattr(out, "shape"):
+    if getattr(out, "dtype", None) is None or getattr(out, "shape", None) is None:
         raise TypeError(checks.sentence("out", "must be an array", type(out).__name__,
                                         f"Make it with numpy.empty({shape}, {str(kind)!r})."))
     fits = np.can_cast(kind, out.dtype, "safe" if labels else "same_kind")  # float16 may take probabilities
@@ -43,3 +48,13 @@ def result_array(out, size, output, run):
             "out", f"must be an array of shape {shape} that takes {kind}", (tuple(out.shape), str(out.dtype)),
             f"Make it with numpy.empty({shape}, {str(kind)!r})."))
     return out
+
+
+def softmax(logits: Any) -> np.ndarray:
+    """Return the softmax over the last axis, NumPy float32."""
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1)))
+
+
+def votes(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return ids `[...]` as float32 `[..., classes]`: 1 for the class of a pixel and 0 for the others."""
+    return np.eye(classes, dtype=np.float32)[labels]

@@ -2,10 +2,14 @@
 
 import random
 import time
+from typing import TYPE_CHECKING, Any
 
 from kseg import checks
 from kseg.serving.errors import ServingError
-from kseg.serving.images import from_png, to_bytes
+from kseg.serving.encoding import from_png, to_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _ANSWERS = {"labels": ("serve_bytes", "labels_png_bytes"), "color": ("serve_bytes_color", "color_png_bytes")}
 
@@ -26,7 +30,8 @@ class Client:
         headers: dict of str, sent along with each request, for example an authorisation.
     """
 
-    def __init__(self, url, model, version=None, *, timeout=30.0, retries=3, backoff=0.5, batch_size=8, headers=None):
+    def __init__(self, url: str, model: str, version: int | None = None, *, timeout: float = 30.0, retries: int = 3,
+                 backoff: float = 0.5, batch_size: int = 8, headers: dict[str, str] | None = None):
         if not isinstance(url, str) or url.partition("://")[0] not in ("http", "https", "grpc", "grpcs"):
             raise ValueError(checks.sentence(
                 "url", "must start with http://, https://, grpc:// or grpcs://", url,
@@ -43,7 +48,7 @@ class Client:
         self.batch_size = checks.positive_integer("batch_size", batch_size)
         self._transport = _transport(url)(url, model, version, headers)
 
-    def segment(self, images, output="labels"):
+    def segment(self, images: Any, output: str = "labels") -> "np.ndarray | list[np.ndarray]":
         """Return the label maps of images, each at the size of its image.
 
         Args:
@@ -65,15 +70,15 @@ class Client:
         label_maps = [from_png(answer) for answer in answers]
         return label_maps if several else label_maps[0]
 
-    def status(self):
+    def status(self) -> list[dict[str, Any]]:
         """Return the versions of the model: list of {"version": str, "state": str, "status": dict}."""
         return self._repeat(lambda: self._transport.status(self.timeout))
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """Return the signatures of the model as the server describes them, a dict."""
         return self._repeat(lambda: self._transport.metadata(self.timeout))
 
-    def wait(self, seconds=60.0):
+    def wait(self, seconds: float = 60.0) -> None:
         """Wait until a version of the model is available.
 
         Raises:
@@ -91,7 +96,7 @@ class Client:
                 raise ServingError(f"The model is not available after {seconds:g} s: {last}")
             time.sleep(0.2)
 
-    def close(self):
+    def close(self) -> None:
         """Close the connection."""
         self._transport.close()
 

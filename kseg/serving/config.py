@@ -2,13 +2,14 @@
 
 import os
 import shlex
+from collections.abc import Sequence
 
-from kseg import checks
+from kseg import checks, files
 
 IMAGE = "tensorflow/serving:latest"
 
 
-def models_config(models, versions=None):
+def models_config(models: dict[str, str], versions: dict[str, Sequence[int]] | None = None) -> str:
     """Return the text of a `models.config` file.
 
     Args:
@@ -32,7 +33,8 @@ def models_config(models, versions=None):
     return "model_config_list {\n" + "".join(entries) + "}\n"
 
 
-def batching_parameters(maximum_batch=8, wait_milliseconds=5.0, threads=None, queue=100):
+def batching_parameters(maximum_batch: int = 8, wait_milliseconds: float = 5.0, threads: int | None = None,
+                        queue: int = 100) -> str:
     """Return the text of a batching parameters file: requests that arrive together run as one batch.
 
     Args:
@@ -51,7 +53,8 @@ def batching_parameters(maximum_batch=8, wait_milliseconds=5.0, threads=None, qu
             f"max_enqueued_batches {{ value: {queue} }}\n")
 
 
-def docker_command(folder, names, *, batching=False, rest_port=8501, grpc_port=8500, image=IMAGE):
+def docker_command(folder: str | os.PathLike, names: Sequence[str], *, batching: bool = False, rest_port: int = 8501,
+                   grpc_port: int = 8500, image: str = IMAGE) -> str:
     """Return the `docker run` line that serves `names` from `folder`.
 
     Args:
@@ -74,8 +77,9 @@ def docker_command(folder, names, *, batching=False, rest_port=8501, grpc_port=8
     return shlex.join(words)
 
 
-def write_config(folder, *, batching=False, maximum_batch=8, wait_milliseconds=5.0, threads=None, rest_port=8501,
-                 grpc_port=8500, image=IMAGE, overwrite=False):
+def write_config(folder: str | os.PathLike, *, batching: bool = False, maximum_batch: int = 8,
+                 wait_milliseconds: float = 5.0, threads: int | None = None, rest_port: int = 8501,
+                 grpc_port: int = 8500, image: str = IMAGE, overwrite: bool = False) -> str:
     """Write `models.config` and `batching.config` for every model exported below `folder`.
 
     A model is a folder that holds folders named by version numbers, as `kseg.export.saved_model(model,
@@ -104,8 +108,7 @@ def write_config(folder, *, batching=False, maximum_batch=8, wait_milliseconds=5
             raise FileExistsError(checks.sentence("folder", f"must not hold {name} yet", folder,
                                                   "Remove the file or pass overwrite=True."))
     for name, text in texts.items():
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-            file.write(text)
+        files.write_text(os.path.join(folder, name), text)
     return docker_command(folder, names, batching=batching, rest_port=rest_port, grpc_port=grpc_port, image=image)
 
 

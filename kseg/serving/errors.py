@@ -9,7 +9,7 @@ class ServingError(RuntimeError):
         retryable: bool, whether the same request may succeed later.
     """
 
-    def __init__(self, message, status=None, retryable=False):
+    def __init__(self, message: str, status: int | str | None = None, retryable: bool = False):
         super().__init__(message)
         self.status = status
         self.retryable = retryable

@@ -1,5 +1,7 @@
 """TensorFlow Serving's gRPC protocol. Needs the `grpc` extra, whose message classes load TensorFlow."""
 
+from typing import Any
+
 from kseg import checks
 from kseg.serving.errors import ServingError
 
@@ -19,7 +21,7 @@ class GrpcTransport:
         ImportError: if `grpcio` or `tensorflow-serving-api` is missing.
     """
 
-    def __init__(self, url, model, version=None, headers=None):
+    def __init__(self, url: str, model: str, version: int | None = None, headers: dict[str, str] | None = None):
         scheme, separator, target = url.partition("://")
         if not separator or scheme not in ("grpc", "grpcs") or not target.strip("/"):
             raise ValueError(checks.sentence(
@@ -42,7 +44,7 @@ class GrpcTransport:
         self._url, self._model, self._version = url, model, version
         self._metadata = tuple((name.lower(), value) for name, value in (headers or {}).items())
 
-    def images(self, contents, signature, output, timeout):
+    def images(self, contents: list[bytes], signature: str, output: str, timeout: float) -> list[bytes]:
         """Send encoded images; return the list of bytes that `output` holds for each."""
         from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
         from tensorflow_serving.apis import predict_pb2
@@ -61,7 +63,7 @@ class GrpcTransport:
             raise ServingError(f"The server answered {len(found)} images to {len(contents)}.")
         return found
 
-    def status(self, timeout):
+    def status(self, timeout: float) -> list[dict[str, Any]]:
         """Return the versions of the model and their states, a list of dicts."""
         from tensorflow_serving.apis import get_model_status_pb2
 
@@ -72,7 +74,7 @@ class GrpcTransport:
                  "status": {"error_code": entry.status.error_code, "error_message": entry.status.error_message}}
                 for entry in self._call(self._models.GetModelStatus, request, timeout).model_version_status]
 
-    def metadata(self, timeout):
+    def metadata(self, timeout: float) -> dict[str, Any]:
         """Return the signatures of the model as the server describes them, a dict."""
         from google.protobuf import json_format
         from tensorflow_serving.apis import get_model_metadata_pb2
@@ -84,7 +86,7 @@ class GrpcTransport:
         answer.metadata["signature_def"].Unpack(signatures)
         return {"signature_def": json_format.MessageToDict(signatures, preserving_proto_field_name=True)}
 
-    def close(self):
+    def close(self) -> None:
         """Close the channel."""
         self._channel.close()
 

@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
 
 from kseg import checks
 from kseg.serving.errors import ServingError
@@ -23,7 +24,7 @@ class RestTransport:
         headers: dict of str, sent along, for example an authorisation.
     """
 
-    def __init__(self, url, model, version=None, headers=None):
+    def __init__(self, url: str, model: str, version: int | None = None, headers: dict[str, str] | None = None):
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise ValueError(checks.sentence(
@@ -33,7 +34,7 @@ class RestTransport:
         self._base = url.rstrip("/") + name + (f"/versions/{version}" if version is not None else "")
         self._headers = {"Content-Type": "application/json", **(headers or {})}
 
-    def images(self, contents, signature, output, timeout):
+    def images(self, contents: list[bytes], signature: str, output: str, timeout: float) -> list[bytes]:
         """Send encoded images; return the list of bytes that `output` (named `..._bytes`) holds for each."""
         instances = [{"b64": base64.b64encode(content).decode("ascii")} for content in contents]
         answer = self._call(":predict", {"signature_name": signature, "instances": instances}, timeout)
@@ -48,15 +49,15 @@ class RestTransport:
             raise ServingError(f"The server answered {len(found)} images to {len(contents)}.")
         return found
 
-    def status(self, timeout):
+    def status(self, timeout: float) -> list[dict[str, Any]]:
         """Return the versions of the model and their states, a list of dicts."""
         return self._call("", None, timeout).get("model_version_status", [])
 
-    def metadata(self, timeout):
+    def metadata(self, timeout: float) -> dict[str, Any]:
         """Return the signatures of the model as the server describes them, a dict."""
         return self._call("/metadata", None, timeout).get("metadata", {})
 
-    def close(self):
+    def close(self) -> None:
         """Nothing is kept open between requests."""
 
     def _call(self, action, body, timeout):

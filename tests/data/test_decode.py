@@ -13,7 +13,7 @@ from PIL import Image
 
 from kseg.data import decode, label_ids
 from kseg.inference.images import open_image
-from kseg.serving.images import from_png, to_bytes
+from kseg.serving.encoding import from_png, to_bytes
 from tests.conftest import structured_image
 
 IDS = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from kseg.export.parity import ParityReport, compare, limits_for, mean_iou
+from kseg.export.parity import compare, limits_for, mean_iou
+from kseg.export.parity_report import ParityReport
 
 
 def _report(**changes):

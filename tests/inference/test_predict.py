@@ -16,8 +16,8 @@ from kseg.inference import predict as prediction
 from kseg.inference import images as sources
 from kseg.inference import predict_tiled, progress
 from kseg.inference.images import fit
-from kseg.inference.runners import Runner
-from kseg.inference.tiles import count_tiles, tile_starts
+from kseg.inference.strategies.sliding_window import SlidingWindow, tile_starts
+from tests.inference.function_runner import FunctionRunner
 
 
 def pointwise_model(classes=4, channels=3, seed=0):
@@ -125,9 +125,10 @@ def test_windows_of_a_local_network_equal_the_whole(model, window, overlap, blen
 def test_narrow_memory_does_in_bands_the_same(model, monkeypatch):
     image = photo()
     wanted = kseg.predict(model, image, "logits", window=8, overlap=0.6)
-    once = count_tiles(image.shape, 4, (8, 8), 0.6)
-    monkeypatch.setattr("kseg.inference.tiles.STRIP_BYTES", 8 * 4 * 4 * 11)  # bands of 11 columns
-    assert count_tiles(image.shape, 4, (8, 8), 0.6) > once
+    tiles = SlidingWindow((8, 8), 4, 0.6)
+    once = tiles.count(image.shape[:2])
+    monkeypatch.setattr("kseg.inference.strategies.sliding_window.STRIP_BYTES", 8 * 4 * 4 * 11)  # bands of 11 columns
+    assert tiles.count(image.shape[:2]) > once
     np.testing.assert_array_equal(kseg.predict(model, image, "logits", window=8, overlap=0.6), wanted)
 
 
@@ -135,7 +136,7 @@ def test_narrow_memory_does_in_bands_the_same(model, monkeypatch):
 @pytest.mark.parametrize("blend", ["hann", "uniform"])
 def test_a_constant_network_gives_exactly_the_constant(overlap, blend):
     constant = np.array([0.1, -7.3, 1 / 3], np.float32)
-    run = Runner(lambda pixels: np.broadcast_to(constant, (*pixels.shape[:3], 3)), 3, 3)
+    run = FunctionRunner(lambda pixels: np.broadcast_to(constant, (*pixels.shape[:3], 3)), 3, 3)
     logits = kseg.predict(run, photo(), "logits", window=(13, 17), overlap=overlap, blend=blend)
     assert (logits == constant).all()
 
@@ -151,7 +152,7 @@ def test_blending_is_the_weighted_mean_of_the_tiles(blend):
         corner = pixels[:, :1, :1, :1] * 100 + pixels[:, :1, :1, 1:2]
         return np.broadcast_to(corner, (*pixels.shape[:3], 1)).astype(np.float32)
 
-    blended = kseg.predict(Runner(answer, 1, 3), image, "logits", window=window, overlap=0.4, blend=blend)
+    blended = kseg.predict(FunctionRunner(answer, 1, 3), image, "logits", window=window, overlap=0.4, blend=blend)
     side = np.hanning(window * 2 + 1)[1::2] if blend == "hann" else np.ones(window)
     total, weights = np.zeros((20, 26)), np.zeros((20, 26))
     assert len({tuple(call) for call in calls}) == len(calls)
@@ -174,7 +175,7 @@ def test_tiles_cover_every_pixel():
 
 def test_flip_undoes_itself_exactly():
     """A network that looks at the pixel alone gives with flips what it gives without."""
-    run = Runner(lambda pixels: pixels / 32, 3, 3)
+    run = FunctionRunner(lambda pixels: pixels / 32, 3, 3)
     plain = kseg.predict(run, photo(), "probabilities")
     np.testing.assert_allclose(kseg.predict(run, photo(), "probabilities", flip=True), plain, atol=1e-7)
 
@@ -203,14 +204,14 @@ def test_scales_resize_and_come_back():
 def test_scale_geometry_is_exact_on_a_ramp():
     """A linear ramp resized and resized back is the ramp, away from the clamped rim: half-pixel centres both ways."""
     ramp = np.broadcast_to(np.arange(40, dtype=np.float32)[None, :, None] * 4, (32, 40, 3))
-    run = Runner(lambda pixels: pixels[..., :1] * np.array([0, 0.01], np.float32), 2, 3)
+    run = FunctionRunner(lambda pixels: pixels[..., :1] * np.array([0, 0.01], np.float32), 2, 3)
     plain = kseg.predict(run, ramp, "probabilities")
     scaled = kseg.predict(run, ramp, "probabilities", scales=(2.0,))
     np.testing.assert_allclose(scaled[:, 2:-2], plain[:, 2:-2], atol=1e-4)
 
 
 def test_windows_scales_and_flips_together():
-    run = Runner(lambda pixels: pixels / 16, 3, 3)
+    run = FunctionRunner(lambda pixels: pixels / 16, 3, 3)
     flat = np.broadcast_to(np.array([10, 60, 30], np.float32), (41, 35, 3))
     result = kseg.predict(run, flat, "probabilities", window=16, overlap=0.4, scales=(0.5, 1, 1.5), flip=True)
     expected = np.broadcast_to(tf.nn.softmax(np.array([10, 60, 30], np.float32) / 16).numpy(), result.shape)
@@ -242,7 +243,7 @@ def test_a_model_of_one_size_sees_thin_stripes(kind, bands):
         seen.append(pixels)
         return pixels
 
-    kseg.predict(Runner(answer, bands, bands, image_size=(8, 8)), image)
+    kseg.predict(FunctionRunner(answer, bands, bands, image_size=(8, 8)), image)
     assert seen[0].shape == (1, 8, 8, bands)
     np.testing.assert_allclose(seen[0][..., :3].mean(), 63.75, atol=1.5)
     np.testing.assert_allclose(seen[0][..., 3:], 200, atol=0.01)
@@ -270,7 +271,7 @@ def test_results_go_into_the_array_given(model, tmp_path):
     ("probabilities", (37, 53, 3), np.uint8), ("probabilities", (37, 53), np.float32)])
 def test_an_array_that_cannot_take_the_result_is_refused(options, output, shape, dtype):
     """Before anything is run: a part of the result, or probabilities cut to 0 and 1, would be lost in silence."""
-    run = Runner(lambda pixels: pytest.fail("run in vain"), 3, 3)
+    run = FunctionRunner(lambda pixels: pytest.fail("run in vain"), 3, 3)
     with pytest.raises(ValueError, match=r"`out` must be an array of shape \(37, 53.* that takes (uint8|float32), got"):
         kseg.predict(run, photo(), output, out=np.zeros(shape, dtype), **options)
     with pytest.raises(ValueError, match=r"`out` must be an array of shape \(2, 37, 53.* that takes"):
@@ -337,15 +338,15 @@ def test_label_map_of_tensors_and_arrays():
 def test_progress_bar_ends_when_all_is_done(model, monkeypatch, images, options, total):
     bars = []
 
-    class Bar(progress.bar):
+    class Bar(progress.Progress):
         def __exit__(self, *failure):
-            bars.append(self.progress.tasks[0])
+            bars.append(self.tasks[0])
             super().__exit__(*failure)
 
-    monkeypatch.setattr(prediction, "bar", Bar)
+    monkeypatch.setattr(progress, "Progress", Bar)
     if options.get("overlap") == 0.6:
-        monkeypatch.setattr("kseg.inference.tiles.STRIP_BYTES", 8 * 4 * 4 * 11)
-        total = count_tiles((8, 60), 4, (8, 8), 0.6)
+        monkeypatch.setattr("kseg.inference.strategies.sliding_window.STRIP_BYTES", 8 * 4 * 4 * 11)
+        total = SlidingWindow((8, 8), 4, 0.6).count((8, 60))
     kseg.predict(model, images, progress=True, **options)
     assert (bars[0].completed, bars[0].total) == (total, total)
 
@@ -434,11 +435,11 @@ def test_memory_is_bounded_by_the_tile(tmp_path):
 import resource, sys, numpy as np
 from numpy.lib.format import open_memmap
 from kseg.inference.predict import predict
-from kseg.inference.runners import Runner
+from tests.inference.function_runner import FunctionRunner
 image = open_memmap(sys.argv[1] + "/image.npy", "w+", np.uint8, (2000, 4000, 3))
 image[:, 2000:, 1] = 200
 labels = open_memmap(sys.argv[1] + "/labels.npy", "w+", np.uint8, (2000, 4000))
-run = Runner(lambda pixels: np.repeat(pixels[..., :2], 10, -1), 20, 3)
+run = FunctionRunner(lambda pixels: np.repeat(pixels[..., :2], 10, -1), 20, 3)
 predict(run, np.zeros((600, 600, 3), np.uint8), window=256)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 predict(run, sys.argv[1] + "/image.npy", window=256, overlap=0.25, out=labels)

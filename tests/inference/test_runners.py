@@ -1,4 +1,4 @@
-"""Exported models of kseg answer through the same face as the Keras model they come from."""
+"""The contract of every runner: one model in three formats answers alike, and refuses alike."""
 
 import json
 import zipfile
@@ -10,10 +10,12 @@ import tensorflow as tf
 
 import kseg
 from kseg.inference import predict_tiled
-from kseg.inference.runners import Runner, runner
+from kseg.inference.runners import runner_for
+from kseg.inference.runners.tflite import TFLiteModel, quantized
 from kseg.labels import LabelSet
 from kseg.layers import NormalizePixels, ResizeTo
 from kseg.models.segmenter import Segmenter
+from tests.inference.function_runner import FunctionRunner
 
 LABELS = LabelSet(("street", "sky", "other"))
 
@@ -36,10 +38,56 @@ def photo(height=48, width=64):
     return image.astype("uint8")
 
 
+@pytest.fixture(scope="module")
+def formats(model, tmp_path_factory):
+    """The model for images of 48x64 pixels in every format: name -> runner."""
+    folder = tmp_path_factory.mktemp("formats")
+    pixels = keras.Input((48, 64, 3), name="pixels")
+    fixed = Segmenter(pixels, model(pixels), name="fixed", label_set=LABELS)
+    kseg.export.saved_model(fixed, folder / "1", warm_up_requests=False)
+    kseg.export.tflite(fixed, folder / "m.tflite", image_size=(48, 64))
+    return {"keras": runner_for(fixed), "saved_model": runner_for(folder / "1"),
+            "tflite": runner_for(folder / "m.tflite")}
+
+
+@pytest.mark.parametrize("name", ["keras", "saved_model", "tflite"])
+def test_every_format_says_what_it_takes_and_answers_alike(formats, name):
+    run, images = formats[name], np.stack([photo(), photo()[::-1]])
+    assert (run.classes, run.shape, run.in_channels, run.image_size) == (3, (48, 64, 3), 3, (48, 64))
+    assert (run.label_set, run.margin, run.labels_only, run.dtype) == (LABELS, 0, False, np.float32)
+    assert (run.metadata is None) == (name == "keras") and (name == "keras" or run.metadata["model"] == "fixed")
+    logits = run(images)
+    assert logits.shape == (2, 48, 64, 3) and logits.dtype == np.float32
+    np.testing.assert_allclose(logits, formats["keras"](images.astype("float32")), atol=1e-4)
+    np.testing.assert_array_equal(kseg.predict(run, images), logits.argmax(-1))
+
+
+@pytest.mark.parametrize("name", ["keras", "saved_model", "tflite"])
+@pytest.mark.parametrize("shape", [(1, 40, 64, 3), (48, 64, 3), (1, 48, 64, 4)])
+def test_every_format_refuses_other_pixels_in_the_same_words(formats, name, shape):
+    with pytest.raises(ValueError) as caught:
+        formats[name](np.zeros(shape))
+    assert str(caught.value) == (
+        f"`pixels` must have shape [B, 48, 64, 3], which this model takes, got pixels={shape}. Resize the images with "
+        "kseg.predict, or build or export the model for their size.")
+
+
+def test_numbers_are_stored_with_the_scale_of_the_file():
+    """The nearest step, within the range of the type; a file without a scale takes the numbers as they are."""
+    values = np.array([-3, 0.4, 0.6, 127.5, 300], np.float32)
+    for dtype, scale, zero, expected in ((np.uint8, 1.0, 0, [0, 0, 1, 128, 255]),
+                                         (np.uint8, 0.0, 0, [0, 0, 1, 128, 255]),
+                                         (np.int8, 1.0, -128, [-128, -128, -127, 0, 127]),
+                                         (np.int8, 2.0, -128, [-128, -128, -128, -64, 22])):
+        stored = quantized(values, {"dtype": dtype, "quantization": (scale, zero)})
+        assert stored.dtype == dtype and stored.tolist() == expected
+    assert quantized(values, {"dtype": np.float32, "quantization": (0.0, 0)}).dtype == np.float32
+
+
 @pytest.mark.slow
 def test_saved_model_of_kseg(model, tmp_path):
     kseg.export.saved_model(model, tmp_path / "street" / "1")
-    run = runner(tmp_path / "street" / "1")
+    run = runner_for(tmp_path / "street" / "1")
     assert (run.classes, run.in_channels, run.image_size, run.label_set) == (3, 3, None, LABELS)
     for image in (photo(), photo(31, 77)):
         np.testing.assert_allclose(kseg.predict(run, image, "logits"), kseg.predict(model, image, "logits"), atol=1e-4)
@@ -49,7 +97,7 @@ def test_saved_model_of_kseg(model, tmp_path):
 @pytest.mark.parametrize("arguments", [{}, {"output": "labels"}])
 def test_tflite_of_kseg(model, tmp_path, arguments):
     kseg.export.tflite(model, tmp_path / "m.tflite", image_size=(48, 64), **arguments)
-    run = runner(tmp_path / "m.tflite")
+    run = runner_for(tmp_path / "m.tflite")
     assert (run.classes, run.in_channels, run.image_size, run.label_set) == (3, 3, (48, 64), LABELS)
     assert run.labels_only == bool(arguments)
     np.testing.assert_array_equal(kseg.predict(run, photo()), kseg.predict(model, photo()))
@@ -67,7 +115,7 @@ def test_tflite_of_any_size_from_elsewhere(tmp_path):
     module = Network()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module)
     (tmp_path / "any.tflite").write_bytes(converter.convert())
-    run = runner(tmp_path / "any.tflite")
+    run = runner_for(tmp_path / "any.tflite")
     assert (run.classes, run.image_size) == (3, None)
     for image in (photo(), photo(31, 77), photo()):
         wanted = convolution(image[None] / np.float32(255)).numpy()[0]
@@ -77,7 +125,7 @@ def test_tflite_of_any_size_from_elsewhere(tmp_path):
 def test_one_side_fixed_alone_is_refused():
     pixels = keras.Input((None, 64, 3))
     with pytest.raises(ValueError) as caught:
-        runner(keras.Model(pixels, keras.layers.Conv2D(2, 1)(pixels)))
+        runner_for(keras.Model(pixels, keras.layers.Conv2D(2, 1)(pixels)))
     assert str(caught.value) == (
         "`model` must take images of one size or of any, not fix one side alone, got model=(None, None, 64, 3). "
         "Build or export it with both sides, or with neither.")
@@ -101,8 +149,8 @@ def labels_file(tmp_path):
 
 
 def test_a_file_of_labels_gives_no_probabilities(labels_file):
-    run, image = runner(labels_file), photo(16, 24)
-    assert run.labels_only and not runner(band_runner()).labels_only
+    run, image = runner_for(labels_file), photo(16, 24)
+    assert run.labels_only and not runner_for(band_runner()).labels_only
     for output in ("probabilities", "logits"):
         for function in (kseg.predict, predict_tiled):
             with pytest.raises(ValueError) as caught:
@@ -131,7 +179,7 @@ def test_a_file_of_labels_is_evaluated_without_its_confidence(labels_file, tmp_p
 
 
 def band_runner():
-    return Runner(lambda pixels: pixels / 32, 3, 3, LABELS)
+    return FunctionRunner(lambda pixels: pixels / 32, 3, 3, LABELS)
 
 
 @pytest.mark.slow
@@ -140,17 +188,20 @@ def test_int8_tflite_of_kseg(model, tmp_path):
     kseg.export.tflite(model, tmp_path / "m.tflite", image_size=(48, 64), quantize="int8", calibration=images)
     agreement = np.mean(kseg.predict(tmp_path / "m.tflite", images) == kseg.predict(model, images))
     assert agreement > 0.95
+    used, proved = runner_for(tmp_path / "m.tflite"), kseg.export.TFLiteModel(tmp_path / "m.tflite")
+    assert type(used) is type(proved) is TFLiteModel and used.dtype == np.uint8
+    np.testing.assert_array_equal(used(images), proved(images))
 
 
 def test_keras_model_says_what_it_is(model):
-    run = runner(model)
+    run = runner_for(model)
     assert (run.classes, run.in_channels, run.image_size, run.label_set) == (3, 3, None, LABELS)
-    assert runner(run) is run
+    assert runner_for(run) is run
 
 
 def test_a_model_that_is_no_segmenter_is_refused():
     inputs = keras.Input((8,))
     with pytest.raises(TypeError) as caught:
-        runner(keras.Model(inputs, keras.layers.Dense(2)(inputs), name="dense"))
+        runner_for(keras.Model(inputs, keras.layers.Dense(2)(inputs), name="dense"))
     assert str(caught.value) == ("`model` must have one input, pixels [B, H, W, channels], and give logits "
                                  "[B, H, W, classes], got model='dense'. Build one with kseg.models.")

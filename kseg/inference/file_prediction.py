@@ -1,24 +1,29 @@
 """Prediction on files and folders: indexed PNGs, overlays, and a sheet to look at."""
 
 import os
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from kseg import checks
 from kseg.inference import pictures
 from kseg.inference.images import open_image
-from kseg.inference.predict import predict
-from kseg.inference.progress import bar
-from kseg.inference.runners import runner as make_runner
+from kseg.inference.metadata import known_labels
+from kseg.inference.predict import Model, Predictor
+from kseg.inference.progress import progress_bar
+from kseg.labels import LabelSet
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy")
 _SHEET_PIXELS = 4_000_000  # larger images are thinned out for the sheet
 _OVERLAY_PIXELS = 100_000_000  # and for overlays, which are to be looked at and would take gigabytes
 
 
-def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, sheet=True, opacity=0.5, sheet_rows=12,
-                  overwrite=False, batch_size=4, window=None, overlap=0.5, blend="hann", scales=(1.0,), flip=False,
-                  progress=False):
+def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.PathLike],
+                  output_dir: str | os.PathLike, *, label_set: LabelSet | None = None, overlays: bool = True,
+                  sheet: bool = True, opacity: float = 0.5, sheet_rows: int = 12, overwrite: bool = False,
+                  batch_size: int = 4, window: int | Sequence[int] | None = None, overlap: float = 0.5,
+                  blend: str = "hann", scales: float | Sequence[float] = (1.0,), flip: bool = False,
+                  progress: bool = False) -> list[str]:
     """Segment image files and write what comes out.
 
     Below `output_dir`: `labels/NAME.png` (indexed, the stored values are the class ids), `overlays/NAME.png` (above
@@ -44,8 +49,10 @@ def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, s
         FileExistsError: if a label file or the sheet is there and `overwrite` is False.
         ValueError: if an image cannot be read, or an argument is out of range.
     """
-    run = make_runner(model)
-    label_set = pictures.known_labels(label_set or run.label_set, run.classes)
+    predictor = Predictor(model, batch_size=batch_size, window=window, overlap=overlap, blend=blend, scales=scales,
+                          flip=flip)
+    run = predictor.run
+    label_set = known_labels(label_set or run.label_set, run.classes)
     checks.number_between("opacity", opacity, 0, 1)
     checks.positive_integer("sheet_rows", sheet_rows)
     names = _output_names(list_images(inputs))
@@ -55,15 +62,12 @@ def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, s
     if there is not None and not overwrite:
         raise FileExistsError(checks.sentence("output_dir", "must not hold these files already", there,
                                               "Take another folder or pass overwrite=True."))
-    options = {"batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend, "scales": scales,
-               "flip": flip}
     written, painted, rows = [], [], []
     alone = len(names) == 1  # then the bar counts windows
-    with bar(progress and not alone, len(names)) as advance:
+    with progress_bar(progress and not alone, len(names)) as advance:
         for path, name in names.items():
             pixels = open_image(path, run.in_channels, "inputs")
-            labels = predict(run, pixels, progress=progress and alone, **options)
-            os.makedirs(os.path.dirname(targets[path]), exist_ok=True)
+            labels = predictor(pixels, progress=progress and alone)
             pictures.write_labels(targets[path], labels, label_set)
             written.append(targets[path])
             if overlays:
@@ -71,8 +75,7 @@ def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, s
             if sheet and len(rows) < sheet_rows:
                 rows.append(_row(pixels, labels, label_set, opacity))
             del pixels, labels  # two large images at once would not fit
-            if advance:
-                advance(1)
+            advance(1)
     if sheet:
         painted.append(os.path.join(os.fspath(output_dir), "sheet.png"))
         pictures.write_picture(painted[-1], pictures.sheet(
@@ -80,9 +83,11 @@ def predict_files(model, inputs, output_dir, *, label_set=None, overlays=True, s
     return written + painted
 
 
-def list_images(inputs):
-    """Return the image files of `inputs` (a path or a list of paths), sorted within each folder; a dict
-    path → its path relative to the folder it was found in.
+def list_images(inputs: str | os.PathLike | Iterable[str | os.PathLike]) -> dict[str, str]:
+    """Return the image files of `inputs` (a path or a list of paths), sorted within each folder.
+
+    Returns:
+        The path of each file, and its path relative to the folder it was found in.
 
     Raises:
         FileNotFoundError: if a path is missing, or a folder holds no image file.
@@ -117,7 +122,6 @@ def _output_names(found):
 
 def _write_overlay(output_dir, name, pixels, labels, label_set, opacity):
     path = os.path.join(os.fspath(output_dir), "overlays", f"{name}.png")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     step = _thinning(labels, _OVERLAY_PIXELS)
     pictures.write_picture(path, pictures.overlay(pixels[::step, ::step], labels[::step, ::step], label_set, opacity))
     return path

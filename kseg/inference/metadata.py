@@ -1,33 +1,43 @@
-"""What a deployed model says about itself: class names, palette, pixel range. NumPy and the standard library only."""
+"""What a deployed model says about itself: class names, palette, pixel range. Reading loads no TensorFlow."""
 
 import io
 import json
 import os
 import zipfile
+from typing import TYPE_CHECKING, Any
 
 from kseg import checks
 from kseg.labels import LabelSet
 
+if TYPE_CHECKING:
+    import keras
+
 FILE_NAME = "kseg.json"
 
 
-def describe(model, *, kind, label_set=None, image_size=(None, None), output="logits", quantize=None, **details):
+def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = None,
+             image_size: tuple[int | None, int | None] = (None, None), output: str = "logits",
+             quantize: str | None = None, **details: Any) -> dict[str, Any]:
     """Return the description stored with an exported model, JSON-ready.
 
     Args:
-        model: the `keras.Model` that was exported.
+        model: the model that was exported.
         kind: "saved_model" or "tflite".
         label_set: `LabelSet` or None (the model's own, else numbered classes).
         image_size: (height, width) in pixels; None for any.
         output: "logits" or "labels".
         quantize: None or the kind of quantisation.
         details: further entries, JSON-ready.
+    Raises:
+        ValueError: if the label set does not name as many classes as the model has.
     """
     import kseg
+    from kseg.layers import NormalizePixels
+    from kseg.models.walk import layers_of
 
     classes = int(model.outputs[0].shape[-1])
-    label_set = chosen_label_set(model, classes, label_set)
-    normalize = next((layer for layer in _all_layers(model) if type(layer).__name__ == "NormalizePixels"), None)
+    label_set = known_labels(label_set or getattr(model, "label_set", None), classes)
+    normalize = next((layer for layer in layers_of(model) if isinstance(layer, NormalizePixels)), None)
     return {
         "format": 1,
         "kseg_version": kseg.__version__,
@@ -45,9 +55,14 @@ def describe(model, *, kind, label_set=None, image_size=(None, None), output="lo
     }
 
 
-def chosen_label_set(model, classes, label_set=None):
-    """Return `label_set`, or else the model's own, or else numbered classes; its length must be `classes`."""
-    label_set = label_set or getattr(model, "label_set", None) or LabelSet.generic(classes)
+def known_labels(label_set: LabelSet | None, classes: int) -> LabelSet:
+    """Return `label_set`, or numbered classes if it is None.
+
+    Raises:
+        ValueError: if it does not name as many as `classes`.
+    """
+    if label_set is None:
+        return LabelSet.generic(classes)
     if len(label_set) != classes:
         raise ValueError(checks.sentence(
             "label_set", f"must name the {classes} classes of the model", list(label_set.names),
@@ -55,15 +70,8 @@ def chosen_label_set(model, classes, label_set=None):
     return label_set
 
 
-def _all_layers(model):
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _all_layers(layer)
-
-
-def append_to_tflite(content, metadata):
-    """Return the TFLite file `content` (bytes) with `metadata` and the class names packed behind it as a ZIP archive.
+def append_to_tflite(content: bytes, metadata: dict[str, Any]) -> bytes:
+    """Return the TFLite file `content` with `metadata` and the class names packed behind it as a ZIP archive.
 
     That is where TFLite's own metadata keeps associated files: runtimes ignore it, and any unzip program lists it.
     """
@@ -75,7 +83,14 @@ def append_to_tflite(content, metadata):
     return content + archive.getvalue()
 
 
-def read_metadata(path):
+def write_to_saved_model(folder: str, metadata: dict[str, Any]) -> None:
+    """Write `metadata` into the SavedModel at `folder`, where TensorFlow Serving leaves further files alone."""
+    os.makedirs(os.path.join(folder, "assets.extra"), exist_ok=True)
+    with open(os.path.join(folder, "assets.extra", FILE_NAME), "w", encoding="utf-8") as file:
+        json.dump(metadata, file, indent=1)
+
+
+def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     """Return what an exported model says about itself; loads neither TensorFlow nor Keras.
 
     Args:
@@ -90,13 +105,21 @@ def read_metadata(path):
     if not os.path.exists(path):
         raise FileNotFoundError(checks.sentence("path", "must be a .tflite file or a SavedModel folder", path,
                                                 "Check the spelling of the path."))
-    try:
-        if os.path.isdir(path):
-            with open(os.path.join(path, "assets.extra", FILE_NAME), encoding="utf-8") as file:
-                return json.load(file)
-        with zipfile.ZipFile(path) as files:
-            return json.loads(files.read(FILE_NAME))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as failure:
+    metadata = found_metadata(path)
+    if metadata is None:
         raise ValueError(checks.sentence(
             "path", f"must be a model exported by kseg, with {FILE_NAME} inside", path,
-            "Export it again with kseg.export.tflite or kseg.export.saved_model.")) from failure
+            "Export it again with kseg.export.tflite or kseg.export.saved_model."))
+    return metadata
+
+
+def found_metadata(model: str | bytes) -> dict[str, Any] | None:
+    """Return the description in a SavedModel folder or a TFLite file (its path or content); None if there is none."""
+    try:
+        if isinstance(model, str) and os.path.isdir(model):
+            with open(os.path.join(model, "assets.extra", FILE_NAME), encoding="utf-8") as file:
+                return json.load(file)
+        with zipfile.ZipFile(io.BytesIO(model) if isinstance(model, bytes) else model) as files:
+            return json.loads(files.read(FILE_NAME))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return None

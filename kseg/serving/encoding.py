@@ -2,13 +2,14 @@
 
 import io
 import os
+from typing import Any
 
 import numpy as np
 
 from kseg import checks
 
 
-def to_bytes(image):
+def to_bytes(image: Any) -> bytes:
     """Return one image as the bytes of an image file.
 
     Args:
@@ -43,7 +44,7 @@ def _png(array):
     return content.getvalue()
 
 
-def from_png(content):
+def from_png(content: bytes) -> np.ndarray:
     """Return a PNG file (bytes) as uint8 `[H, W]` or `[H, W, 3]`."""
     from PIL.PngImagePlugin import PngImageFile  # unlike Image.open it takes any size, as the request had
 

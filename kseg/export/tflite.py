@@ -2,22 +2,31 @@
 
 import os
 import tempfile
+from collections.abc import Iterable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg import checks
-from kseg.export import graphs, metadata, operators, parity, quantization
-from kseg.export.runner import TFLiteModel
-from kseg.export.staging import refusals, staged
-from kseg.export.pictures import structured_images
+from kseg import checks, files
+from kseg.export import graphs, operators, parity, quantization
+from kseg.export.parity_report import ParityReport
+from kseg.export.comparison_images import structured_images
+from kseg.inference import metadata
+from kseg.inference.predict import label_map
+from kseg.inference.runners.keras_model import KerasRunner
+from kseg.inference.runners.tflite import TFLiteModel
+from kseg.labels import LabelSet
 
 QUANTIZE = (None, "float16", "dynamic", "int8", "int8_float_io")
 
 
-def tflite(model, path, image_size, quantize=None, calibration=None, output="logits", *, calibration_images=100,
-           images=None, evaluate_on=None, minimum_agreement=None, maximum_miou_drop=0.01, label_set=None, threads=2,
-           layer_errors=True, overwrite=False):
+def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int], quantize: str | None = None,
+           calibration: tf.data.Dataset | np.ndarray | None = None, output: str = "logits", *,
+           calibration_images: int = 100, images: np.ndarray | None = None, evaluate_on: Iterable | None = None,
+           minimum_agreement: float | None = None, maximum_miou_drop: float = 0.01,
+           label_set: LabelSet | None = None, threads: int = 2, layer_errors: bool = True,
+           overwrite: bool = False) -> ParityReport:
     """Write `model` as a TFLite file for images of one size, and compare the two.
 
     The file takes `pixels` `[1, H, W, channels]`, 0-255: float32, or uint8 where `quantize="int8"`. Normalisation is
@@ -58,18 +67,24 @@ def tflite(model, path, image_size, quantize=None, calibration=None, output="log
     samples = quantization.calibration_array(quantize, calibration, size, channels, calibration_images)
     description = metadata.describe(model, kind="tflite", label_set=label_set, image_size=size, output=output,
                                     quantize=quantize)
-    compared = _compared_images(images, size, channels, samples)
-    twin = graphs.float32_twin(model)
-    with staged(path, overwrite) as temporary:
-        content = convert(twin, size, quantize, output, samples)
-        content = metadata.append_to_tflite(content, description)
-        report = _report(twin, content, path, quantize, compared, evaluate_on, threads, limits)
+    if images is None:
+        images = structured_images(*size, channels) if samples is None else samples[:4]
+    compared, twin = parity.given_images(images, size, channels), graphs.float32_twin(model)
+    with files.draft(path, overwrite=overwrite) as temporary:
+        content = metadata.append_to_tflite(convert(twin, size, quantize, output, samples), description)
+        exported = TFLiteModel(content, threads)
+        counts = operators.tflite_operators(content)
+        report = ParityReport(
+            path=os.fspath(path), kind="tflite", quantize=quantize, size_bytes=len(content), operators=counts,
+            gpu_unfriendly_operators=operators.gpu_unfriendly(counts), limits=limits,
+            **parity.measure(KerasRunner(twin), exported, [compared], evaluate_on,
+                             {f"TFLite, {threads} threads": exported}))
         if samples is not None and layer_errors:
-            report.layer_errors = quantization.layer_errors(convert(twin, size, None, output), content, compared[0][:1])
+            report.layer_errors = quantization.layer_errors(convert(twin, size, None, output), content, compared[:1])
         report.check()
-        with refusals(path), open(temporary, "wb") as file:
+        with files.refusals(path), open(temporary, "wb") as file:
             file.write(content)
-            report.save(temporary + ".parity.json")
+    report.save(f"{os.fspath(path)}.parity.json")
     return report
 
 
@@ -83,19 +98,8 @@ def _checked(model, path, image_size, quantize, output, threads, evaluate_on):
     return graphs.exported_size(model, checks.image_size(image_size), evaluate_on)
 
 
-def _compared_images(images, size, channels, samples):
-    if images is None:
-        chosen = structured_images(*size, channels) if samples is None else samples[:4]
-    else:
-        chosen = np.asarray(images)
-        if chosen.ndim != 4 or chosen.shape[1:] != (*size, channels) or not len(chosen):
-            raise ValueError(checks.sentence(
-                "images", f"must be an array [N, {size[0]}, {size[1]}, {channels}]", chosen.shape,
-                "Resize them to image_size."))
-    return [np.clip(np.round(chosen), 0, 255).astype(np.uint8)]
-
-
-def convert(model, image_size, quantize=None, output="logits", samples=None):
+def convert(model: keras.Model, image_size: tuple[int, int], quantize: str | None = None, output: str = "logits",
+            samples: np.ndarray | None = None) -> bytes:
     """Return `model` as the bytes of a TFLite file (arguments as `tflite`; `samples` float32 `[N, H, W, C]`)."""
     logits = graphs.captured_logits(model, image_size, 1)
     spec = tf.TensorSpec([1, *image_size, model.inputs[0].shape[-1]], tf.float32, "pixels")
@@ -104,37 +108,14 @@ def convert(model, image_size, quantize=None, output="logits", samples=None):
     def serve(pixels):
         values = logits(pixels)
         if output == "labels":
-            return {"labels": tf.cast(tf.argmax(values, -1, output_type=tf.int32), tf.uint8)}
+            return {"labels": tf.cast(label_map(values), tf.uint8)}
         return {"logits": values}
 
     module = tf.Module()
     module.serve = serve
     with tempfile.TemporaryDirectory() as folder:
-        with refusals(folder):
+        with files.refusals(folder):
             tf.saved_model.save(module, folder, signatures=serve)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         quantization.configure(converter, quantize, samples, output)
         return converter.convert()
-
-
-def _report(model, content, path, quantize, compared, evaluate_on, threads, limits):
-    exported = TFLiteModel(content, threads)
-    counts = operators.tflite_operators(content)
-    report = parity.ParityReport(
-        path=os.fspath(path), kind="tflite", quantize=quantize, size_bytes=len(content), operators=counts,
-        gpu_unfriendly_operators=operators.gpu_unfriendly(counts), limits=limits,
-        **parity.compare(keras_function(model), exported, compared))
-    image = compared[0][:1]
-    report.latency[f"TFLite, {threads} threads"] = parity.time_runs(lambda: exported(image))
-    if evaluate_on is not None:
-        classes = int(model.outputs[0].shape[-1])
-        report.miou_original = parity.mean_iou(keras_function(model), evaluate_on, classes)
-        report.miou_exported = parity.mean_iou(exported, evaluate_on, classes)
-    return report
-
-
-def keras_function(model):
-    """Return `model` as a compiled function of uint8 or float pixels `[B, H, W, C]` to logits in inference mode."""
-    spec = tf.TensorSpec([None, *model.inputs[0].shape[1:]], tf.float32)
-    run = tf.function(lambda pixels: graphs.logits_of(model, pixels), input_signature=[spec], autograph=False)
-    return lambda pixels: run(tf.constant(np.asarray(pixels), tf.float32)).numpy()

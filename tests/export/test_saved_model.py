@@ -10,7 +10,8 @@ import tensorflow as tf
 from PIL import Image
 
 import kseg
-from kseg.export import ParityReport, SavedModelRunner, read_metadata, structured_images
+from kseg.export import ParityReport, SavedModelRunner, next_version, read_metadata, structured_images
+from kseg.inference.runners.keras_model import KerasRunner
 from kseg.labels import LabelSet
 from tests.export.tiny import tiny_model
 
@@ -208,7 +209,7 @@ def test_many_bands_have_no_bytes(tmp_path):
 
 
 def test_a_failing_comparison_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("kseg.export.servable.keras_function", lambda model: lambda pixels: np.zeros((1, 16, 16, 4)))
+    monkeypatch.setattr(KerasRunner, "run", lambda self, batch: np.zeros((1, 16, 16, 4), np.float32))
     with pytest.raises(ValueError, match="`model` must answer after export as it does in Keras"):
         kseg.export.saved_model(tiny_model(), tmp_path / "street" / "1", image_size=(16, 16))
     assert os.listdir(tmp_path) == []
@@ -225,8 +226,8 @@ def test_an_existing_version_is_refused(tmp_path):
 def test_wrong_images(tmp_path):
     with pytest.raises(ValueError) as caught:
         kseg.export.saved_model(tiny_model(), tmp_path / "1", image_size=(16, 16), images=np.zeros((1, 8, 16, 3)))
-    assert str(caught.value) == ("`images` must be an array [N, H, W, 3] of the exported size, got "
-                                 "images=(1, 8, 16, 3). Resize them to image_size.")
+    assert str(caught.value) == ("`images` must be an array [N, 16, 16, 3], got images=(1, 8, 16, 3). "
+                                 "Resize them to image_size.")
 
 
 @pytest.mark.slow
@@ -248,3 +249,23 @@ def test_a_network_of_valid_convolutions_is_exported_at_the_size_of_its_tiles(tm
     with pytest.raises(ValueError, match="`evaluate_on` must be None for a network of valid convolutions"):
         kseg.export.tflite(model, tmp_path / "n.tflite", (188, 204), evaluate_on=[])
     assert sorted(os.listdir(tmp_path)) == ["1", "1.parity.json", "m.tflite", "m.tflite.parity.json"]
+
+
+def test_next_version(tmp_path):
+    assert next_version(tmp_path / "street") == str(tmp_path / "street" / "1")
+    for name in ("2", "10", "notes", ".11.part", "10.parity.json"):
+        (tmp_path / "street" / name).mkdir(parents=True)
+    assert next_version(tmp_path / "street") == str(tmp_path / "street" / "11")
+
+
+def test_next_version_loads_no_tensorflow(tmp_path):
+    code = ("import sys, kseg; kseg.export.next_version(sys.argv[1]); "
+            "assert not {'tensorflow', 'keras'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_a_name_stays_the_function_after_its_file_is_imported():
+    from kseg.export.saved_model import saved_model
+    from kseg.export.tflite import tflite
+
+    assert kseg.export.saved_model is saved_model and kseg.export.tflite is tflite

@@ -6,7 +6,8 @@ import zipfile
 import keras
 import pytest
 
-from kseg.export import metadata, read_metadata
+from kseg.export import read_metadata
+from kseg.inference import metadata
 from kseg.labels import LabelSet
 from tests.export.tiny import tiny_model
 
@@ -57,3 +58,11 @@ def test_reading_loads_no_tensorflow(tmp_path):
             "assert not {'tensorflow', 'keras'} & set(sys.modules)")
     folder = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, cwd=folder)
+
+
+def test_label_set_must_fit():
+    assert metadata.known_labels(None, 2) == LabelSet.generic(2)
+    with pytest.raises(ValueError) as caught:
+        metadata.known_labels(LabelSet(("road", "sky", "car")), 4)
+    assert str(caught.value) == ("`label_set` must name the 4 classes of the model, got label_set=['road', 'sky', "
+                                 "'car']. Pass the label set the model was trained on.")

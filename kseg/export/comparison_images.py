@@ -6,7 +6,7 @@ A constant or white-noise image hides a shifted grid, a swapped axis and a wrong
 import numpy as np
 
 
-def structured_images(height, width, channels=3, seed=0):
+def structured_images(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
     """Return four different images, uint8 `[4, height, width, channels]`, 0-255, the same for the same arguments.
 
     In order: ramps with slanted edges; off-centre discs on a ramp; a checkerboard whose cells grow to the right; soft

@@ -6,8 +6,8 @@ from PIL import Image
 
 import kseg
 from kseg.inference import predict_files
-from kseg.inference.runners import Runner
 from kseg.labels import LabelSet
+from tests.inference.function_runner import FunctionRunner
 
 LABELS = LabelSet(("dark", "red", "green"))
 
@@ -19,7 +19,7 @@ def by_colour(pixels):
 
 @pytest.fixture
 def run():
-    return Runner(by_colour, 3, 3, LABELS)
+    return FunctionRunner(by_colour, 3, 3, LABELS)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_files_and_options(run, folder):
 def test_overlays_of_large_images_are_thinned(run, folder, monkeypatch):
     image = folder / "in" / "a.png"
     whole = np.asarray(Image.open(predict_files(run, image, folder / "out", sheet=False)[1]))
-    monkeypatch.setattr("kseg.inference.files._OVERLAY_PIXELS", 200)
+    monkeypatch.setattr("kseg.inference.file_prediction._OVERLAY_PIXELS", 200)
     written = predict_files(run, image, folder / "thinned", sheet=False)
     assert Image.open(written[0]).size == (30, 20)
     np.testing.assert_array_equal(np.asarray(Image.open(written[1])), whole[::2, ::2])

@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 
 import kseg
-from kseg.export import ParityReport, TFLiteModel, lite, quantization, read_metadata, structured_images
+from kseg.export import ParityReport, TFLiteModel, quantization, read_metadata, structured_images
+from kseg.export.tflite import convert
+from kseg.inference.runners.keras_model import KerasRunner
 from tests.export.tiny import tiny_model
 
 SIZE = (33, 47)
@@ -65,8 +67,8 @@ def test_local_response_normalization_keeps_its_range_in_int8():
     """TFLite's calibration may give a factor the range of its product: the pixels were off by half their deviation."""
     model = kseg.models.SegNetBasic(4, filters=8, compile=False)
     image = structured_images(32, 32)
-    plain = lite.convert(model, (32, 32))
-    quantized = lite.convert(model, (32, 32), "int8", samples=image.astype(np.float32))
+    plain = convert(model, (32, 32))
+    quantized = convert(model, (32, 32), "int8", samples=image.astype(np.float32))
     errors = {entry["tensor"]: entry["error"] for entry in quantization.layer_errors(plain, quantized, image[:1], 1000)}
     normalized = [error for name, error in errors.items() if name.startswith("normalize")]
     assert normalized and max(normalized) < 0.05
@@ -81,7 +83,7 @@ def test_quantised_files_agree(tmp_path, quantize, least):
     report = kseg.export.tflite(model, path, SIZE, quantize=quantize, calibration=calibration)
     assert report.label_agreement >= least
     exported = TFLiteModel(path)
-    assert exported._input["dtype"] == (np.uint8 if quantize == "int8" else np.float32)
+    assert exported.dtype == (np.uint8 if quantize == "int8" else np.float32)
     assert bool(report.layer_errors) == quantize.startswith("int8")
     if quantize.startswith("int8"):
         assert all(entry["error"] < 0.3 for entry in report.layer_errors)
@@ -107,7 +109,7 @@ def test_mixed_precision_exports_in_float32(tmp_path):
 
 def test_a_failing_comparison_leaves_nothing(tmp_path, monkeypatch):
     model = tiny_model()
-    monkeypatch.setattr("kseg.export.lite.keras_function", lambda model: lambda pixels: np.zeros((1, *SIZE, 4)))
+    monkeypatch.setattr(KerasRunner, "run", lambda self, batch: np.zeros((1, *SIZE, 4), np.float32))
     with pytest.raises(ValueError, match="`model` must answer after export as it does in Keras"):
         kseg.export.tflite(model, tmp_path / "new" / "m.tflite", SIZE)
     assert os.listdir(tmp_path) == []
@@ -167,5 +169,6 @@ def test_wrong_image_size_at_run_time(tmp_path):
     kseg.export.tflite(tiny_model(), tmp_path / "m.tflite", SIZE)
     with pytest.raises(ValueError) as caught:
         TFLiteModel(tmp_path / "m.tflite")(np.zeros((1, 32, 47, 3)))
-    assert str(caught.value) == ("`pixels` must have shape [B, 33, 47, 3], the size this file was exported for, got "
-                                 "pixels=(1, 32, 47, 3). Resize the image or export with its image_size.")
+    assert str(caught.value) == (
+        "`pixels` must have shape [B, 33, 47, 3], which this model takes, got pixels=(1, 32, 47, 3). Resize the images "
+        "with kseg.predict, or build or export the model for their size.")

@@ -13,9 +13,9 @@ from rich.console import Console
 import kseg
 from kseg import data, metrics
 from kseg.cli import main
-from kseg.inference import report_page
-from kseg.inference.runners import Runner
+from kseg.inference.report import page as report_page
 from kseg.labels import LabelSet
+from tests.inference.function_runner import FunctionRunner
 
 LABELS = LabelSet(("dark", "red", "green & blue"))
 
@@ -36,7 +36,7 @@ def scene(index, height=24, width=36):
 
 @pytest.fixture
 def run():
-    return Runner(by_colour, 3, 3, LABELS)
+    return FunctionRunner(by_colour, 3, 3, LABELS)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_named_dataset_at_full_resolution(tmp_path):
             (tmp_path / "validation" / kind).mkdir(parents=True, exist_ok=True)
             Image.fromarray(array).save(tmp_path / "validation" / kind / f"{index}.png")
     (tmp_path / "classes.txt").write_text("dark\nred\ngreen\n")
-    run = Runner(by_colour, 3, 3)
+    run = FunctionRunner(by_colour, 3, 3)
     full = kseg.evaluate(run, "folder", data_dir=tmp_path, image_size=(12, 18), progress=True)
     assert full.confusion.sum() == 3 * 23 * 36 and full.label_set.names == ("dark", "red", "green")
     assert full.worst[0].name.endswith("2.png")
@@ -105,20 +105,20 @@ def test_report_is_written_whole_and_once(run, pairs, tmp_path):
     result = kseg.evaluate(run, pairs, keep_worst=2)
     written = result.write(tmp_path / "report")
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
-        "confusion.png", "report.html", "report.json", "worst.png"]
-    assert len(written) == 4
+        "confusion.png", "reliability.png", "report.html", "report.json", "worst.png"]
+    assert sorted(written) == sorted(str(path) for path in (tmp_path / "report").iterdir())
     values = json.loads((tmp_path / "report" / "report.json").read_text())
     assert values["scores"]["mean_iou"] == result.mean_iou and values["confusion"] == result.confusion.tolist()
     assert len(values["images"]) == 5 and values["per_class"][1]["name"] == "red"
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "green &amp; blue" in page and page.count("data:image/png;base64,") == 2
+    assert "green &amp; blue" in page and page.count("data:image/png;base64,") == 3
     assert "http" not in page.replace("https://www.w3.org", "")
     with pytest.raises(FileExistsError) as caught:
         result.write(tmp_path / "report")
     assert str(caught.value) == (f"`folder` must not hold a report already, got folder={str(tmp_path / 'report')!r}. "
                                  "Take another folder or pass overwrite=True.")
     without = kseg.evaluate(run, pairs, keep_worst=0).write(tmp_path / "report", overwrite=True)
-    assert len(without) == 3 and not (tmp_path / "report" / "worst.png").exists()
+    assert len(without) == 4 and not (tmp_path / "report" / "worst.png").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.html").write_text("a page of another kind")
     with pytest.raises(FileExistsError, match="`folder` must not hold a report already"):
@@ -184,3 +184,11 @@ def test_report_is_drawn_by_a_browser(run, pairs, tmp_path):
     shot = np.asarray(Image.open(tmp_path / "shot.png").convert("RGB"))
     assert shot.shape[1] == 1200 and (shot != 255).any(-1).mean() > 0.05
     assert (shot == LABELS.palette[1]).all(-1).sum() > 200  # a class's colour is seen
+
+
+def test_names_in_the_page_stay_text(pairs):
+    names = LabelSet(("<script>alert(1)</script>", "a & b", '"quoted"'))
+    page = report_page.html_report(kseg.evaluate(FunctionRunner(by_colour, 3, 3, names), pairs),
+                                   np.zeros((4, 4, 3), np.uint8), None, None)
+    assert "<script" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "a &amp; b" in page
+    assert page.startswith("<!doctype html>") and page.count("data:image/png;base64,") == 1

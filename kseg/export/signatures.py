@@ -1,0 +1,91 @@
+"""The signatures of a SavedModel: pixels or encoded images in, labels, probabilities, logits or PNG files out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kseg.export import graphs, image_bytes
+from kseg.inference.predict import label_map
+from kseg.inference.runners import Runner
+
+
+def servable(model: keras.Model, size: tuple[int | None, int | None], maximum_side: int, probabilities: bool,
+             description: dict[str, Any]) -> tf.Module:
+    """Return what is saved.
+
+    Args:
+        model: pixels to logits.
+        size, maximum_side, probabilities: as in `kseg.export.saved_model`.
+        description: the model's, with its palette (see `kseg.inference.metadata.describe`).
+    Returns:
+        `tf.Module` with the signatures by name as `served`, and the graph of the network as `network_graph`.
+    """
+    channels = model.inputs[0].shape[-1]
+    logits = graphs.captured_logits(model, size, anywhere=True)  # the server's machine may be another
+    palette = tf.constant(np.asarray(description["label_set"]["palette"], np.uint8))
+
+    def labels_of(values):
+        return tf.cast(label_map(values), tf.uint8)
+
+    def segment(content):
+        return image_bytes.segment(content, lambda pixels: labels_of(logits(pixels)), channels, size, maximum_side)
+
+    def serving_default(pixels):
+        values = logits(tf.cast(pixels, tf.float32))
+        answer = {"labels": labels_of(values)}
+        return {**answer, "probabilities": tf.nn.softmax(values)} if probabilities else answer
+
+    def serve_bytes(image_bytes):
+        return {"labels_png_bytes": _each(image_bytes, lambda content: _png(segment(content)))}
+
+    def serve_bytes_color(image_bytes):
+        return {"color_png_bytes": _each(
+            image_bytes, lambda content: _png(tf.gather(palette, tf.cast(segment(content), tf.int32))))}
+
+    shape = [None, *size, channels]
+    encoded = tf.TensorSpec([None], tf.string, "image_bytes")
+    module = tf.Module()
+    module.network_graph = logits.get_concrete_function().graph.as_graph_def()
+    module.served = {
+        "serving_default": _signature(serving_default, tf.TensorSpec(shape, tf.uint8, "pixels")),
+        "logits": _signature(lambda pixels: {"logits": logits(pixels)}, tf.TensorSpec(shape, tf.float32, "pixels")),
+    }
+    if channels in (1, 3) and graphs.keeps_size(model):
+        module.served["serve_bytes"] = _signature(serve_bytes, encoded)
+        module.served["serve_bytes_color"] = _signature(serve_bytes_color, encoded)
+    return module
+
+
+def requests(image: np.ndarray, signatures: dict[str, Callable]) -> list[tuple[str, dict[str, Any]]]:
+    """Return one request to each signature that users call, for `image`, uint8 `[1, H, W, channels]`."""
+    found = [("serving_default", {"pixels": image})]
+    if "serve_bytes" in signatures:
+        found.append(("serve_bytes", {"image_bytes": [tf.io.encode_png(image[0]).numpy()]}))
+    return found
+
+
+def bytes_agreement(original: Runner, serve: Callable, compared: list[np.ndarray]) -> float:
+    """Return the share of pixels that `serve` (`serve_bytes`) labels as `original` does, on PNG files of images."""
+    same, pixels = 0, 0
+    for batch in compared:
+        for image in batch[:2]:
+            answer = serve(image_bytes=tf.stack([tf.io.encode_png(image)]))["labels_png_bytes"][0]
+            found = tf.io.decode_png(answer).numpy()[..., 0]  # [H, W]
+            same += int((label_map(original(image[None]))[0] == found).sum())
+            pixels += found.size
+    return same / pixels
+
+
+def _signature(function, spec):
+    return tf.function(function, input_signature=[spec], autograph=False)
+
+
+def _each(contents, function):
+    """Apply `function` to one encoded image after the other, so that memory holds one at a time."""
+    return tf.map_fn(function, contents, fn_output_signature=tf.string, parallel_iterations=1)
+
+
+_png = image_bytes.encode_png

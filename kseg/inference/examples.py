@@ -1,0 +1,93 @@
+"""The images and labels that an evaluation runs over, one by one."""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from kseg import checks, data
+from kseg.data import geometry
+from kseg.labels import LabelSet
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """A dataset to measure on.
+
+    Attributes:
+        name: what it is called.
+        examples: yields what an image is called, its pixels `[H, W, C]` and its labels `[h, w]`.
+        count: how many there are, or None if only their end will tell.
+        label_set: the dataset's own, or None.
+    """
+
+    name: str
+    examples: Iterator[tuple[str, np.ndarray, np.ndarray]]
+    count: int | None = None
+    label_set: LabelSet | None = None
+
+
+def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike | None, *,
+                image_size: Sequence[int] | None, full_resolution: bool, channels: int,
+                options: dict[str, Any]) -> Examples:
+    """Return the examples of a dataset, by its name or from pairs of pixels and labels.
+
+    Args:
+        dataset, split, data_dir, image_size, full_resolution: as in `kseg.evaluate`.
+        channels: the bands the model takes.
+        options: further arguments of `kseg.data.source`.
+    Raises:
+        ValueError: if arguments contradict each other.
+    """
+    if not full_resolution and image_size is None:
+        raise ValueError(checks.sentence("image_size", "must be given with full_resolution=False", None,
+                                         "Write for example image_size=(384, 512)."))
+    if isinstance(dataset, str):
+        size = None if image_size is None else checks.image_size(image_size)
+        source = data.source(dataset, split, data_dir=data_dir, image_size=size,
+                             **{"channels": channels if channels in (1, 3) else 3, **options})
+        return Examples(f"{dataset}/{split}", _read(source, size, full_resolution), len(source), source.label_set)
+    if image_size is not None or data_dir is not None or options:
+        raise ValueError(checks.sentence(
+            "dataset", "must be a name where `image_size`, `data_dir` or `data_options` is given",
+            type(dataset).__name__, "Resize the images in the dataset itself."))
+    return Examples(type(dataset).__name__, _pairs(dataset))
+
+
+def _read(source, size, full_resolution):
+    """Yield the images of `source`, resized to `size` for the model; labels too, unless at full resolution."""
+    for index in range(len(source)):
+        pixels, labels = source.read(index)
+        if size is not None and pixels.shape[:2] != size:
+            pixels, small = _resized(pixels, labels, size)
+            labels = labels if full_resolution else small
+        yield source.describe(index), pixels, labels
+
+
+def _resized(pixels, labels, size):
+    """Return the pair at `size` as the training pipeline makes it."""
+    import tensorflow as tf
+
+    pixels, labels = geometry.resize(tf.constant(pixels), tf.constant(labels), size)
+    return np.asarray(pixels), np.asarray(labels)
+
+
+def _pairs(dataset):
+    """Yield single images from pairs of arrays or tensors, batched or not."""
+    seen = 0
+    for example in dataset:
+        if not isinstance(example, (tuple, list)) or len(example) < 2:
+            raise TypeError(checks.sentence("dataset", "must give pairs (pixels, labels)", type(example).__name__,
+                                            "Zip the images with their labels."))
+        pixels, labels = (np.asarray(part) for part in example[:2])
+        if labels.ndim == pixels.ndim and labels.shape[-1] == 1:
+            labels = labels[..., 0]  # [(B,) h, w]
+        if pixels.ndim not in (3, 4) or labels.ndim != pixels.ndim - 1:
+            raise ValueError(checks.sentence(
+                "dataset", "must give pixels [(B,) H, W, channels] and labels [(B,) h, w]",
+                (pixels.shape, labels.shape), "Labels are class ids, not one-hot."))
+        for one, own in zip(pixels, labels) if pixels.ndim == 4 else [(pixels, labels)]:
+            yield f"image {seen}", one, own
+            seen += 1

@@ -1,0 +1,105 @@
+"""What a model says of itself, and how it is called: the same for every format."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kseg import checks
+from kseg.labels import LabelSet
+
+
+class Runner(abc.ABC):
+    """A model ready to run: `runner(pixels)` returns NumPy logits `[B, h, w, classes]`.
+
+    A subclass gives what the model takes to `__init__` and implements `run`.
+
+    Args:
+        shape: `(height, width, channels)` of the pixels; None for a side that may be of any length.
+        classes: the number of classes.
+        batch_size: images that one `run` takes; None for any number.
+        dtype: of the pixels the model stores; `run` is given float32 and converts.
+        label_set: `LabelSet` or None (the one in `metadata`).
+        margin: pixels that the logits lack on every side (valid convolutions), else 0.
+        poolings: of a U-Net of valid convolutions, which decide the sizes it takes; else None.
+        labels_only: whether the model answers with class ids, integers `[B, h, w]`, instead of logits.
+        metadata: what an exported model says about itself (see `kseg.export.read_metadata`), or None.
+
+    Attributes: the arguments.
+    """
+
+    def __init__(self, shape: Sequence[int | None], classes: int, *, batch_size: int | None = None,
+                 dtype: Any = "float32", label_set: LabelSet | None = None, margin: int = 0,
+                 poolings: int | None = None, labels_only: bool = False, metadata: dict[str, Any] | None = None):
+        self.shape, self.classes, self.batch_size, self.dtype = tuple(shape), int(classes), batch_size, np.dtype(dtype)
+        stored = (metadata or {}).get("label_set")
+        self.label_set = LabelSet.from_dict(stored) if label_set is None and stored else label_set
+        self.margin, self.poolings, self.labels_only, self.metadata = margin, poolings, labels_only, metadata
+
+    @property
+    def in_channels(self) -> int:
+        """Bands of the pixels."""
+        return self.shape[2]
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """`(height, width)` in pixels if the model takes no other, else None."""
+        return None if None in self.shape[:2] else self.shape[:2]
+
+    @abc.abstractmethod
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Return float32 logits `[b, h, w, classes]`, or class ids `[b, h, w]`, of float32 `[b, H, W, channels]`."""
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the logits of any number of images.
+
+        Args:
+            pixels: numbers 0–255 `[B, H, W, channels]`, not normalised.
+        Returns:
+            float32 `[B, h, w, classes]`; integers `[B, h, w]` where `labels_only`.
+        Raises:
+            ValueError: if `pixels` are of another shape than the model takes.
+        """
+        pixels = np.asarray(pixels, np.float32)
+        if pixels.ndim != 4 or any(side not in (None, have) for side, have in zip(self.shape, pixels.shape[1:])):
+            sides = [name if side is None else side for name, side in zip("HWC", self.shape)]
+            raise ValueError(checks.sentence(
+                "pixels", f"must have shape [B, {', '.join(map(str, sides))}], which this model takes", pixels.shape,
+                "Resize the images with kseg.predict, or build or export the model for their size."))
+        step = self.batch_size or len(pixels) or 1
+        answers = [self.run(pixels[begin:begin + step]) for begin in range(0, len(pixels) or 1, step)]
+        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+
+    def check_window(self, window: tuple[int, int]) -> None:
+        """Raise ValueError if `window`, `(height, width)` in pixels, is no size for tiles."""
+        if self.image_size and window != self.image_size:
+            raise ValueError(checks.sentence(
+                "window", f"must be {self.image_size}, the one size this model takes", window,
+                f"Pass window={self.image_size}."))
+        if self.poolings and not self.image_size:
+            legal = self._legal(window)
+            if window != legal:
+                raise ValueError(checks.sentence(
+                    "window", "must be a size that a U-Net of valid convolutions takes", window,
+                    f"The next larger one is window={legal}."))
+
+    def window_for(self, size: tuple[int, int], most: int = 572) -> tuple[int, int]:
+        """Return the size of tiles for an image of `size` and the margin: the image's if legal, at most `most`."""
+        if self.image_size or not self.poolings:
+            return self.image_size or (most, most)
+        return self._legal([min(most, side + 2 * self.margin) for side in size])
+
+    def _legal(self, size):
+        """Return the smallest size of at least `size` that the poolings allow."""
+        from kseg.layers.margins import valid_sizes
+
+        return tuple(valid_sizes(side, self.poolings)[1] for side in size)
+
+
+def margin_between(given: Sequence[int | None], made: Sequence[int | None]) -> int:
+    """Return the pixels that logits of shape `made` lack on each side of pixels of shape `given`; 0 if unknown."""
+    if None in (*given[1:3], *made[1:3]):
+        return 0
+    lost = [int(have) - int(left) for have, left in zip(given[1:3], made[1:3])]
+    return lost[0] // 2 if lost[0] == lost[1] > 0 and lost[0] % 2 == 0 else 0
