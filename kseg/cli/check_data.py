@@ -1,13 +1,15 @@
 """`kseg check-data`: what is wrong with a dataset, before a training run is wasted."""
 
+import argparse
 import json
 import sys
 
+from kseg import files
 from kseg.cli import options
 from kseg.cli.tables import say
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg check-data`."""
     options.add_data(parser)
     parser.add_argument("--split", default="train", choices=("train", "validation", "test"), help="which images")
@@ -16,7 +18,7 @@ def add_arguments(parser):
     parser.add_argument("--quiet", action="store_true", help="draw no progress bar")
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Check, print the findings; the exit status is 1 if training would fail on any."""
     report = _checked(arguments)
     if arguments.json == "-":
@@ -25,8 +27,7 @@ def run(arguments):
     from kseg.cli.tables import show_table
     show_table(report.table())
     if arguments.json is not None:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(report.to_dict(), file, indent=1)
+        files.write_text(arguments.json, json.dumps(report.to_dict(), indent=1))
         say(arguments.json)
     return 0 if report.ok else 1
 

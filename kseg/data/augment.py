@@ -6,6 +6,9 @@ A recipe is data (`to_dict`), so that a run can be repeated from its record. The
 
 import dataclasses
 import functools
+from collections.abc import Callable
+
+import tensorflow as tf
 
 from kseg import checks
 from kseg.data import geometry
@@ -37,7 +40,7 @@ class Recipe:
         mix_probability: float.
     """
 
-    scale: tuple = (1.0, 1.0)
+    scale: tuple[float, float] = (1.0, 1.0)
     scale_step: float = 0.0
     class_aware: float = 0.0
     elastic: float = 0.0
@@ -53,7 +56,7 @@ class Recipe:
     mix: str = None
     mix_probability: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         scale = self.scale
         if not isinstance(scale, (tuple, list)) or len(scale) != 2 or not 0 < scale[0] <= scale[1]:
             raise ValueError(checks.sentence("scale", "must be (least, greatest), both above 0", scale,
@@ -72,7 +75,7 @@ class Recipe:
         checks.number_between("elastic", self.elastic, 0, 1000)
         checks.one_of("mix", self.mix, (None, "cutmix", "classmix"))
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return the fields as JSON-ready values; `Recipe(**values)` reads them."""
         return {**dataclasses.asdict(self), "scale": list(self.scale)}
 
@@ -89,7 +92,7 @@ RECIPES = {
 }
 
 
-def recipe(augment):
+def recipe(augment: bool | str | dict | Recipe | None) -> Recipe | None:
     """Return the `Recipe` of an `augment` argument: True (default), a name, a `Recipe`, a dict of its fields, or None.
 
     Raises:
@@ -104,7 +107,8 @@ def recipe(augment):
     return RECIPES[checks.one_of("augment", "default" if augment is True else augment, tuple(RECIPES))]
 
 
-def augment_example(pixels, labels, seed, plan, size):
+def augment_example(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, plan: Recipe,
+                    size: tuple[int, int] | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return one example augmented by the `Recipe` `plan` and brought to `size`.
 
     Args:
@@ -119,7 +123,7 @@ def augment_example(pixels, labels, seed, plan, size):
     return geometry.called(cutter(plan), pixels, labels, seed, size)
 
 
-def cutter(plan, channels=3):
+def cutter(plan: Recipe, channels: int = 3) -> Callable:
     """Return the `geometry.cutter` of a `Recipe`: all of it but `mix`, in NumPy.
 
     Colour and blur come before anything is uncovered, which has to stay mean colour.
@@ -132,13 +136,13 @@ def cutter(plan, channels=3):
         check_bands(channels)
     warp = {"degrees": plan.rotation, "shift": plan.shift, "sigma": plan.elastic}
     return geometry.cutter(
-        plan.scale, plan.scale_step, plan.class_aware, (plan.flip_vertical, plan.flip),
-        functools.partial(with_jitter, **colour) if any(colour.values()) else None,
-        functools.partial(with_blur, probability=plan.blur) if plan.blur else None,
-        functools.partial(with_warps, **warp) if any(warp.values()) else None)
+        plan.scale, plan.scale_step, plan.class_aware, mirror=(plan.flip_vertical, plan.flip),
+        colour=functools.partial(with_jitter, **colour) if any(colour.values()) else None,
+        sharpness=functools.partial(with_blur, probability=plan.blur) if plan.blur else None,
+        warp=functools.partial(with_warps, **warp) if any(warp.values()) else None)
 
 
-def augment_batch(pixels, labels, seed, plan):
+def augment_batch(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, plan: Recipe) -> tuple[tf.Tensor, tf.Tensor]:
     """Return a batch mixed as `plan.mix` says; shapes and dtypes as `cutmix`."""
     if plan.mix is None:
         return pixels, labels

@@ -4,6 +4,8 @@ w(x) = w_c(x) + w0 · exp(-(d1(x) + d2(x))² / (2 σ²)), d1 and d2 the distance
 Reference: Ronneberger et al., U-Net, MICCAI 2015, arXiv:1505.04597, Eq. 2 (w0 = 10, σ = 5 px).
 """
 
+import typing
+
 import numpy as np
 from scipy import ndimage
 
@@ -11,7 +13,8 @@ from kseg import checks
 from kseg.labels import IGNORE_CLASS
 
 
-def border_weights(labels, w0=10.0, sigma=5.0, cell_classes=(1,), class_weights=None):
+def border_weights(labels: np.ndarray, w0: float = 10.0, sigma: float = 5.0, cell_classes: typing.Sequence[int] = (1,),
+                   class_weights: typing.Sequence[float] | None = None) -> np.ndarray:
     """Return U-Net's pixel weights, which Keras takes as sample weights.
 
     A cell is a 4-connected region of one of `cell_classes`; the border term is added outside the cells only. Distances

@@ -7,39 +7,29 @@ libjpeg-turbo), 8-bit grey PNG through TensorFlow where it is loaded (0.38 ms, O
 """
 
 import contextlib
-import functools
 import io
 import math
 import struct
-import sys
 import threading
+import typing
 import zlib
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from kseg import checks
-from kseg.data import label_ids
+from kseg.data import filesystems, label_ids, mask_values
+from kseg.data.grey import to_grey
 
 DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error,
                     Image.DecompressionBombError)
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LIMIT = threading.Lock()
 
 
-def read_bytes(path):
-    """Return the content of the file at `path`; paths with a scheme (`gs://…`) go through TensorFlow's filesystems."""
-    if "://" in path:
-        import tensorflow as tf
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return file.read()
-    with open(path, "rb") as file:
-        return file.read()
-
-
 @contextlib.contextmanager
-def any_size():
+def any_size() -> Iterator[None]:
     """Let Pillow open images of any size within the `with`.
 
     Its limit is one number for all threads: infinity does no harm to others that read meanwhile, None would.
@@ -52,7 +42,7 @@ def any_size():
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def read_pixels(image, channels=3, strict=False):
+def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False) -> np.ndarray:
     """Return an image file as uint8 `[H, W, channels]`, RGB for 3 channels, grey for 1.
 
     An alpha channel is dropped, 16 bits are reduced to the upper 8, EXIF orientation is not applied (labels do not
@@ -75,10 +65,9 @@ def read_pixels(image, channels=3, strict=False):
     if picture.mode.startswith(("I", "F")):
         picture = Image.fromarray(_grey_of_8_bits(picture, shown))
     try:
-        array = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
+        return np.asarray(picture.convert("RGB")) if channels == 3 else to_grey(picture)
     except DECODER_FAILURES as failure:
         raise ValueError(unreadable("image", shown, failure)) from failure
-    return array if channels == 3 else array[..., None]  # [H, W, channels]
 
 
 def _grey_of_8_bits(picture, shown):
@@ -91,7 +80,8 @@ def _grey_of_8_bits(picture, shown):
     return (deep >> 8).astype(np.uint8)
 
 
-def read_labels(path, table, classes, palette=None, shown=None):
+def read_labels(path: str | bytes, table: np.ndarray, classes: int, palette: bytes | None = None,
+                shown: str | None = None) -> np.ndarray:
     """Return a label file as class ids, uint8 `[H, W]`, 255 where ignored.
 
     Args:
@@ -109,28 +99,22 @@ def read_labels(path, table, classes, palette=None, shown=None):
     return label_ids.to_class_ids(stored, table, shown or path, classes)
 
 
-def read_stored_values(path, palette=None, shown=None):
+def read_stored_values(path: str | bytes, palette: bytes | None = None, shown: str | None = None) -> np.ndarray:
     """Return the values a label file stores, unsigned integers `[H, W]`, before any table. Arguments as above."""
     data = path if isinstance(path, bytes) else _file_content("labels", path)
     path = shown or path
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None and _is_plain_png(data):
-        try:
-            return tensorflow.raw_ops.DecodePng(contents=data, channels=1).numpy()[..., 0]
-        except tensorflow.errors.OpError:
-            pass  # Pillow says what is wrong with it
     picture = _decoded("labels", path, data)
     if picture.format in ("JPEG", "MPO"):
         raise ValueError(checks.sentence(
             "labels", "must be stored without loss; JPEG blurs class ids", path,
             "Write masks again from their source as PNG."))
     try:
-        return _values(picture, data, path, palette)
+        return mask_values.stored_values(picture, data, path, palette)
     except OSError as failure:
         raise ValueError(unreadable("labels", path, failure)) from failure
 
 
-def exif_orientation(data):
+def exif_orientation(data: bytes) -> int | None:
     """Return the EXIF orientation (1..8) of an encoded image, or None if it has none."""
     try:
         return Image.open(io.BytesIO(data)).getexif().get(274)
@@ -138,59 +122,9 @@ def exif_orientation(data):
         return None
 
 
-def _values(picture, data, path, palette):
-    if picture.mode in ("LA", "RGBA"):
-        array = np.asarray(picture)
-        if array[..., -1].min(initial=255) < 255:
-            raise ValueError(checks.sentence(
-                "labels", "must have no transparent pixels", path,
-                "Save the mask without its alpha channel: ids under transparency are ambiguous."))
-        return array[..., 0] if picture.mode == "LA" else _colours_to_ids(array[..., :3], path, palette)
-    if picture.mode == "RGB":
-        return _colours_to_ids(np.asarray(picture), path, palette)
-    if picture.mode in ("1", "L", "P"):
-        array = np.asarray(picture).astype(np.uint8)
-        depth, colour_type = (data[24], data[25]) if data.startswith(_PNG_SIGNATURE) else (8, 0)
-        if colour_type == 0 and depth in (2, 4):  # Pillow stretches grey of 2 and 4 bits to 0..255
-            array = array // (255 // (2 ** depth - 1))
-        return array
-    if picture.mode.startswith("I"):
-        return np.asarray(picture).astype(np.int64)
-    raise ValueError(checks.sentence(
-        "labels", f"must be an indexed, grey or RGB image; {path!r} is not", picture.mode,
-        "Save class ids as an 8-bit PNG."))
-
-
-@functools.lru_cache(maxsize=4)
-def _colour_table(palette):
-    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3).astype(np.int64)  # [classes, 3]
-    table = np.full(1 << 24, 254, np.uint8)
-    table[0xE0E0C0] = 255  # VOC's border colour
-    for index in range(len(colours) - 1, -1, -1):  # of equal colours the first class wins
-        table[(colours[index, 0] << 16) | (colours[index, 1] << 8) | colours[index, 2]] = index
-    return table
-
-
-def _colours_to_ids(array, path, palette):
-    if palette is None:
-        if (array == array[..., :1]).all():  # grey stored three times
-            return array[..., 0]
-        raise ValueError(checks.sentence(
-            "labels", "must store class ids, or colours together with a palette; this file stores RGB colours", path,
-            "Pass `classes` as a LabelSet with the palette, or list `name r g b` in the folder's classes.txt."))
-    packed = array.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-    ids = _colour_table(palette)[packed]
-    if (ids == 254).any():
-        unknown = np.unique(array[ids == 254].reshape(-1, 3), axis=0)[:4].tolist()
-        raise ValueError(checks.sentence(
-            "labels", f"must use the palette's colours only; {path!r} has others", unknown,
-            "Correct the palette (name r g b lines of classes.txt), or save the mask without antialiasing."))
-    return ids
-
-
 def _file_content(name, path):
     try:
-        data = read_bytes(path)
+        data = filesystems.read_bytes(path)
     except FileNotFoundError as failure:
         raise FileNotFoundError(checks.sentence(name, "must be the path of a file", path,
                                                 "Check the spelling of the path.")) from failure
@@ -206,18 +140,11 @@ def _decoded(name, path, data):
     try:
         picture = Image.open(io.BytesIO(data))
         picture.load()
-        if data.startswith(_PNG_SIGNATURE):
+        if data.startswith(mask_values.PNG_SIGNATURE):
             _check_png(data)
     except DECODER_FAILURES as failure:
         raise ValueError(unreadable(name, path, failure)) from failure
     return picture
-
-
-def _is_plain_png(data):
-    """Return whether `data` are a grey PNG of 8 bits, not interlaced, of a size that Pillow takes without a warning."""
-    rows, columns = (int.from_bytes(data[place:place + 4], "big") for place in (20, 16))
-    return (data.startswith(_PNG_SIGNATURE) and data[24:29] == b"\x08\0\0\0\0"
-            and rows * columns <= (Image.MAX_IMAGE_PIXELS or math.inf))
 
 
 def _is_plain_jpeg(data):
@@ -233,7 +160,7 @@ def _is_plain_jpeg(data):
 
 def _check_png(data):
     """Raise if a part of a PNG does not have its checksum, which Pillow leaves out for pixels."""
-    place = len(_PNG_SIGNATURE)
+    place = len(mask_values.PNG_SIGNATURE)
     while data[place + 4:place + 8] != b"IEND":
         end = place + 8 + int.from_bytes(data[place:place + 4], "big")
         if len(data) < end + 4 or zlib.crc32(data[place + 4:end]) != int.from_bytes(data[end:end + 4], "big"):
@@ -241,7 +168,7 @@ def _check_png(data):
         place = end + 4
 
 
-def unreadable(name, path, failure):
+def unreadable(name: str, path: typing.Any, failure: BaseException) -> str:
     """Return the sentence about an image file that a decoder refused with `failure`."""
     said = str(failure).split("<_io")[0].strip().rstrip(".") or type(failure).__name__
     return checks.sentence(name, "must be a complete image file", path,

@@ -9,6 +9,8 @@ no stateless seed. Processor ms an image 360×480 with its labels in tf.data, ke
 JitteredResize and `scale_and_crop` 8.3 and 2.3, RandomRotation and `warps.rotate` 14.5 and 5.3.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -18,14 +20,14 @@ from kseg.data.python_calls import numpy_function
 from kseg.labels import IGNORE_CLASS
 
 
-def to_dtype(values, dtype):
+def to_dtype(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Return float32 `values` in `dtype`, rounded and clipped to 0..255 if it is an integer type."""
     if dtype.is_floating:
         return tf.cast(values, dtype)
     return tf.cast(tf.clip_by_value(values + 0.5, 0.0, 255.0), dtype)
 
 
-def resize(pixels, labels, size):
+def resize(pixels: tf.Tensor, labels: tf.Tensor, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
     """Return pixels and labels at `size` (height, width): antialiased bilinear and nearest, half-pixel centres.
 
     Antialiasing (a triangle as wide as the reduction) because datasets are mostly reduced here, and thin classes
@@ -41,7 +43,9 @@ def resize(pixels, labels, size):
     return called(cutter(), pixels, labels, None, size)
 
 
-def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class_aware=0.0):
+def scale_and_crop(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, size: tuple[int, int],
+                   scale: tuple[float, float] = (0.5, 2.0), step: float = 0.0,
+                   class_aware: float = 0.0) -> tuple[tf.Tensor, tf.Tensor]:
     """Scale by a random factor and crop to `size`, or pad with mean colour and 255 where the result is smaller.
 
     The factor is relative to `size`: at 1 the whole image fills it, exactly as `resize` does in evaluation.
@@ -61,13 +65,15 @@ def scale_and_crop(pixels, labels, seed, size, scale=(0.5, 2.0), step=0.0, class
     return called(cutter(scale, step, class_aware), pixels, labels, seed, size)
 
 
-def flip(pixels, labels, seed, probability=0.5, axis=1):
+def flip(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, probability: float = 0.5,
+         axis: int = 1) -> tuple[tf.Tensor, tf.Tensor]:
     """Mirror pixels and labels with `probability`; axis 1 exchanges left and right, axis 0 top and bottom."""
     mirror = (probability, 0.0) if axis == 0 else (0.0, probability)
     return called(cutter(mirror=mirror), pixels, labels, seed, tf.shape(labels))
 
 
-def called(function, pixels, labels, seed, size=None):
+def called(function: Callable, pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor | None,
+           size: tuple[int, int] | tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Return what a NumPy function makes of one example.
 
     Args:
@@ -94,7 +100,9 @@ def called(function, pixels, labels, seed, size=None):
     return part if part.dtype == pixels.dtype else to_dtype(part, pixels.dtype), ids
 
 
-def cutter(scale=(1.0, 1.0), step=0.0, class_aware=0.0, mirror=(0.0, 0.0), colour=None, sharpness=None, warp=None):
+def cutter(scale: tuple[float, float] = (1.0, 1.0), step: float = 0.0, class_aware: float = 0.0, *,
+           mirror: tuple[float, float] = (0.0, 0.0), colour: Callable | None = None, sharpness: Callable | None = None,
+           warp: Callable | None = None) -> Callable:
     """Return a NumPy function (pixels, labels, `Draws` or None, size) → pixels and labels of `size`.
 
     Args:
@@ -109,7 +117,7 @@ def cutter(scale=(1.0, 1.0), step=0.0, class_aware=0.0, mirror=(0.0, 0.0), colou
         if draws is None or (scale == (1.0, 1.0) and not class_aware):
             window = windows.whole(labels.shape, size)
         else:
-            window = windows.draw(labels, draws.numbers, size, scale, step, class_aware)
+            window = windows.draw(labels, draws.numbers, size, scale=scale, step=step, class_aware=class_aware)
         mirrored = tuple(draws is not None and draws.uniform(10 + axis) < mirror[axis] for axis in (0, 1))
         part = windows.cut_pixels(pixels, window, mirrored, colour and (lambda values: colour(values, draws)))
         part = part if sharpness is None else sharpness(part, draws)

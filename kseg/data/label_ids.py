@@ -3,16 +3,43 @@
 A table is int16 `[256]`: the class id of every stored value, 255 for ignore, -1 for a value that must not occur.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import cv2
 import numpy as np
 
 from kseg import checks
-from kseg.labels import IGNORE_CLASS
+from kseg.labels import IGNORE_CLASS, LabelSet
 
 ILLEGAL = -1
+Classes = int | Sequence[str] | LabelSet  # how users say which classes there are: number, names, or all about them
 
 
-def identity_table(classes):
+class IllegalIds(ValueError):
+    """A mask holds values that are no class."""
+
+
+def label_set_of(classes: Classes) -> LabelSet:
+    """Return the label set of an argument `classes`: itself, of these names, or of that many numbered classes."""
+    if isinstance(classes, LabelSet):
+        return classes
+    if isinstance(classes, (list, tuple)):
+        return LabelSet(tuple(classes))
+    return LabelSet.generic(checks.positive_integer("classes", classes,
+                                                    "Pass the number of classes, their names or a LabelSet."))
+
+
+def label_set_of_map(label_map: Mapping[int, int]) -> LabelSet:
+    """Return the numbered classes to which an argument `label_map` leads."""
+    return LabelSet.generic(max(int(value) for value in label_map.values() if int(value) != IGNORE_CLASS) + 1)
+
+
+def table(label_map: Mapping[int, int] | None, classes: int) -> np.ndarray:
+    """Return the table of an argument `label_map`; None leaves ids as they are."""
+    return identity_table(classes) if label_map is None else mapped_table(label_map, classes)
+
+
+def identity_table(classes: int) -> np.ndarray:
     """Return the table of a set whose files store class ids: `0 … classes-1` and 255, all else illegal."""
     table = np.full(256, ILLEGAL, np.int16)
     table[:classes] = np.arange(classes)
@@ -20,7 +47,7 @@ def identity_table(classes):
     return table
 
 
-def mapped_table(label_map, classes):
+def mapped_table(label_map: Mapping[int, int], classes: int) -> np.ndarray:
     """Return the table of `label_map`, a dict from stored value to class id or 255; values not named are illegal.
 
     Raises:
@@ -37,7 +64,7 @@ def mapped_table(label_map, classes):
     return table
 
 
-def likely_cause(values, classes):
+def likely_cause(values: Iterable[int], classes: int) -> str:
     """Return a sentence on why stored `values` (distinct integers of one or more masks) do not fit `classes`.
 
     Args:
@@ -66,7 +93,7 @@ def likely_cause(values, classes):
     return "Correct `classes`, or map the values with `label_map`."
 
 
-def to_class_ids(stored, table, path, classes):
+def to_class_ids(stored: np.ndarray, table: np.ndarray, path: str, classes: int) -> np.ndarray:
     """Return `stored` (integers `[H, W]`) as class ids, uint8 `[H, W]`, 255 where ignored.
 
     Args:
@@ -75,12 +102,11 @@ def to_class_ids(stored, table, path, classes):
         path: str, named in the error.
         classes: int, for the error's likely cause.
     Raises:
-        ValueError: if a stored value is neither a class nor mapped.
+        IllegalIds: if a stored value is neither a class nor mapped.
     """
     if stored.dtype != np.uint8:
         if stored.size and (stored.min() < 0 or stored.max() > 255):
-            raise ValueError(_illegal(path, np.unique(stored), np.unique(stored[(stored < 0) | (stored > 255)]),
-                                      classes))
+            raise _illegal(path, np.unique(stored), np.unique(stored[(stored < 0) | (stored > 255)]), classes)
         stored = stored.astype(np.uint8)
     suspicious = 254  # a class id only if there are 255 classes: count only then, it takes longer
     ids = cv2.LUT(stored, np.where(table == ILLEGAL, suspicious, table).astype(np.uint8))
@@ -88,7 +114,7 @@ def to_class_ids(stored, table, path, classes):
         counts = np.bincount(stored.ravel(), minlength=256)
         bad = np.flatnonzero((counts > 0) & (table == ILLEGAL))
         if bad.size:
-            raise ValueError(_illegal(path, np.flatnonzero(counts), bad, classes, counts))
+            raise _illegal(path, np.flatnonzero(counts), bad, classes, counts)
     return ids
 
 
@@ -96,6 +122,6 @@ def _illegal(path, values, bad, classes, counts=None):
     shown = {int(value): int(counts[value]) for value in bad[:6]} if counts is not None else [
         int(value) for value in bad[:6]]
     what = "pixels by id" if counts is not None else "ids"
-    return checks.sentence(
+    return IllegalIds(checks.sentence(
         "labels", f"must hold class ids 0..{classes - 1} or {IGNORE_CLASS} (ignore); {path!r} has other {what}",
-        shown, likely_cause(values, classes))
+        shown, likely_cause(values, classes)))

@@ -6,7 +6,8 @@ from kseg.data.draws import uniform
 from kseg.labels import IGNORE_CLASS
 
 
-def cutmix(pixels, labels, seed, probability=1.0):
+def cutmix(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor,
+           probability: float = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
     """Paste a random rectangle of the previous example of the batch into each example.
 
     Reference: Yun et al., CutMix, arXiv:1905.04899, §3.1 (area uniform, position uniform), on ids as French et al.,
@@ -30,7 +31,8 @@ def cutmix(pixels, labels, seed, probability=1.0):
     return _pasted(pixels, labels, inside, seed, probability)
 
 
-def classmix(pixels, labels, seed, probability=1.0):
+def classmix(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor,
+             probability: float = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
     """Paste half of the classes of the previous example of the batch, at their places, into each example.
 
     Reference: Olsson et al., ClassMix, arXiv:2007.07936, §3.2. Arguments and result as `cutmix`; ignored pixels are

@@ -13,12 +13,12 @@ import tensorflow as tf
 PREFETCHED_BATCHES = 2
 
 
-def parallel_calls():
+def parallel_calls() -> int:
     """Return how many examples are read and augmented at once: one per core that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def untuned(dataset):
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Return the dataset with tf.data's autotuning switched off, unless its options say what they want."""
     if dataset.options().autotune.enabled is not None:
         return dataset

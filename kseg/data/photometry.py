@@ -13,16 +13,17 @@ import tensorflow as tf
 from kseg import checks
 from kseg.data.draws import Draws
 from kseg.data.geometry import to_dtype
+from kseg.data.grey import LUMINANCE
 from kseg.data.python_calls import numpy_function
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
-_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_TO_YIQ = np.array([LUMINANCE, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 _MEAN_GRID = 32  # the mean luminance is taken of about this many rows and columns: of all it takes 0.5 ms more
 _BLUR_RADIUS = 2
 
 
-def colour_jitter(pixels, seed, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.0):
+def colour_jitter(pixels: tf.Tensor, seed: tf.Tensor, brightness: float = 0.2, contrast: float = 0.2,
+                  saturation: float = 0.2, hue: float = 0.0) -> tf.Tensor:
     """Change brightness, contrast, saturation and hue by random factors, as one 3×3 matrix and an offset.
 
     Hue turns the colours in the plane of equal luminance (YIQ), which is linear and hence one matrix product for all
@@ -48,23 +49,26 @@ def _called(function, pixels, seed):
     return values if kept is pixels else to_dtype(values, pixels.dtype)
 
 
-def with_jitter(pixels, draws, brightness, contrast, saturation, hue):
+def with_jitter(pixels: np.ndarray, draws: Draws, brightness: float, contrast: float, saturation: float,
+                hue: float) -> np.ndarray:
     """Return `colour_jitter` of an array, uint8 or float32, with the `Draws` given."""
     check_bands(pixels.shape[-1])
-    matrix = colour_matrix(pixels, draws, brightness, contrast, saturation, hue)  # [4, 3]
+    matrix = colour_matrix(pixels, draws, brightness=brightness, contrast=contrast, saturation=saturation,
+                           hue=hue)  # [4, 3]
     if pixels.shape[-1] == 1:  # grey stays grey
         matrix = np.stack([matrix[:3, :1].sum(0), matrix[3, :1]])
     changed = cv2.transform(pixels, matrix.T).reshape(pixels.shape)  # clips integers
     return changed if changed.dtype == np.uint8 else changed.clip(0.0, 255.0)
 
 
-def check_bands(bands):
+def check_bands(bands: int) -> None:
     """Raise ValueError if pixels of so many bands have no colour that `colour_jitter` could change."""
     checks.one_of("channels", bands, (1, 3), "Augment other bands without brightness, contrast, saturation and hue, "
                   'for example augment="deeplab".', " for a change of colour")
 
 
-def colour_matrix(pixels, draws, brightness, contrast, saturation, hue):
+def colour_matrix(pixels: np.ndarray, draws: Draws, brightness: float, contrast: float, saturation: float,
+                  hue: float) -> np.ndarray:
     """Return `colour_jitter` of an image as float32 `[4, 3]`, NumPy: new colour = (colour, 1) · result.
 
     Args:
@@ -80,11 +84,12 @@ def colour_matrix(pixels, draws, brightness, contrast, saturation, hue):
     matrix = _FROM_YIQ @ turn @ _TO_YIQ * (slope * gain)
     steps = [max(side // _MEAN_GRID, 1) for side in pixels.shape[:2]]
     mean = pixels[::steps[0], ::steps[1]].mean((0, 1), dtype=np.float64)
-    luminance = mean @ _LUMINANCE if len(mean) == 3 else mean[0]
+    luminance = mean @ LUMINANCE if len(mean) == 3 else mean[0]
     return np.concatenate([matrix.T, np.full((1, 3), luminance * (1.0 - slope) * gain)]).astype(np.float32)
 
 
-def blur(pixels, seed, probability=0.5, sigma=(0.1, 1.5)):
+def blur(pixels: tf.Tensor, seed: tf.Tensor, probability: float = 0.5,
+         sigma: tuple[float, float] = (0.1, 1.5)) -> tf.Tensor:
     """Blur with `probability` by a Gaussian of random `sigma` pixels on a window of 5×5, borders mirrored.
 
     Reference: Zhao et al., PSPNet, arXiv:1612.01105, §5.1; 5×5 with probability 0.5 in the authors' later code.
@@ -92,7 +97,8 @@ def blur(pixels, seed, probability=0.5, sigma=(0.1, 1.5)):
     return _called(functools.partial(with_blur, probability=probability, sigma=sigma), pixels, seed)
 
 
-def with_blur(pixels, draws, probability=0.5, sigma=(0.1, 1.5)):
+def with_blur(pixels: np.ndarray, draws: Draws, probability: float = 0.5,
+              sigma: tuple[float, float] = (0.1, 1.5)) -> np.ndarray:
     """Return `blur` of an array, uint8 or float32, with the `Draws` given."""
     if draws.uniform(50) >= probability:
         return pixels

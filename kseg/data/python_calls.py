@@ -8,6 +8,7 @@ import atexit
 import functools
 import threading
 import time
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -47,6 +48,7 @@ _CALLS = _Calls()
 atexit.register(_CALLS.close)
 
 
-def numpy_function(function, inputs, dtypes, stateful=False):
+def numpy_function(function: Callable, inputs: list, dtypes: tf.DType | list[tf.DType],
+                   stateful: bool = False) -> tf.Tensor | list[tf.Tensor]:
     """Return `tf.numpy_function`, by default one whose result depends on its inputs alone."""
     return tf.numpy_function(functools.partial(_CALLS.run, function), inputs, dtypes, stateful=stateful)

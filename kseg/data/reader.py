@@ -2,16 +2,14 @@
 
 import logging
 import os
-import re
-import sys
-import tempfile
 import threading
 
 import numpy as np
 
-from kseg import checks
+from kseg import checks, files
 from kseg.data import windows
 from kseg.data.identity import cache_folder
+from kseg.data.sources.base import Source
 
 _LOG = logging.getLogger("kseg")
 AUTOMATIC_CACHE_BYTES = 1 << 30  # decoded sets up to this size are kept in memory unless told otherwise
@@ -21,7 +19,7 @@ class Reader:
     """Random access to a source's decoded pairs, kept in memory or on disk after the first read.
 
     Args:
-        source: a source (`kseg.data.source`).
+        source: `Source`.
         cache: None (memory if the decoded set is below 1 GiB), False, "memory", or a folder for files that later runs
             of the same source use again (`identity.digest`); each file is written whole or not at all, so that a
             killed run leaves none broken.
@@ -30,21 +28,20 @@ class Reader:
         cache_size: (height, width) or None, to which pairs are resized before they are kept.
     """
 
-    def __init__(self, source, cache=None, on_error="raise", expected_size=None, cache_size=None):
+    def __init__(self, source: Source, cache: bool | str | os.PathLike | None = None, on_error: str = "raise",
+                 expected_size: tuple[int, int] | None = None, cache_size: tuple[int, int] | None = None) -> None:
         self.source, self.expected_size, self.cache_size = source, expected_size, cache_size
         self.on_error = checks.one_of("on_error", on_error, ("raise", "skip"))
-        self.skipped = {}
-        self._memory, self._folder = {}, None
+        self.skipped: dict[int, str] = {}
+        self._memory, self._folder = None, None
         self._lock = threading.Lock()
         if cache not in (None, False, "memory"):
             self._folder = cache_folder(cache, source, cache_size)
-        elif cache is not False:
-            small = cache == "memory" or _decoded_bytes(source, cache_size) <= AUTOMATIC_CACHE_BYTES
-            self._memory = {} if small else None
-        else:
-            self._memory = None
+        elif cache == "memory" or (
+                cache is None and _decoded_bytes(source, cache_size) <= AUTOMATIC_CACHE_BYTES):
+            self._memory = {}
 
-    def read(self, index):
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray, bool]:
         """Return (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, True), or empty arrays and False."""
         index = int(index)
         if self._folder is not None:
@@ -66,7 +63,7 @@ class Reader:
                     "image_size", f"must be given when images differ in size: {self.source.describe(index)!r} is "
                     f"{labels.shape}, the first is {self.expected_size}", None,
                     "Pass image_size=(height, width), or batch_size=1."))
-        except (ValueError, OSError) as failure:
+        except self.source.failures as failure:
             if self.on_error == "raise":
                 raise
             self._note(index, failure)
@@ -88,19 +85,17 @@ class Reader:
             return np.ascontiguousarray(both[..., :-1]), np.ascontiguousarray(both[..., -1]), np.bool_(True)
         pixels, labels, good = self._checked(index)
         if good:
-            handle, draft = tempfile.mkstemp(dir=self._folder, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                np.save(file, np.concatenate([pixels, labels[..., None]], -1))
-            os.replace(draft, path)
+            with files.draft(path, unique=True) as temporary:
+                np.save(temporary, np.concatenate([pixels, labels[..., None]], -1))
         return pixels, labels, good
 
 
-def first_size(source, on_error):
+def first_size(source: Source, on_error: str) -> tuple[int, int] | None:
     """Return (height, width) of a source's first pair, with `on_error="skip"` of the first readable one or None."""
     for index in range(len(source)):
         try:
             return source.read(index)[1].shape
-        except (ValueError, OSError):
+        except source.failures:
             if on_error == "raise":
                 raise
     return None
@@ -113,22 +108,7 @@ def _decoded_bytes(source, size):
     for index in range(min(3, len(source))):
         try:
             pixels, labels = source.read(index)
-        except (ValueError, OSError):
+        except source.failures:
             continue
         return (pixels.nbytes + labels.nbytes) * len(source)
     return AUTOMATIC_CACHE_BYTES + 1
-
-
-def failures():
-    """Return the exceptions that say that a pair is unreadable; TensorFlow's only where it is loaded."""
-    tensorflow = sys.modules.get("tensorflow")
-    return (ValueError, OSError, *([tensorflow.errors.OpError] if tensorflow else []))
-
-
-def failure_sentence(failure):
-    """Return the error sentence inside an exception that a pass over a dataset raised, or None if it has none.
-
-    TensorFlow wraps what a reader raises in `InvalidArgumentError` with its own traceback; this is for messages.
-    """
-    match = re.search(r"(?:ValueError|FileNotFoundError): (`.*?)(?:\nTraceback|\n\n|$)", str(failure), re.DOTALL)
-    return match[1].strip() if match else None

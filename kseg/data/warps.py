@@ -4,13 +4,16 @@ import functools
 
 import cv2
 import numpy as np
+import tensorflow as tf
 
 from kseg.data import windows
+from kseg.data.draws import Draws
 from kseg.data.geometry import called
 from kseg.labels import IGNORE_CLASS
 
 
-def rotate(pixels, labels, seed, degrees=10.0, shift=0.0):
+def rotate(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, degrees: float = 10.0,
+           shift: float = 0.0) -> tuple[tf.Tensor, tf.Tensor]:
     """Rotate about the centre by a uniform angle within ±`degrees`, and shift by up to ±`shift` of each side.
 
     Reference: Zhao et al., PSPNet, arXiv:1612.01105, §5.1 (±10°); Ronneberger et al., U-Net, arXiv:1505.04597, §3.1.
@@ -18,7 +21,8 @@ def rotate(pixels, labels, seed, degrees=10.0, shift=0.0):
     return called(functools.partial(with_warps, degrees=degrees, shift=shift), pixels, labels, seed)
 
 
-def elastic(pixels, labels, seed, sigma=10.0, grid=3):
+def elastic(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, sigma: float = 10.0,
+            grid: int = 3) -> tuple[tf.Tensor, tf.Tensor]:
     """Deform smoothly: normal displacements of `sigma` pixels on a `grid` × `grid` grid, bicubic in between.
 
     Reference: Ronneberger et al., U-Net, arXiv:1505.04597, §3.1 (3×3 grid, 10 px).
@@ -26,7 +30,8 @@ def elastic(pixels, labels, seed, sigma=10.0, grid=3):
     return called(functools.partial(with_warps, sigma=sigma, grid=grid), pixels, labels, seed)
 
 
-def with_warps(pixels, labels, draws, degrees=0.0, shift=0.0, sigma=0.0, grid=3):
+def with_warps(pixels: np.ndarray, labels: np.ndarray, draws: Draws, degrees: float = 0.0, shift: float = 0.0,
+               sigma: float = 0.0, grid: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Return `elastic` and then `rotate` of arrays, as one map of coordinates: both are interpolated once.
 
     Args:

@@ -6,11 +6,13 @@ TensorFlow's `ResizeBilinear` 1.0, Pillow's 1.4). Both leave the interpreter fre
 """
 
 import typing
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from kseg.data.grey import LUMINANCE
 from kseg.labels import IGNORE_CLASS
 
 cv2.setNumThreads(0)  # tf.data runs examples side by side: threads of OpenCV within each would contend with them
@@ -32,12 +34,13 @@ class Window(typing.NamedTuple):
     antialias: bool  # whether it is reduced by more than a random factor down to a half, which plain bilinear does well
 
 
-def whole(shape, size):
+def whole(shape: tuple[int, int], size: tuple[int, int]) -> Window:
     """Return the `Window` that shows an image of `shape` (height, width) entirely in a result of `size`."""
     return Window(0, 0, *shape, *size, 0, 0, shape[0] > size[0] or shape[1] > size[1])
 
 
-def draw(labels, numbers, size, scale, step, class_aware):
+def draw(labels: np.ndarray, numbers: np.ndarray, size: tuple[int, int], scale: tuple[float, float], step: float,
+         class_aware: float) -> Window:
     """Return the `Window` of a random scale and place; arguments as `geometry.scale_and_crop`.
 
     Args:
@@ -74,7 +77,8 @@ def _pixel_of_a_class(labels, numbers):
     return divmod(int(places[int(float(numbers[10]) * len(places))]), labels.shape[1])
 
 
-def cut_labels(labels, window, size, mirrored=(False, False), outside=IGNORE_CLASS):
+def cut_labels(labels: np.ndarray, window: Window, size: tuple[int, int],
+               mirrored: tuple[bool, bool] = (False, False), outside: int = IGNORE_CLASS) -> np.ndarray:
     """Return the ids of a result: the window to the nearest (half-pixel centres, exact), `outside` around it.
 
     Args:
@@ -100,7 +104,8 @@ def cut_labels(labels, window, size, mirrored=(False, False), outside=IGNORE_CLA
     return result
 
 
-def cut_pixels(pixels, window, mirrored=(False, False), change=None):
+def cut_pixels(pixels: np.ndarray, window: Window, mirrored: tuple[bool, bool] = (False, False),
+               change: Callable | None = None) -> np.ndarray:
     """Return the window's pixels `[rows, columns, channels]`, of the dtype given.
 
     Args:
@@ -135,12 +140,12 @@ def _reduced(part, rows, columns):
     return reduced[0] if len(reduced) == 1 else np.concatenate(reduced, axis=-1)
 
 
-def channels_last(array):
+def channels_last(array: np.ndarray) -> np.ndarray:
     """Return `[H, W, channels]` of an array whose only channel OpenCV or Pillow left out."""
     return array if array.ndim == 3 else array[..., None]
 
 
-def pad(part, window, size):
+def pad(part: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
     """Return what `cut_pixels` gave at its place in `size`, mean colour around it."""
     if part.shape[:2] == tuple(size):
         return part
@@ -150,15 +155,15 @@ def pad(part, window, size):
     return result
 
 
-def fill_colour(channels, dtype):
+def fill_colour(channels: int, dtype: np.dtype) -> np.ndarray:
     """Return the colour of uncovered pixels `[channels]`: ImageNet's mean, or its luminance for grey pixels."""
     colour = np.array(MEAN_COLOUR)
     if channels != 3:
-        colour = np.full(channels, colour @ (0.299, 0.587, 0.114))
+        colour = np.full(channels, colour @ LUMINANCE)
     return (colour if np.dtype(dtype).kind == "f" else colour + 0.5).astype(dtype)
 
 
-def resized(pixels, labels, size):
+def resized(pixels: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return a whole pair at `size`: pixels uint8 bilinear, antialiased if either side shrinks, labels the nearest."""
     window = whole(labels.shape, size)
     return cut_pixels(pixels, window), cut_labels(labels, window, size)

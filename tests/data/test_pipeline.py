@@ -12,7 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 import kseg
-from kseg.data import pipeline
+from kseg.data.order import Order
+from kseg.data.sources.shapes import ShapesSource
 
 
 def batches(dataset):
@@ -185,7 +186,7 @@ def test_a_source_keeps_its_split_and_channels(folder):
     assert (report.split, report.pairs) == ("validation", 6)
 
 
-class FourBands(kseg.data.sources.ShapesSource):
+class FourBands(ShapesSource):
     """Shapes with the mean colour as a fourth band."""
 
     def read(self, index):
@@ -285,7 +286,7 @@ def test_border_weights_come_as_sample_weights(folder):
 
 
 def test_shuffling_moves_the_first_example():
-    dataset = pipeline._ordered(np.arange(3), 3, None, True)
+    dataset = Order(seed=3, shuffle=True).of_numbers(np.arange(3))
     assert {int(next(iter(dataset))[0]) for _ in range(15)} == {0, 1, 2}
 
 

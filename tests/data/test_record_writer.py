@@ -11,14 +11,14 @@ import pytest
 import tensorflow as tf
 
 import kseg
-from kseg.data import records, sources
+from kseg.data import record_writer, sources
 
 
 def test_what_goes_in_comes_out(folder, tmp_path):
     target = str(tmp_path / "records")
     steps = []
-    records.write_records("folder", target, "train", shards=4, data_dir=folder,
-                          progress=lambda done, total: steps.append((done, total)))
+    record_writer.write_records("folder", target, "train", shards=4, data_dir=folder,
+                                progress=lambda done, total: steps.append((done, total)))
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     before, after = sources.source("folder", data_dir=folder), sources.source("records", data_dir=target)
     assert len(after) == 6 and after.label_set == before.label_set
@@ -35,7 +35,7 @@ def test_what_goes_in_comes_out(folder, tmp_path):
 
 def test_grey_records_stay_grey(folder, tmp_path):
     target = str(tmp_path / "records")
-    records.write_records("folder", target, "train", data_dir=folder, channels=1)
+    record_writer.write_records("folder", target, "train", data_dir=folder, channels=1)
     options = dict(data_dir=target, batch_size=1, shuffle=False)
     pixels, _ = next(iter(kseg.data.load("records", "train", **options)))
     assert pixels.shape == (1, 20, 30, 1)
@@ -45,7 +45,7 @@ def test_grey_records_stay_grey(folder, tmp_path):
 
 def test_they_are_plain_tfrecords(folder, tmp_path):
     target = str(tmp_path / "records")
-    records.write_records("folder", target, "train", shards=2, data_dir=folder)
+    record_writer.write_records("folder", target, "train", shards=2, data_dir=folder)
     files = sorted(str(path) for path in (tmp_path / "records").glob("*.tfrecord"))
     assert [os.path.basename(path) for path in files] == ["train-00000-of-00002.tfrecord",
                                                           "train-00001-of-00002.tfrecord"]
@@ -61,7 +61,7 @@ def test_they_are_plain_tfrecords(folder, tmp_path):
 
 
 def test_resized_records(folder, tmp_path):
-    records.write_records("folder", str(tmp_path / "small"), "train", image_size=(10, 15), data_dir=folder)
+    record_writer.write_records("folder", str(tmp_path / "small"), "train", image_size=(10, 15), data_dir=folder)
     stored = sources.source("records", data_dir=str(tmp_path / "small")).read(0)
     expected = next(iter(kseg.data.load("folder", "train", data_dir=folder, image_size=(10, 15), shuffle=False)))
     np.testing.assert_array_equal(stored[0], expected[0][0])
@@ -70,7 +70,7 @@ def test_resized_records(folder, tmp_path):
 
 def test_a_killed_run_is_resumed_without_a_broken_shard(folder, tmp_path, monkeypatch):
     target = str(tmp_path / "records")
-    real, calls = records._example, []
+    real, calls = record_writer._example, []
 
     def killed(chosen, index, size):
         if index == 4:
@@ -78,9 +78,9 @@ def test_a_killed_run_is_resumed_without_a_broken_shard(folder, tmp_path, monkey
         calls.append(index)
         return real(chosen, index, size)
 
-    monkeypatch.setattr(records, "_example", killed)
+    monkeypatch.setattr(record_writer, "_example", killed)
     with pytest.raises(KeyboardInterrupt):
-        records.write_records("folder", target, "train", shards=3, data_dir=folder)
+        record_writer.write_records("folder", target, "train", shards=3, data_dir=folder)
     assert sorted(name for name in os.listdir(target) if name.endswith(".tfrecord")) == [
         "train-00000-of-00003.tfrecord", "train-00001-of-00003.tfrecord"]
     with pytest.raises(FileNotFoundError) as failure:
@@ -89,9 +89,9 @@ def test_a_killed_run_is_resumed_without_a_broken_shard(folder, tmp_path, monkey
         f"`data_dir` must hold the finished records of split 'train' (train.json), got data_dir={target!r}. Write them "
         "with kseg.data.write_records; run it again if it was interrupted.")
     calls.clear()
-    monkeypatch.setattr(records, "_example", lambda chosen, index, size: calls.append(index) or real(
+    monkeypatch.setattr(record_writer, "_example", lambda chosen, index, size: calls.append(index) or real(
         chosen, index, size))
-    records.write_records("folder", target, "train", shards=3, data_dir=folder)
+    record_writer.write_records("folder", target, "train", shards=3, data_dir=folder)
     assert calls == [4, 5]
     assert len(sources.source("records", data_dir=target)) == 6
 
@@ -99,7 +99,7 @@ def test_a_killed_run_is_resumed_without_a_broken_shard(folder, tmp_path, monkey
 @pytest.mark.parametrize("change", ["label_map", "image_size", "file"])
 def test_records_of_another_source_are_not_mixed_in(folder, tmp_path, change):
     target = str(tmp_path / "records")
-    records.write_records("folder", target, "train", shards=3, data_dir=folder, classes=3)
+    record_writer.write_records("folder", target, "train", shards=3, data_dir=folder, classes=3)
     os.remove(os.path.join(target, "train.json"))  # as a killed run leaves it
     os.remove(os.path.join(target, "train-00002-of-00003.tfrecord.json"))
     options = {"label_map": {"label_map": {0: 2, 1: 1, 2: 0}}, "image_size": {"image_size": (10, 15)}, "file": {}}
@@ -107,14 +107,14 @@ def test_records_of_another_source_are_not_mixed_in(folder, tmp_path, change):
         path = os.path.join(folder, "train", "labels", "000.png")
         os.utime(path, (1, 1))
     with pytest.raises(ValueError) as failure:
-        records.write_records("folder", target, "train", shards=3, data_dir=folder, classes=3, **options[change])
+        record_writer.write_records("folder", target, "train", shards=3, data_dir=folder, classes=3, **options[change])
     assert str(failure.value) == (
         "`folder` must hold no records of split 'train' from other files, classes, ids or another size, got "
         f"folder={target!r}. Delete its train* files to write them anew, or choose another folder.")
 
 
 def test_any_filesystem_that_tensorflow_opens(folder):
-    records.write_records("folder", "ram://records/folder", "train", shards=2, data_dir=folder)
+    record_writer.write_records("folder", "ram://records/folder", "train", shards=2, data_dir=folder)
     after = sources.source("records", data_dir="ram://records/folder")
     before = sources.source("folder", data_dir=folder)
     for index in (0, 5):
@@ -124,10 +124,10 @@ def test_any_filesystem_that_tensorflow_opens(folder):
 
 SLOW_WRITER = """
 import sys, time
-from kseg.data import records
-real = records._example
-records._example = lambda *words: (time.sleep(0.4), real(*words))[1]
-records.write_records("folder", sys.argv[2], "train", shards=3, data_dir=sys.argv[1])
+from kseg.data import record_writer
+real = record_writer._example
+record_writer._example = lambda *words: (time.sleep(0.4), real(*words))[1]
+record_writer.write_records("folder", sys.argv[2], "train", shards=3, data_dir=sys.argv[1])
 """
 
 
@@ -147,7 +147,7 @@ def test_a_process_killed_while_it_writes_leaves_whole_shards_only(folder, tmp_p
     assert kept and not os.path.exists(os.path.join(target, "train.json"))
     for name in kept:
         assert sum(1 for _ in tf.data.TFRecordDataset(os.path.join(target, name))) == 2  # reads every checksum
-    records.write_records("folder", target, "train", shards=3, data_dir=folder)
+    record_writer.write_records("folder", target, "train", shards=3, data_dir=folder)
     assert all(os.stat(os.path.join(target, name)).st_mtime_ns == written for name, written in kept.items())
     assert len(list(tf.data.TFRecordDataset([os.path.join(target, name) for name in sorted(os.listdir(target))
                                              if name.endswith(".tfrecord")]))) == 6
@@ -155,7 +155,7 @@ def test_a_process_killed_while_it_writes_leaves_whole_shards_only(folder, tmp_p
 
 def test_a_changed_record_raises(folder, tmp_path):
     target = str(tmp_path / "records")
-    records.write_records("folder", target, "train", shards=1, data_dir=folder)
+    record_writer.write_records("folder", target, "train", shards=1, data_dir=folder)
     path = os.path.join(target, "train-00000-of-00001.tfrecord")
     with open(path, "r+b") as file:
         file.seek(60)
@@ -169,6 +169,6 @@ def test_a_changed_record_raises(folder, tmp_path):
 
 def test_a_source_is_filed_as_its_own_split(folder, tmp_path):
     chosen = sources.source("folder", "validation", data_dir=folder)
-    assert os.path.basename(records.write_records(chosen, str(tmp_path / "records"))) == "validation.json"
+    assert os.path.basename(record_writer.write_records(chosen, str(tmp_path / "records"))) == "validation.json"
     after = sources.source("records", "validation", data_dir=str(tmp_path / "records"))
     np.testing.assert_array_equal(after.read(5)[0], chosen.read(5)[0])

@@ -1,19 +1,21 @@
 """Class weights from one pass over the labels, for every loss that takes `class_weights`."""
 
 import logging
+import typing
+from collections.abc import Iterable
 
 import numpy as np
 
 from kseg import checks
 from kseg.data import sources
-from kseg.data.reader import failure_sentence, failures
+from kseg.data.failures import failure_sentence
 from kseg.labels import IGNORE_CLASS
 
 _LOG = logging.getLogger("kseg")
 METHODS = ("median_frequency", "inverse_log", "effective_number")
 
 
-def class_counts(labels, classes):
+def class_counts(labels: Iterable[np.ndarray], classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return how often each class occurs.
 
     Args:
@@ -38,7 +40,8 @@ def class_counts(labels, classes):
     return pixels, present, images
 
 
-def weights_from_counts(pixels, present, method="median_frequency", *, offset=1.02, beta=None):
+def weights_from_counts(pixels: typing.Sequence[int], present: typing.Sequence[int], method: str = "median_frequency",
+                        *, offset: float = 1.02, beta: float | None = None) -> np.ndarray:
     """Return class weights, float32 `[classes]`, from the result of `class_counts`.
 
     - "median_frequency": median(f) / f_c, f_c = pixels of c / all pixels of the images that contain c.
@@ -73,7 +76,9 @@ def weights_from_counts(pixels, present, method="median_frequency", *, offset=1.
     return weights.astype(np.float32)
 
 
-def class_weights(name, split=None, *, method="median_frequency", offset=1.02, beta=None, on_error="raise", **options):
+def class_weights(name: str | sources.Source | Iterable[np.ndarray], split: str | None = None, *,
+                  method: str = "median_frequency", offset: float = 1.02, beta: float | None = None,
+                  on_error: str = "raise", **options: typing.Any) -> np.ndarray:
     """Return class weights of a dataset from a pass over its label files.
 
     Args:
@@ -88,23 +93,23 @@ def class_weights(name, split=None, *, method="median_frequency", offset=1.02, b
     """
     checks.one_of("method", method, METHODS)
     checks.one_of("on_error", on_error, ("raise", "skip"))
-    if not isinstance(name, str) and not hasattr(name, "read_labels"):
+    if isinstance(name, (str, sources.Source)):
+        source = sources.opened(name, split, **options)
+        pixels, present, _ = class_counts(_label_maps(source, on_error), len(source.label_set))
+    else:
         pixels, present, _ = class_counts(name, options["classes"])
-        return weights_from_counts(pixels, present, method, offset=offset, beta=beta)
-    chosen = sources.opened(name, split, **options)
-    pixels, present, _ = class_counts(_label_maps(chosen, on_error), len(chosen.label_set))
     return weights_from_counts(pixels, present, method, offset=offset, beta=beta)
 
 
-def _label_maps(chosen, on_error):
+def _label_maps(source, on_error):
     """Yield the labels of each pair that can be read."""
     skipped = 0
-    for index in range(len(chosen)):
+    for index in range(len(source)):
         try:
-            yield chosen.read_labels(index)
-        except failures() as failure:
+            yield source.read_labels(index)
+        except source.failures as failure:
             if on_error == "raise":
                 raise
             skipped, last = skipped + 1, failure_sentence(failure) or failure
     if skipped:
-        _LOG.warning("left the labels of %d of %d pairs of %s out; last: %s", skipped, len(chosen), chosen.name, last)
+        _LOG.warning("left the labels of %d of %d pairs of %s out; last: %s", skipped, len(source), source.name, last)

@@ -1,28 +1,35 @@
 """Procedural segmentation images: textured, overlapping shapes whose class is their outline, never their colour.
 
-Deterministic: image `index` of a split depends on (seed, split, index, image_size) alone. All
-objects draw colours and texture from one distribution, so that only geometry tells the classes apart; the background
-draws from the same one with less contrast.
+Deterministic: image `index` of a split depends on (seed, split, index, image_size) alone. All objects draw colours and
+texture from one distribution, so that only geometry tells the classes apart; the background draws from the same one
+with less contrast.
 """
 
+import dataclasses
+import typing
+
 import numpy as np
+from PIL import Image
 
 from kseg import checks
+from kseg.data.grey import to_grey
+from kseg.data.sources.base import Source
 from kseg.labels import LabelSet
 
 NAMES = ("background", "disk", "square", "triangle", "cross")
 PALETTE = np.array([[32, 36, 48], [230, 97, 76], [88, 178, 220], [244, 196, 72], [122, 201, 111]], np.uint8)
-COUNTS = {"train": 400, "validation": 100, "test": 100}  # images a split
+COUNTS = {"train": 400, "validation": 100, "test": 100}  # images of each split
 DEFAULT_SIZE = (128, 128)
 _SPLIT_KEYS = {"train": 0, "validation": 1, "test": 2}
 
 
-def label_set():
+def label_set() -> LabelSet:
     """Return the `LabelSet` of the shapes: background, disk, square, triangle, cross."""
     return LabelSet(NAMES, PALETTE)
 
 
-def generate(split, index, image_size=DEFAULT_SIZE, seed=0):
+def generate(split: str, index: int, image_size: tuple[int, int] = DEFAULT_SIZE,
+             seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return one image and its labels.
 
     Args:
@@ -50,6 +57,45 @@ def generate(split, index, image_size=DEFAULT_SIZE, seed=0):
         labels[inside] = class_id
     pixels += random.normal(0, 4, pixels.shape).astype(np.float32)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8), labels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ShapesSource(Source):
+    """The shapes as a source; `image_size` is drawn, not resized."""
+
+    split: str
+    image_size: tuple[int, int] = DEFAULT_SIZE
+    channels: int = 3
+    seed: int = 0
+    name: str = "shapes"
+
+    @classmethod
+    def open(cls, name: str, split: str, *, image_size: tuple[int, int] = DEFAULT_SIZE,
+             channels: int = 3) -> typing.Self:
+        """Return the source; arguments as `kseg.data.source`."""
+        return cls(split, checks.image_size(image_size), channels, name=name)
+
+    @classmethod
+    def known_label_set(cls) -> LabelSet:
+        """Return the `LabelSet` of the shapes."""
+        return label_set()
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The `LabelSet` of the shapes."""
+        return label_set()
+
+    def __len__(self) -> int:
+        return COUNTS[self.split]
+
+    def identity(self) -> list:
+        """Return size and seed."""
+        return [list(self.image_size), self.seed]
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return image `index` and its labels, as `Source.read`."""
+        pixels, labels = generate(self.split, index, self.image_size, self.seed)
+        return pixels if self.channels != 1 else to_grey(Image.fromarray(pixels)), labels
 
 
 def _layout(random, height, width):

@@ -10,7 +10,7 @@ from PIL import Image
 
 import kseg
 from kseg import cli
-from kseg.data import dataset_check as room
+from kseg.data.check import check
 
 
 def kinds(findings):
@@ -23,8 +23,8 @@ def path(folder, part, index, split="train"):
 
 def test_a_sound_set_has_no_findings_and_its_counts_are_right(folder):
     steps = []
-    report = room.check("folder", "train", data_dir=folder, other_splits=False,
-                        progress=lambda done, total: steps.append((done, total)))
+    report = check("folder", "train", data_dir=folder, other_splits=False,
+                   progress=lambda done, total: steps.append((done, total)))
     assert report.ok and not report.errors and not report.warnings
     assert steps == [(index, 6) for index in range(1, 7)]
     labels = np.stack([np.asarray(Image.open(path(folder, "labels", index))) for index in range(6)])
@@ -41,7 +41,7 @@ def test_every_kind_of_error_is_found_and_named(folder):
     with open(path(folder, "labels", 3), "wb") as file:
         file.write(b"no mask")
     os.remove(path(folder, "labels", 4))
-    report = room.check("folder", "train", data_dir=folder, classes=3, other_splits=False)
+    report = check("folder", "train", data_dir=folder, classes=3, other_splits=False)
     assert not report.ok
     assert kinds(report.errors) == ["different size", "illegal ids", "missing partner", "unreadable image",
                                     "unreadable labels"]
@@ -60,7 +60,7 @@ def black_and_white(folder):
 
 def test_0_255_masks_are_sound_where_label_map_says_so(folder):
     black_and_white(folder)
-    report = room.check("folder", "train", data_dir=folder, label_map={0: 0, 255: 1}, other_splits=False)
+    report = check("folder", "train", data_dir=folder, label_map={0: 0, 255: 1}, other_splits=False)
     assert report.ok and not report.warnings and all(report.class_pixels)
 
 
@@ -74,7 +74,7 @@ def test_masks_whose_classes_cannot_be_counted_are_reported(folder, capsys):
         "folder train: `labels` must hold class ids (0, 1, …) and 255 for ignore, got labels=[0, 255]. These look "
         "like 0/255 masks, and 255 means ignore: pass label_map={0: 0, 255: 1} to read 255 as class 1.")
     Image.fromarray(np.full((20, 30), 9000, np.uint16)).save(path(folder, "labels", 0))
-    report = room.check("folder", "train", data_dir=folder, other_splits=False)
+    report = check("folder", "train", data_dir=folder, other_splits=False)
     assert kinds(report.errors) == ["illegal ids", "missing partner"]
     assert report.errors[0]["message"] == (
         "folder train: `labels` must hold class ids (0, 1, …) and 255 for ignore, got labels=[0, 255, 9000]. These "
@@ -83,7 +83,7 @@ def test_masks_whose_classes_cannot_be_counted_are_reported(folder, capsys):
 
 def test_0_255_masks_void_and_empty_classes(folder):
     black_and_white(folder)
-    report = room.check("folder", "train", data_dir=folder, classes=2, other_splits=False)
+    report = check("folder", "train", data_dir=folder, classes=2, other_splits=False)
     assert kinds(report.errors) == ["0/255 masks"]
     assert kinds(report.warnings) == ["empty class", "much void"]
     assert report.warnings[0]["message"] == "folder train: class 1 (class 1) never occurs"
@@ -96,7 +96,7 @@ def test_duplicates_within_and_across_splits(folder):
         image[0, 0] = 255
         Image.fromarray(image).save(path(folder, "images", index, "val"))
     shutil.copy(path(folder, "images", 5), path(folder, "images", 2, "val"))
-    report = room.check("folder", "train", data_dir=folder)
+    report = check("folder", "train", data_dir=folder)
     assert report.ok
     assert kinds(report.warnings) == ["duplicate across splits", "duplicate image"]
     assert [finding["path"] for finding in report.warnings] == [path(folder, "images", 1),
@@ -105,7 +105,7 @@ def test_duplicates_within_and_across_splits(folder):
 
 def test_an_image_that_is_ignored_everywhere(folder):
     Image.fromarray(np.full((20, 30), 255, np.uint8)).save(path(folder, "labels", 0))
-    report = room.check("folder", "train", data_dir=folder, other_splits=False)
+    report = check("folder", "train", data_dir=folder, other_splits=False)
     assert kinds(report.warnings) == ["ignored everywhere"]
     assert report.void_share == pytest.approx(1 / 6)
 
@@ -115,7 +115,7 @@ def test_exif_orientation_is_a_warning(folder):
     exif = image.getexif()
     exif[274] = 6
     image.save(path(folder, "images", 0), exif=exif)
-    report = room.check("folder", "train", data_dir=folder, other_splits=False)
+    report = check("folder", "train", data_dir=folder, other_splits=False)
     assert kinds(report.warnings) == ["EXIF orientation"]
 
 
@@ -124,7 +124,7 @@ def test_embedded_data_and_rendering():
 
     from rich.console import Console
     report = kseg.data.source("shapes", "test", image_size=(32, 32))
-    report = room.check(report, "test")
+    report = check(report, "test")
     assert report.ok and report.pairs == 100
     console = Console(file=io.StringIO(), width=100)
     console.print(report.table())
@@ -134,4 +134,4 @@ def test_embedded_data_and_rendering():
 
 def test_missing_folder_raises():
     with pytest.raises(FileNotFoundError, match="`data_dir` must be the path of a folder"):
-        room.check("folder", "train", data_dir="nowhere")
+        check("folder", "train", data_dir="nowhere")

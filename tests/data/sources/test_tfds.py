@@ -9,30 +9,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import kseg
-from kseg.data import shapes, tfds_source
+from kseg.data import shapes
+from kseg.data.sources import tfds as room
 from tests.conftest import structured_image
-
-
-def pets(count=6):
-    """Images and trimaps of different sizes, as the Oxford pets have them."""
-    random = np.random.default_rng(0)
-    for index in range(count):
-        size = (20 + index, 30)
-        mask = random.integers(1, 4, (*size, 1), dtype=np.uint8)
-        yield {"image": np.repeat(mask * 50, 3, -1), "segmentation_mask": mask, "label": index % 2, "species": 0,
-               "file_name": f"{index}", "head_bbox": np.zeros(4, np.float32)}
-
-
-@pytest.fixture
-def mocked(monkeypatch):
-    def as_dataset(self, *args, **kwargs):
-        signature = {"image": tf.TensorSpec((None, None, 3), tf.uint8),
-                     "segmentation_mask": tf.TensorSpec((None, None, 1), tf.uint8)}
-        return tf.data.Dataset.from_generator(
-            lambda: ({key: example[key] for key in signature} for example in pets()), output_signature=signature)
-
-    with tfds.testing.mock_data(num_examples=6, as_dataset_fn=as_dataset):
-        yield
+from tests.data.sources.conftest import pets
 
 
 @pytest.fixture
@@ -186,7 +166,7 @@ def test_unknown_names_splits_and_classes_raise():
     assert str(failure.value) == ("`name` must name a set of TensorFlow Datasets after 'tfds:', got "
                                   "name='tfds:no_such_set'. See tfds.list_builders() for the names.")
     with pytest.raises(ValueError) as failure:
-        tfds_source._split(types.SimpleNamespace(
+        room._split(types.SimpleNamespace(
             name="oxford_iiit_pet", info=types.SimpleNamespace(splits={"train": 1, "test": 1})), "validation")
     assert str(failure.value) == ("`split` must be one of ('train', 'test') for 'oxford_iiit_pet', got "
                                   "split='validation'. This set has no such part.")
@@ -200,7 +180,7 @@ def test_unknown_names_splits_and_classes_raise():
 @pytest.mark.slow
 def test_shapes_are_a_registered_builder(tmp_path):
     builder = tfds.builder("shapes", data_dir=str(tmp_path))
-    assert isinstance(builder, tfds_source.Shapes)
+    assert isinstance(builder, room.Shapes)
     chosen = kseg.data.source("tfds:shapes", "validation", data_dir=str(tmp_path))
     assert len(chosen) == 100
     pixels, labels = chosen.read(0)

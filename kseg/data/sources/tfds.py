@@ -3,26 +3,40 @@
 A prepared TFDS set is read as a stream; the pipeline shuffles it in a buffer whose order is that of (seed, epoch).
 """
 
+import os
 import threading
+import typing
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from kseg import checks
-from kseg.data import label_ids, label_sets, shapes
+from kseg.data import label_ids
+from kseg.data.grey import to_grey
 from kseg.data.parallelism import parallel_calls, untuned
 from kseg.data.python_calls import numpy_function
+from kseg.data.sources import shapes
+from kseg.data.sources.ade20k import ADE20KSource
+from kseg.data.sources.base import SPLIT_NAMES, Source
+from kseg.data.sources.cityscapes import CityscapesSource
 from kseg.labels import IGNORE_CLASS, LabelSet
 
 _IMAGES = ("image", "image_left", "images")
 _LABELS = ("segmentation_mask", "segmentation_label", "segmentation_labels", "annotation", "mask", "label_map",
            "labels")
-_SPLITS = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test",)}
+_KNOWN = {  # classes and table of the sets whose ids are known
+    "cityscapes": (CityscapesSource.LABELS, CityscapesSource.TABLE),
+    "oxford_iiit_pet": (LabelSet(("background", "pet")),  # trimap: 1 pet, 2 background, 3 not classified
+                        label_ids.mapped_table({1: 1, 2: 0, 3: IGNORE_CLASS}, 2)),
+    "scene_parse150": (ADE20KSource.LABELS, ADE20KSource.TABLE),
+    "shapes": (shapes.label_set(), label_ids.identity_table(len(shapes.NAMES))),
+}
 
 
 class Shapes(tfds.core.GeneratorBasedBuilder):
-    """`kseg.data.shapes` as a TFDS builder: `tfds.builder("shapes")` once this module is imported."""
+    """The shapes as a TFDS builder: `tfds.builder("shapes")` once this module is imported."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -42,21 +56,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
             yield index, {"image": pixels, "segmentation_mask": labels[..., None]}
 
 
-def _known(name):
-    """Return (`LabelSet`, table) of the sets whose ids are known, or None."""
-    base = name.split("/")[0].split(":")[0]
-    if base == "oxford_iiit_pet":  # trimap: 1 pet, 2 background, 3 not classified
-        return LabelSet(("background", "pet")), label_ids.mapped_table({1: 1, 2: 0, 3: IGNORE_CLASS}, 2)
-    if base == "cityscapes":
-        return label_sets.cityscapes()
-    if base == "scene_parse150":
-        return label_sets.ade20k()
-    if base == "shapes":
-        return shapes.label_set(), label_ids.identity_table(len(shapes.NAMES))
-    return None
-
-
-class TfdsSource:
+class TfdsSource(Source):
     """One split of a TFDS set; `stream()` gives its examples in their stored order, `read` the next ones.
 
     Args:
@@ -68,7 +68,10 @@ class TfdsSource:
         table: int16 `[256]`, stored value → class id.
     """
 
-    def __init__(self, builder, name, split, channels, label_set, table):
+    failures = (*Source.failures, tf.errors.OpError)
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, name: str, split: str, *, channels: int,
+                 label_set: LabelSet, table: np.ndarray) -> None:
         self.builder, self.name, self.split, self.channels = builder, name, split, channels
         self.label_set, self.table = label_set, table
         self.image_key = _feature(builder, _IMAGES, "image")
@@ -79,50 +82,43 @@ class TfdsSource:
                        else sum(1 for _ in builder.as_dataset(split=self._stored_split, shuffle_files=False)))
 
     @classmethod
-    def open(cls, name, split, data_dir=None, channels=3, classes=None, label_map=None):
-        """Return the source of the TFDS set `name`, prepared (downloaded) if it is not yet.
+    def open(cls, name: str, split: str, *, data_dir: str | None = None, channels: int = 3,
+             classes: label_ids.Classes | None = None,
+             label_map: dict[int, int] | None = None) -> typing.Self:
+        """Return the source of a TFDS set, prepared (downloaded) if it is not yet; arguments as `kseg.data.source`.
 
         Raises:
             ValueError: if TFDS does not know the set, the split is missing, or its classes are not known.
         """
         try:
-            builder = tfds.builder(name, data_dir=data_dir)
+            builder = tfds.builder(name.removeprefix("tfds:"), data_dir=data_dir)
         except (tfds.core.DatasetNotFoundError, ValueError) as failure:
             raise ValueError(checks.sentence(
-                "name", "must name a set of TensorFlow Datasets after 'tfds:'", f"tfds:{name}",
+                "name", "must name a set of TensorFlow Datasets after 'tfds:'", name,
                 "See tfds.list_builders() for the names.")) from failure
         _split(builder, split)
-        known = _known(name)
-        if classes is not None or label_map is not None:
-            count = len(classes) if hasattr(classes, "__len__") else classes
-            if count is None:
-                count = max(int(value) for value in label_map.values() if int(value) != IGNORE_CLASS) + 1
-            label_set = classes if isinstance(classes, LabelSet) else (
-                LabelSet(tuple(classes)) if hasattr(classes, "__len__") else LabelSet.generic(count))
-            known = label_set, (label_ids.identity_table(count) if label_map is None
-                                else label_ids.mapped_table(label_map, count))
-        if known is None:
-            raise ValueError(checks.sentence(
-                "classes", f"must be given for 'tfds:{name}', whose ids kseg does not know", classes,
-                "Pass their number, names or a LabelSet, and label_map={stored: id} if they do not start at 0."))
+        label_set, table = _classes(name, classes, label_map)
         try:
             builder.download_and_prepare()
         except Exception as failure:  # TFDS raises many kinds: no network, manual download, checksum
             said = (str(failure).strip().splitlines() or [type(failure).__name__])[0].rstrip(".")
             raise ValueError(checks.sentence(
-                "name", "must be a prepared set, or one that can be downloaded", f"tfds:{name}",
+                "name", "must be a prepared set, or one that can be downloaded", name,
                 f"TFDS says: {said}. Prepare it where there is a network, then pass its data_dir.")) from failure
-        return cls(builder, f"tfds:{name}", split, channels, *known)
+        return cls(builder, name, split, channels=channels, label_set=label_set, table=table)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._count
 
-    def describe(self, index):
-        """Return how example `index` is named in messages."""
-        return f"{self.name}/{self.split}/{index}"
+    def identity(self) -> list:
+        """Return the table of ids, and the set's name, version and folder: versions do not change."""
+        return [self.table.tolist(), self.builder.info.full_name, os.fspath(self.builder.data_dir)]
 
-    def stream(self, start=0):
-        """Return a dataset of (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, index int64) from `start` on."""
+    def stream(self) -> tf.data.Dataset:
+        """Return the examples in their stored order, as `Source.stream`."""
+        return self._examples_from(0)
+
+    def _examples_from(self, start):
         dataset = self.builder.as_dataset(split=self._stored_split, shuffle_files=False)
 
         def convert(index, example):
@@ -142,8 +138,7 @@ class TfdsSource:
                 "labels", f"must have the height and width of their image, {pixels.shape[:2]}; "
                 f"{self.describe(int(index))!r} differs", labels.shape, "Prepare the set again."))
         if pixels.shape[-1] > self.channels:
-            grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-            pixels = np.rint(grey).astype(np.uint8)[..., None]
+            pixels = to_grey(Image.fromarray(pixels))
         elif pixels.shape[-1] < self.channels:
             pixels = np.repeat(pixels, self.channels, -1)
         return pixels, labels
@@ -158,31 +153,45 @@ class TfdsSource:
             pixels = (pixels >> 8).astype(np.uint8)
         return pixels[..., :3 if pixels.shape[-1] > 2 else 1]
 
-    def read(self, index):
-        """Return example `index`: pixels uint8, labels uint8; cheap in rising order only."""
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return example `index`, as `Source.read`; cheap in rising order only.
+
+        Raises:
+            tf.errors.OpError: where others raise ValueError; `kseg.data.failure_sentence` has what it says.
+        """
         with self._lock:
             if self._iterator is None or index != self._next:
-                self._iterator = iter(self.stream(index))
+                self._iterator = iter(self._examples_from(index))
             self._next = index + 1  # also past an example that is wrong itself
             try:
                 pixels, labels, _ = next(self._iterator)
-            except Exception as failure:
-                if not isinstance(failure, tf.errors.InvalidArgumentError):
-                    self._iterator = None  # nobody knows where it stands
+            except tf.errors.InvalidArgumentError:
+                raise
+            except Exception:
+                self._iterator = None  # nobody knows where it stands
                 raise
         return pixels.numpy(), labels.numpy()
 
-    def read_labels(self, index):
-        """Return the labels of example `index`, uint8 `[H, W]`; cheap in rising order only."""
-        return self.read(index)[1]
+
+def _classes(name, classes, label_map):
+    """Return (`LabelSet`, table) as given, or else as known."""
+    if classes is None and label_map is None:
+        base = name.removeprefix("tfds:").split("/")[0].split(":")[0]
+        if base not in _KNOWN:
+            raise ValueError(checks.sentence(
+                "classes", f"must be given for {name!r}, whose ids kseg does not know", classes,
+                "Pass their number, names or a LabelSet, and label_map={stored: id} if they do not start at 0."))
+        return _KNOWN[base]
+    label_set = label_ids.label_set_of_map(label_map) if classes is None else label_ids.label_set_of(classes)
+    return label_set, label_ids.table(label_map, len(label_set))
 
 
 def _split(builder, split):
-    for stored in _SPLITS[split]:
+    for stored in SPLIT_NAMES[split]:
         if stored in builder.info.splits:
             return stored
     if not builder.info.splits:  # not prepared yet
-        return _SPLITS[split][0]
+        return SPLIT_NAMES[split][0]
     raise ValueError(checks.sentence("split", f"must be one of {tuple(builder.info.splits)} for {builder.name!r}",
                                      split, "This set has no such part."))
 

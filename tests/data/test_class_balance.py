@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import kseg
-from kseg.data import weights
+from kseg.data import class_balance
 
 LABELS = [np.array([[0, 0, 0, 1]]), np.array([[0, 0, 255, 255]]), np.array([[2, 0, 1, 1]])]
 
 
 def test_counts():
-    pixels, present, images = weights.class_counts(LABELS, 4)
+    pixels, present, images = class_balance.class_counts(LABELS, 4)
     assert pixels.tolist() == [6, 3, 1, 0]
     assert present.tolist() == [12, 8, 4, 0]  # ignored pixels included, as in the definition
     assert images.tolist() == [3, 2, 1, 0]
@@ -36,7 +36,7 @@ def test_inverse_log_and_effective_number_by_hand():
 
 def test_effective_number_of_millions_stays_finite():
     counts = np.array([10 ** 9, 10 ** 6, 10])
-    result = weights.weights_from_counts(counts, counts, "effective_number")
+    result = class_balance.weights_from_counts(counts, counts, "effective_number")
     assert np.isfinite(result).all() and (np.diff(result) > 0).all()
 
 
@@ -76,11 +76,11 @@ SIGN = 6
 def test_camvid_counts_give_the_published_weights_but_for_signs():
     """The published median is over twelve classes, void being one; no count of these labels gives 9.64 for signs."""
     present = np.array(CAMVID_IMAGES) * (360 * 480)
-    result = weights.weights_from_counts(CAMVID_PIXELS, present)[:11]
+    result = class_balance.weights_from_counts(CAMVID_PIXELS, present)[:11]
     others = np.arange(11) != SIGN
     np.testing.assert_allclose(result[others], np.array(CAMVID_PUBLISHED)[others], rtol=0.12)
     assert result[SIGN] == pytest.approx(3.533, abs=1e-3)
-    eleven = weights.weights_from_counts(CAMVID_PIXELS[:11], present[:11])
+    eleven = class_balance.weights_from_counts(CAMVID_PIXELS[:11], present[:11])
     for ours in (result, eleven):
         assert np.argsort(ours[others]).tolist() == np.argsort(np.array(CAMVID_PUBLISHED)[others]).tolist()
 

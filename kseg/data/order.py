@@ -1,0 +1,99 @@
+"""Which examples a pass gives and in which order: a pure function of (seed, epoch), whatever ran before."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from kseg import checks
+from kseg.data.python_calls import numpy_function
+
+_SHUFFLE_BUFFER = 1024
+_NO_GLOBAL_SEED = 87654321  # what TensorFlow pairs with an operation's own seed where no global one is set
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """The order of a dataset's examples.
+
+    Args:
+        seed: int.
+        shuffle: bool.
+        epoch: which epoch a pass gives, as `kseg.data.load`.
+        shard: None, or (index, count): every `count`-th example from `index` on; shuffled shards are of equal length.
+        patches: int, how often an epoch takes each image.
+    Raises:
+        ValueError: if `shard` or `patches` is illegal.
+    """
+
+    seed: int
+    shuffle: bool
+    epoch: int | Callable[[], int] | None = None
+    shard: tuple[int, int] | None = None
+    patches: int = 1
+
+    def __post_init__(self) -> None:
+        checks.positive_integer("patches", self.patches)
+        if self.shard is not None and (not isinstance(self.shard, (tuple, list)) or len(self.shard) != 2
+                                       or not 0 <= self.shard[0] < self.shard[1]):
+            raise ValueError(checks.sentence("shard", "must be (index, count) with 0 <= index < count", self.shard,
+                                             "Write for example shard=(0, 2) and shard=(1, 2)."))
+
+    def numbers(self, count: int) -> np.ndarray:
+        """Return which of the numbers below `count` are the shard's, int64, in rising order."""
+        index, shards = self.shard or (0, 1)
+        return np.arange(count // shards * shards if self.shuffle else count)[index::shards]
+
+    def of_numbers(self, numbers: np.ndarray) -> tf.data.Dataset:
+        """Return a dataset of (number, epoch), int64 scalars."""
+        def ordered(epoch):
+            chosen = tf.constant(numbers, tf.int64)
+            if self.shuffle:
+                chosen = tf.random.experimental.stateless_shuffle(chosen, tf.stack([np.int64(self.seed), epoch]))
+            return tf.data.Dataset.from_tensor_slices(chosen).map(lambda number: (number, epoch))
+
+        return self._over_epochs(ordered, len(numbers))
+
+    def of_stream(self, images: tf.data.Dataset, count: int) -> tf.data.Dataset:
+        """Return a dataset of (pixels, labels, index, epoch) of images that are slow in any but their stored order.
+
+        Args:
+            images: `tf.data.Dataset` of (pixels, labels, index), the shard's alone.
+            count: int, how many there are; up to 1024 examples are shuffled in a buffer.
+        """
+        def ordered(epoch):
+            examples = images
+            if self.patches > 1:
+                examples = examples.flat_map(lambda pixels, labels, index: tf.data.Dataset.range(self.patches).map(
+                    lambda patch: (pixels, labels, index * self.patches + patch)))
+            if self.shuffle:
+                seed = tf.random.stateless_uniform([], tf.stack([np.int64(self.seed), epoch]), maxval=1 << 30,
+                                                   dtype=tf.int64)
+                examples = _shuffled(examples, min(count * self.patches, _SHUFFLE_BUFFER), seed)
+            return examples.map(lambda pixels, labels, index: (pixels, labels, index, epoch))
+
+        return self._over_epochs(ordered, count * self.patches)
+
+    def _over_epochs(self, ordered, count):
+        """Return `ordered(epoch)` for the epoch of each pass, asked when it starts."""
+        counter = itertools.count()
+
+        def epoch():
+            return np.int64(next(counter) if self.epoch is None else self.epoch() if callable(self.epoch)
+                            else self.epoch)
+
+        return tf.data.Dataset.range(1).map(
+            lambda _: tf.ensure_shape(numpy_function(epoch, [], tf.int64, stateful=True), [])
+        ).flat_map(ordered).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _shuffled(dataset, size, seed):
+    """Return `dataset.shuffle(size, seed)` by the seed alone: the method mixes in TensorFlow's global seed."""
+    specs = tf.nest.flatten(dataset.element_spec)
+    shuffled = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(dataset), buffer_size=size, seed=_NO_GLOBAL_SEED, seed2=seed,
+        output_types=[spec.dtype for spec in specs], output_shapes=[spec.shape for spec in specs],
+        reshuffle_each_iteration=False)
+    return tf.data.experimental.from_variant(shuffled, dataset.element_spec)

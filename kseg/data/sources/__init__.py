@@ -1,0 +1,109 @@
+"""Datasets by name: the one table of them, and how a name becomes a `Source`.
+
+Each file beside this one holds a dataset or a format: its classes, its table of ids and where its files are.
+"""
+
+import inspect
+import pkgutil
+import typing
+
+from kseg import checks
+from kseg.data.label_ids import Classes
+from kseg.data.sources import shapes
+from kseg.data.sources.base import SPLITS, Source
+from kseg.labels import LabelSet
+
+__all__ = ["NAMES", "SPLITS", "Source", "label_set", "opened", "shapes", "source"]
+
+_TABLE = {  # a name that ends in a colon stands for all that begin with it; imported on use, for some load TensorFlow
+    "shapes": "shapes:ShapesSource",
+    "folder": "folder:FolderSource",
+    "camvid": "camvid:CamVidSource",
+    "voc2012": "voc2012:VOC2012Source",
+    "cityscapes": "cityscapes:CityscapesSource",
+    "ade20k": "ade20k:ADE20KSource",
+    "records": "records:RecordsSource",
+    "tfds:": "tfds:TfdsSource",
+}
+NAMES = tuple(name for name in _TABLE if not name.endswith(":"))
+
+
+def source(name: str, split: str = "train", *, data_dir: str | None = None, image_size: tuple[int, int] | None = None,
+           classes: Classes | None = None, channels: int | None = None,
+           label_map: dict[int, int] | None = None, image_pattern: str | None = None,
+           label_pattern: str | None = None, problems: list | None = None) -> Source:
+    """Return the source of a dataset by name: `len(source)`, `source.read(index)`, `source.label_set`.
+
+    Args:
+        name: one of `NAMES` ("records": what `write_records` wrote), or "tfds:NAME" for a segmentation set of
+            TensorFlow Datasets.
+        split: "train", "validation" (a folder `val` counts) or "test".
+        data_dir: str or None, where the files are; the embedded "shapes" needs none.
+        image_size: (height, width) or None; only "shapes" uses it, to draw at that size.
+        classes: int, sequence of names, or `LabelSet`; only for "folder" and "tfds:". None: `classes.txt` in
+            `data_dir` (one name, optionally `name r g b`, per line), else counted from the label files.
+        channels: 1 (grey) or 3 (RGB), of the pixels; None for 3, of records for what was written.
+        label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:".
+        image_pattern, label_pattern: str or None, only for "folder": globs below `data_dir`, `{split}` is replaced;
+            files whose wildcards match alike are a pair. Default "{split}/images/*" and "{split}/labels/*".
+        problems: list or None; takes (kind, path, message) of unpaired files and of masks whose classes cannot be
+            counted, which otherwise raise.
+    Raises:
+        ValueError: if a name or split is unknown, or no pair is found.
+        FileNotFoundError: if `data_dir` is missing.
+    """
+    checks.one_of("split", split, SPLITS)
+    if channels is not None:
+        checks.one_of("channels", channels, (1, 3))
+    kind = _class_of(name)
+    taken = inspect.signature(kind.open).parameters
+    says = {"classes": classes, "label_map": label_map, "image_pattern": image_pattern, "label_pattern": label_pattern}
+    for argument, value in says.items():
+        if value is not None and argument not in taken:
+            raise ValueError(checks.sentence(
+                argument, f"must be None for {name!r}, whose files and classes are known", value,
+                "Leave it out, or read the files as 'folder'."))
+    says.update(data_dir=data_dir, image_size=image_size, channels=channels, problems=problems)
+    return kind.open(name, split, **{argument: value for argument, value in says.items()
+                                     if value is not None and argument in taken})
+
+
+def _class_of(name):
+    """Return the `Source` class of a dataset's name."""
+    prefix, colon, _ = str(name).partition(":")
+    row = _TABLE.get(prefix + colon) or _TABLE[checks.one_of("name", name, NAMES)]
+    return pkgutil.resolve_name(f"{__name__}.{row}")
+
+
+def opened(name: str | Source, split: str | None = None, *, image_size: tuple[int, int] | None = None,
+           problems: list | None = None, **options: typing.Any) -> Source:
+    """Return the source of a name, None being "train"; or a source itself, given instead of a name.
+
+    Raises:
+        ValueError: as `source`; and if an argument comes with a source, which it would not change.
+        TypeError: if `name` is neither.
+    """
+    if isinstance(name, str):
+        return source(name, "train" if split is None else split, image_size=image_size, problems=problems, **options)
+    if not isinstance(name, Source):
+        raise TypeError(checks.sentence("name", "must be the name of a dataset or a source", name,
+                                        "Derive the class of your own sources from kseg.data.Source."))
+    own = {"split": name.split, "channels": name.channels}
+    for argument, value in {"split": split, **options}.items():
+        if value is not None and value != own.get(argument):
+            legal = f"None or {own[argument]!r}" if argument in own else "None"
+            raise ValueError(checks.sentence(argument, f"must be {legal} where a source is given", value,
+                                             "Pass it to kseg.data.source, which makes the source."))
+    return name
+
+
+def label_set(name: str, data_dir: str | None = None, **options: typing.Any) -> LabelSet:
+    """Return the `LabelSet` of a dataset: class names, palette, ignore id.
+
+    Args:
+        name: as in `source`.
+        data_dir: str or None; needed by "folder" and "records".
+        options: further arguments of `source`, for "folder", and `split` for records without "train".
+    """
+    known = None if options else _class_of(name).known_label_set()
+    return known or source(name, data_dir=data_dir, **options).label_set

@@ -1,0 +1,109 @@
+"""What a dataset is to the rest of kseg: the interface `Source`.
+
+A new dataset or annotation format is one file of this folder, with a subclass, and one row of the table in `__init__`.
+"""
+
+import abc
+import typing
+
+import numpy as np
+
+from kseg import checks
+from kseg.data.failures import failure_sentence
+from kseg.data.sources.findings import Findings
+from kseg.labels import LabelSet
+
+if typing.TYPE_CHECKING:
+    import tensorflow as tf
+
+SPLIT_NAMES = {"train": ("train", "training"), "validation": ("validation", "val", "valid"),
+               "test": ("test", "testing")}  # what folders and published sets call each split
+SPLITS = tuple(SPLIT_NAMES)
+
+
+class Source(abc.ABC):
+    """Pairs of pixels and labels of one split, read by number, in any order and from many threads.
+
+    The pipeline, `kseg.data.check`, class weights, caches and records ask a source nothing but what stands here. A
+    subclass has the four attributes, `__len__` and `read`; all else has a default. One that `kseg.data.source` makes by
+    name also has `open`, a class method (name, split, options) → source: its keyword arguments are those arguments of
+    `kseg.data.source` that mean something for it.
+
+    Attributes:
+        name: str, the dataset's name.
+        split: "train", "validation" or "test".
+        channels: int, of the pixels.
+        label_set: `LabelSet`, the classes.
+        failures: the exceptions of `read` and `read_labels` that say that a pair is unreadable.
+        values_are_ids: bool, whether the values of mask files are taken for class ids as they are, and 255 for ignore.
+    """
+
+    name: str
+    split: str
+    channels: int
+    label_set: LabelSet
+    failures: typing.ClassVar[tuple[type[Exception], ...]] = (ValueError, OSError)
+    values_are_ids: bool = False
+
+    @classmethod
+    def known_label_set(cls) -> LabelSet | None:
+        """Return the classes if they are known without opening the dataset."""
+        return None
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+
+    @abc.abstractmethod
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return pair `index`: pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]` (255 = ignore).
+
+        Raises:
+            ValueError: if it is unreadable, its sizes differ, or an id is no class; the file is named.
+        """
+
+    def read_labels(self, index: int) -> np.ndarray:
+        """Return the labels of pair `index` alone, uint8 `[H, W]`, equal to those of `read`."""
+        return self.read(index)[1]
+
+    def describe(self, index: int) -> str:
+        """Return how pair `index` is named in messages."""
+        return f"{self.name}/{self.split}/{index}"
+
+    def identity(self) -> list:
+        """Return what tells the content from that of another source, JSON-ready: it changes when a file does."""
+        return [self.describe(index) for index in range(len(self))]
+
+    def stored_image(self, index: int) -> bytes | None:
+        """Return the image of pair `index` as it is encoded in its file, or None if it has no file of its own."""
+        del index
+        return None
+
+    def stream(self) -> "tf.data.Dataset | None":
+        """Return the pairs in their stored order where any other is slow, or None where `read` is as fast in all.
+
+        Returns:
+            `tf.data.Dataset` of (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, index int64), or None.
+        """
+        return None
+
+    def probe(self) -> None:
+        """Read a few pairs, so that a wrong dataset fails at once and by itself.
+
+        Raises:
+            ValueError: if there is none, or if one cannot be read.
+        """
+        if len(self) == 0:
+            raise ValueError(checks.sentence("split", f"must hold at least one pair of {self.name!r}", self.split,
+                                             "Check the list of this split."))
+
+    def check(self, index: int, findings: Findings) -> np.ndarray | None:
+        """Read pair `index` as strictly as possible and note what is wrong with it in `findings`.
+
+        Returns:
+            its labels, uint8 `[H, W]`, or None if training cannot use the pair.
+        """
+        try:
+            return self.read(index)[1]
+        except self.failures as failure:
+            return findings.error("unreadable", self.describe(index), failure_sentence(failure) or str(failure))

@@ -1,0 +1,95 @@
+"""Pairs by patterns of file names: an image and a label file whose wildcards match the same text."""
+
+import os
+import re
+
+from kseg import checks
+from kseg.data.sources.base import SPLIT_NAMES
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def find_pairs(data_dir: str, split: str, image_pattern: str | None = None, label_pattern: str | None = None,
+               problems: list | None = None) -> list[tuple[str, str]]:
+    """Return [(image path, label path)]: `{split}/images/*` with `{split}/labels/*`, or any two patterns.
+
+    `*` matches within one folder name, `**` across them; a pair is two files whose wildcards match the same text, the
+    suffix aside. `{split}` stands for the split's name or a usual short form (val). Unpaired files, and all but the
+    first of files that differ in their suffix alone, raise, or are added to the list `problems` as (kind, path,
+    message).
+
+    Raises:
+        ValueError: if files are unpaired or not the only ones of their name.
+        FileNotFoundError: if the split has no folder.
+    """
+    missing = []
+    for folder in SPLIT_NAMES[split]:
+        images = _matches(data_dir, (image_pattern or "{split}/images/*").replace("{split}", folder), problems)
+        labels = _matches(data_dir, (label_pattern or "{split}/labels/*").replace("{split}", folder), problems)
+        if images or labels:
+            return _paired(images, labels, data_dir, problems)
+        missing.append(os.path.join(data_dir, folder))
+    expected = (f"Expected {missing[0]}/images and {missing[0]}/labels, or pass image_pattern and label_pattern."
+                if image_pattern is None else "Check image_pattern and label_pattern.")
+    raise FileNotFoundError(checks.sentence("split", f"must have files below data_dir {str(data_dir)!r}", split,
+                                            expected))
+
+
+def _paired(images, labels, data_dir, problems):
+    both = set(images) & set(labels)
+    for here, missing in ((images, "labels"), (labels, "image")):
+        unpaired = [here[key] for key in sorted(here) if key not in both]
+        if unpaired and problems is None:
+            raise ValueError(checks.sentence(
+                "data_dir", f"must hold a partner for every file; {len(unpaired)} of {len(here)} have no {missing} "
+                f"file, the first is {unpaired[0]!r}", str(data_dir),
+                "Add the missing files or remove the unpaired ones; names must agree up to the suffix."))
+        if unpaired:
+            problems.extend(("missing partner", path, f"{path} has no {missing} file") for path in unpaired)
+    return [(images[key], labels[key]) for key in sorted(both)]
+
+
+def _matches(data_dir, pattern, problems):
+    """Return {text of the wildcards without suffix: path} of the files below `data_dir` that match `pattern`."""
+    root = os.path.join(data_dir, *_fixed_folders(pattern))
+    expression = re.compile(_expression(pattern))
+    found = {}
+    for folder, folders, names in os.walk(root):  # links to folders are not followed, so loops end
+        folders.sort()
+        if "**" not in pattern and _depth(folder, data_dir) >= pattern.count("/"):
+            folders.clear()
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            match = expression.fullmatch(os.path.relpath(path, data_dir).replace(os.sep, "/"))
+            if match and name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
+                groups = list(match.groups())
+                if pattern.endswith("*"):
+                    groups[-1] = os.path.splitext(groups[-1])[0]
+                first = found.setdefault(tuple(groups), path)
+                if first != path:
+                    _refuse_second(path, first, data_dir, problems)
+    return found
+
+
+def _refuse_second(path, first, data_dir, problems):
+    if problems is None:
+        raise ValueError(checks.sentence(
+            "data_dir", f"must hold one file of each name, the suffix aside; {path!r} and {first!r} are two",
+            str(data_dir), "Remove or rename one of them."))
+    problems.append(("same name", path, f"{path} differs from {first} in its suffix alone, and is left out"))
+
+
+def _fixed_folders(pattern):
+    """Return the folders with which the pattern begins, up to the first wildcard."""
+    parts = pattern.split("/")[:-1]
+    return parts[:next((place for place, part in enumerate(parts) if "*" in part), len(parts))]
+
+
+def _depth(folder, data_dir):
+    relative = os.path.relpath(folder, data_dir)
+    return 0 if relative == "." else relative.count(os.sep) + 1
+
+
+def _expression(pattern):
+    pieces = re.split(r"(\*\*/|\*)", pattern)
+    return "".join({"**/": "((?:.*/)?)", "*": "([^/]*)"}.get(piece, re.escape(piece)) for piece in pieces)

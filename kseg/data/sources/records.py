@@ -1,0 +1,89 @@
+"""Reading the TFRecords that `kseg.data.write_records` makes ("records"), with random access.
+
+A folder holds, for each split, `split-00000-of-00004.tfrecord` files, next to each a `.json` with the offset, length
+and CRC-32 of its records, and `split.json` with the label set, written last. The records are `tf.train.Example` with
+"image" and "labels" (encoded images, labels 8-bit PNG of class ids), "index" and "path", so that any TensorFlow
+program reads them; the offsets let `kseg.data.load("records", …)` shuffle fully. Paths may be on any filesystem that
+TensorFlow opens.
+"""
+
+import dataclasses
+import os
+import typing
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from kseg import checks
+from kseg.data import decode, filesystems
+from kseg.data.label_ids import identity_table
+from kseg.data.sources.base import Source
+from kseg.labels import LabelSet
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RecordsSource(Source):
+    """Pairs in the TFRecords that `write_records` made; `kseg.data.source("records", split, data_dir=folder)`."""
+
+    name: str
+    split: str
+    channels: int
+    label_set: LabelSet
+    rows: list[tuple[str, int, int, int]]  # file, offset, length, CRC-32
+
+    @classmethod
+    def open(cls, name: str, split: str, *, data_dir: str | None = None, channels: int | None = None) -> typing.Self:
+        """Return the source of the records in the folder `data_dir`, which keeps the name of what was written.
+
+        Raises:
+            FileNotFoundError: if the split was not written, or not to its end.
+        """
+        del name
+        index = os.path.join(data_dir or "", f"{split}.json")
+        if not data_dir or not tf.io.gfile.exists(index):
+            raise FileNotFoundError(checks.sentence(
+                "data_dir", f"must hold the finished records of split {split!r} ({split}.json)", data_dir,
+                "Write them with kseg.data.write_records; run it again if it was interrupted."))
+        kept = filesystems.read_json(index)
+        rows = []
+        for file in kept["files"]:
+            path = os.path.join(data_dir, file)
+            rows.extend((path, *row) for row in filesystems.read_json(path + ".json")["records"])
+        return cls(kept["name"], split, channels or kept["channels"], LabelSet.from_dict(kept["label_set"]), rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def describe(self, index: int) -> str:
+        """Return the file and offset of pair `index`."""
+        return f"{self.rows[index][0]}@{self.rows[index][1]}"
+
+    def identity(self) -> list:
+        """Return file, offset, length and CRC-32 of every record."""
+        return [list(row) for row in self.rows]
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return pair `index`, as `Source.read`; a record that does not have its checksum raises ValueError too."""
+        feature = self._features(index)
+        return decode.read_pixels(feature["image"].bytes_list.value[0], self.channels), self._labels(feature, index)
+
+    def read_labels(self, index: int) -> np.ndarray:
+        """Return the labels of pair `index` alone, uint8 `[H, W]`."""
+        return self._labels(self._features(index), index)
+
+    def _labels(self, feature, index):
+        classes = len(self.label_set)
+        return decode.read_labels(feature["labels"].bytes_list.value[0], identity_table(classes), classes,
+                                  shown=self.describe(index))
+
+    def _features(self, index):
+        path, offset, length, checksum = self.rows[index]
+        with tf.io.gfile.GFile(path, "rb") as file:
+            file.seek(offset)
+            record = file.read(length)
+        if zlib.crc32(record) != checksum:
+            raise ValueError(checks.sentence(
+                "data_dir", "must hold the records as they were written; this one has changed", self.describe(index),
+                "Delete the shard and run kseg.data.write_records again."))
+        return tf.train.Example.FromString(record).features.feature
