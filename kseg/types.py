@@ -13,5 +13,5 @@ Path: TypeAlias = str | os.PathLike[str]
 Tensor: TypeAlias = Any  # what `keras.ops` takes: a tensor of the backend, a `KerasTensor` or a NumPy array
 Config: TypeAlias = dict[str, Any]  # what `get_config` returns
 Weights: TypeAlias = Sequence[float] | None  # one number per class; None for 1
-EncoderName: TypeAlias = Union[str, "keras.Model"]  # a name of `kseg.encoders.names()`, or a keras_cv / KerasHub backbone
+EncoderName: TypeAlias = Union[str, "keras.Model"]  # of `kseg.encoders.names()`, or a keras_cv / KerasHub backbone
 EncoderWeights: TypeAlias = Path | None  # None, "imagenet" or a file
