@@ -119,5 +119,6 @@ def table() -> tuple[dict[str, Any], ...]:
 
 def parameter_count(name: str) -> int:
     """Return the number of parameters of the encoder `name` (trainable and moving statistics) up to c5."""
-    side = row_of(name).side_multiple  # None, any size, but for networks of one size
+    multiple = row_of(name).side_multiple
+    side = multiple and 2 * multiple  # a MiT of keras_cv needs more than one token in its last stage
     return build_encoder(name, image_size=(side, side)).count_params()

@@ -218,8 +218,9 @@ def test_bad_weights(tmp_path, monkeypatch):
     np.savez(other, **{"conv/kernel": np.zeros((3, 3, 3, 8))})
     with pytest.raises(ValueError, match="must hold every array of encoder 'mobilenetv2'"):
         build_encoder("mobilenetv2", encoder_weights=str(other))
-    with pytest.raises(ValueError, match="whose library offers no ImageNet weights, got encoder_weights='imagenet'"):
-        build_encoder("efficientnetlite0", encoder_weights="imagenet")
+    for name in ("efficientnetlite0", "xception41"):
+        with pytest.raises(ValueError, match="library offers no ImageNet weights, got encoder_weights='imagenet'"):
+            build_encoder(name, encoder_weights="imagenet")
 
 
 def test_no_network_for_imagenet(monkeypatch):
@@ -281,7 +282,7 @@ def test_pytorch_names_of_efficientnet_lite(tmp_path):
     np.testing.assert_allclose(loaded(image)["c5"], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "resnet18", "efficientnetlite0"])
+@pytest.mark.parametrize("name", ["mobilenetv2", "resnet18", "efficientnetlite0", "mitb0", "xception41"])
 def test_table_counts_parameters(name):
     assert next(row["parameters"] for row in table() if row["name"] == name) == parameter_count(name)
 
