@@ -20,7 +20,7 @@ test-fast: $(INSTALLED)
 	.venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: $(INSTALLED)
-	.venv/bin/python -m flake8 kseg tests examples
+	.venv/bin/ruff check kseg tests examples
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,6 +1,6 @@
-"""What the dense CRF does to a trained model's labels: mean IoU before and after, and a picture.
+r"""What the dense CRF does to a trained model's labels: mean IoU before and after, and a picture.
 
-    python examples/dense_crf.py model.keras --data camvid --data-dir data/camvid --image-size 360 480 \\
+    python examples/dense_crf.py model.keras --data camvid --data-dir data/camvid --image-size 360 480 \
         --picture crf.png
 
 Every example of the split is predicted once; each parameter set then refines the same probabilities. The picture shows

@@ -3,9 +3,30 @@
 Names resolve on first use: `import kseg` loads neither TensorFlow nor Keras.
 """
 
+from typing import TYPE_CHECKING
+
 from kseg._lazy import attach
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds the two equal
+    from kseg import checks as checks
+    from kseg import data as data
+    from kseg import encoders as encoders
+    from kseg import export as export
+    from kseg import inference as inference
+    from kseg import labels as labels
+    from kseg import layers as layers
+    from kseg import losses as losses
+    from kseg import machine as machine
+    from kseg import metrics as metrics
+    from kseg import models as models
+    from kseg import serving as serving
+    from kseg import training as training
+    from kseg.inference.evaluation import evaluate as evaluate
+    from kseg.inference.predict import predict as predict
+    from kseg.labels import LabelSet as LabelSet
+    from kseg.models.load import load_model as load_model
 
 _PUBLIC = {
     "LabelSet": "kseg.labels",
@@ -27,4 +48,5 @@ _PUBLIC = {
     "training": None,
 }
 __all__ = sorted(_PUBLIC)
-__getattr__, __dir__ = attach(__name__, _PUBLIC)
+if not TYPE_CHECKING:  # else every misspelt name would pass
+    __getattr__, __dir__ = attach(__name__, _PUBLIC)

@@ -1,7 +1,25 @@
 """Data: named datasets to batches of (pixels, labels), their checks, class weights and records."""
 
+from typing import TYPE_CHECKING
+
 from kseg._lazy import attach
 from kseg.data.check import check  # noqa: F401 (first: importing the module later would put it in place of this)
+
+if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds the two equal
+    from kseg.data import augment as augment
+    from kseg.data import decode as decode
+    from kseg.data.augment import Recipe as Recipe
+    from kseg.data.borders import border_weights as border_weights
+    from kseg.data.check import CheckReport as CheckReport
+    from kseg.data.check import check as check
+    from kseg.data.class_balance import class_weights as class_weights
+    from kseg.data.failures import failure_sentence as failure_sentence
+    from kseg.data.pipeline import load as load
+    from kseg.data.record_writer import write_records as write_records
+    from kseg.data.sources import Source as Source
+    from kseg.data.sources import label_set as label_set
+    from kseg.data.sources import shapes as shapes
+    from kseg.data.sources import source as source
 
 _PUBLIC = {
     "CheckReport": "kseg.data.check",
@@ -20,4 +38,5 @@ _PUBLIC = {
     "write_records": "kseg.data.record_writer",
 }
 __all__ = sorted(_PUBLIC)
-__getattr__, __dir__ = attach(__name__, _PUBLIC)
+if not TYPE_CHECKING:  # else every misspelt name would pass
+    __getattr__, __dir__ = attach(__name__, _PUBLIC)

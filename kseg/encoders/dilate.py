@@ -11,8 +11,15 @@ import keras
 from kseg import checks
 from kseg.encoders.grid import grid_before, grid_of, single_input, stride_of
 from kseg.encoders.row import Encoder, Features, Pairs
-from kseg.layers import (AtrousConv2D, AtrousDepthwiseConv2D, AtrousPooling2D, AtrousSeparableConv2D,
-                         BatchNormalization, ShiftToStridedPhase, SpaceToDepth)
+from kseg.layers import (
+    AtrousConv2D,
+    AtrousDepthwiseConv2D,
+    AtrousPooling2D,
+    AtrousSeparableConv2D,
+    BatchNormalization,
+    ShiftToStridedPhase,
+    SpaceToDepth,
+)
 
 _CONVOLUTIONS = {"Conv2D": AtrousConv2D, "DepthwiseConv2D": AtrousDepthwiseConv2D,
                  "SeparableConv2D": AtrousSeparableConv2D}

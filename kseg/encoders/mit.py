@@ -59,8 +59,7 @@ class _Clones:
         return keras.layers.Reshape((-1, tensor.shape[-1]), name=name)(tensor)
 
     def _block(self, block, tokens):
-        """Self-attention and the Mix-FFN, each behind a normalisation and beside a shortcut: `[B, N, C]` to the same.
-        """
+        """Self-attention and the Mix-FFN, each behind a normalisation and beside a shortcut; `[B, N, C]` stays."""
         name, channels = block.name, tokens.shape[2]
         side = math.isqrt(tokens.shape[1])
         outputs = self._clone(block.norm1, f"{name}_norm1", tokens)

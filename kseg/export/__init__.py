@@ -1,6 +1,20 @@
 """Models for production: TensorFlow Serving folders and TFLite files, each compared with its Keras model."""
 
+from typing import TYPE_CHECKING
+
 from kseg._lazy import attach
+
+if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds the two equal
+    from kseg.export.comparison_images import structured_images as structured_images
+    from kseg.export.operators import GPU_DELEGATE_OPERATORS as GPU_DELEGATE_OPERATORS
+    from kseg.export.operators import tflite_operators as tflite_operators
+    from kseg.export.parity_report import ParityReport as ParityReport
+    from kseg.export.saved_model import next_version as next_version
+    from kseg.export.saved_model import saved_model as saved_model
+    from kseg.export.tflite import tflite as tflite
+    from kseg.inference.metadata import read_metadata as read_metadata
+    from kseg.inference.runners.saved_model import SavedModelRunner as SavedModelRunner
+    from kseg.inference.runners.tflite import TFLiteModel as TFLiteModel
 
 _PUBLIC = {
     "GPU_DELEGATE_OPERATORS": "kseg.export.operators",
@@ -15,4 +29,5 @@ _PUBLIC = {
     "tflite_operators": "kseg.export.operators",
 }
 __all__ = sorted(_PUBLIC)
-__getattr__, __dir__ = attach(__name__, _PUBLIC)
+if not TYPE_CHECKING:  # else every misspelt name would pass
+    __getattr__, __dir__ = attach(__name__, _PUBLIC)

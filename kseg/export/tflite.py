@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from kseg import checks, files
 from kseg.export import graphs, operators, parity, quantization
-from kseg.export.parity_report import ParityReport
 from kseg.export.comparison_images import structured_images
+from kseg.export.parity_report import ParityReport
 from kseg.inference import metadata
 from kseg.inference.predict import label_map
 from kseg.inference.runners.keras_model import KerasRunner

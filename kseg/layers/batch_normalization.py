@@ -1,11 +1,13 @@
 """Batch normalisation whose TensorFlow training path is the fused kernel."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from kseg.layers import cpu_gradients
+from kseg.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -27,10 +29,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Input and output: float `[B, H, W, C]`.
     """
 
-    def __init__(self, axis=-1, momentum=0.9, epsilon=1e-3, **kwargs):
+    def __init__(self, axis: int = -1, momentum: float = 0.9, epsilon: float = 1e-3, **kwargs: Any):
         super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         last = self.axis in (-1, len(inputs.shape) - 1)
         fused = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4 and last
         if not fused or mask is not None or self.synchronized:

@@ -9,6 +9,8 @@ import functools
 
 import keras
 
+from kseg.types import Tensor
+
 # Values in one image's map from which a compiled batch normalisation gradient is worth compiling (0.1 s per shape).
 LARGE_MAP = 2 ** 18
 # Up to so many pixels of a map, and from so many pairs of channels, the input gradient is computed tap by tap.
@@ -34,7 +36,7 @@ def serve() -> bool:
     return False
 
 
-def convolve(inputs, kernel, rate=(1, 1), padding="SAME"):
+def convolve(inputs: Tensor, kernel: Tensor, rate: tuple[int, int] = (1, 1), padding: str = "SAME") -> Tensor:
     """Convolution `[B, H, W, C_in] * [k, k, C_in, C_out]`, stride 1, dilation `rate`, with gradients of its own.
 
     Args:
@@ -147,7 +149,8 @@ def _kernel_gradient_of_few_filters(inputs, upstream, shape):
     return tf.reshape(tf.transpose(tf.stack(taps), (0, 2, 1)), shape)
 
 
-def normalize_batch(inputs, scale, offset, epsilon):
+def normalize_batch(inputs: Tensor, scale: Tensor, offset: Tensor,
+                    epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """Batch normalisation of `[B, H, W, C]` in training, with a gradient compiled by XLA: half of the fused one's time.
 
     Args:

@@ -2,12 +2,25 @@
 
 from kseg.metrics.boundary import boundary_counts, boundary_f1, boundary_iou, boundary_region, image_boundary_f1
 from kseg.metrics.calibration import Calibration, entropy_map, expected_calibration_error
-from kseg.metrics.confusion import (class_accuracy_from_confusion, confusion_matrix, dice_from_confusion,
-                                    iou_from_confusion, mean_of_present, scores_from_confusion)
+from kseg.metrics.confusion import (
+                                    class_accuracy_from_confusion,
+                                    confusion_matrix,
+                                    dice_from_confusion,
+                                    iou_from_confusion,
+                                    mean_of_present,
+                                    scores_from_confusion,
+)
 from kseg.metrics.confusion_metric import ConfusionMetric
 from kseg.metrics.rand import rand_error, rand_f_score, rand_pairs
-from kseg.metrics.scores import (FrequencyWeightedIoU, MeanClassAccuracy, MeanDice, MeanIoU, PerClassIoU,
-                                 PixelAccuracy, SegmentationScores)
+from kseg.metrics.scores import (
+                                    FrequencyWeightedIoU,
+                                    MeanClassAccuracy,
+                                    MeanDice,
+                                    MeanIoU,
+                                    PerClassIoU,
+                                    PixelAccuracy,
+                                    SegmentationScores,
+)
 
 __all__ = [
     "Calibration", "ConfusionMetric", "FrequencyWeightedIoU", "MeanClassAccuracy", "MeanDice", "MeanIoU",

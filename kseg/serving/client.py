@@ -5,8 +5,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kseg import checks
-from kseg.serving.errors import ServingError
 from kseg.serving.encoding import from_png, to_bytes
+from kseg.serving.errors import ServingError
 
 if TYPE_CHECKING:
     import numpy as np

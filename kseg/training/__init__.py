@@ -1,6 +1,28 @@
 """Training: the recipe behind `kseg train`, schedules, optimisers, freezing, callbacks, adversarial fine-tuning."""
 
+from typing import TYPE_CHECKING
+
 from kseg._lazy import attach
+
+if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds the two equal
+    from kseg.training.adversarial.discriminators import LargeFOV as LargeFOV
+    from kseg.training.adversarial.discriminators import SmallFOV as SmallFOV
+    from kseg.training.adversarial.discriminators import TwoBranch as TwoBranch
+    from kseg.training.adversarial.discriminators import discriminator as discriminator
+    from kseg.training.adversarial.recipe import AdversarialRecipe as AdversarialRecipe
+    from kseg.training.adversarial.saturation import SaturationGuard as SaturationGuard
+    from kseg.training.adversarial.trainer import AdversarialTrainer as AdversarialTrainer
+    from kseg.training.freezing import freeze_batch_normalization as freeze_batch_normalization
+    from kseg.training.freezing import freeze_encoder as freeze_encoder
+    from kseg.training.optimizers import SGD as SGD
+    from kseg.training.optimizers import AdamW as AdamW
+    from kseg.training.recipe import TrainingRecipe as TrainingRecipe
+    from kseg.training.result import TrainingResult as TrainingResult
+    from kseg.training.run import resume as resume
+    from kseg.training.run import train as train
+    from kseg.training.schedules import Poly as Poly
+    from kseg.training.staged import StagedResult as StagedResult
+    from kseg.training.staged import train_fcn_in_stages as train_fcn_in_stages
 
 _PUBLIC = {
     "AdamW": "kseg.training.optimizers",
@@ -23,4 +45,5 @@ _PUBLIC = {
     "train_fcn_in_stages": "kseg.training.staged",
 }
 __all__ = sorted(_PUBLIC)
-__getattr__, __dir__ = attach(__name__, _PUBLIC)
+if not TYPE_CHECKING:  # else every misspelt name would pass
+    __getattr__, __dir__ = attach(__name__, _PUBLIC)

@@ -3,8 +3,14 @@
 import keras
 import numpy as np
 
-from kseg.layers import (AdaptiveAveragePooling2D, AtrousConv2D, AtrousDepthwiseConv2D, BatchNormalization,
-                         NormalizePixels, ResizeTo)
+from kseg.layers import (
+    AdaptiveAveragePooling2D,
+    AtrousConv2D,
+    AtrousDepthwiseConv2D,
+    BatchNormalization,
+    NormalizePixels,
+    ResizeTo,
+)
 
 
 def tiny_model(classes=4, image_size=(None, None), channels=3, name="tiny"):

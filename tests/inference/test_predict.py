@@ -12,8 +12,8 @@ from PIL import Image
 
 import kseg
 from kseg.data import geometry
-from kseg.inference import predict as prediction
 from kseg.inference import images as sources
+from kseg.inference import predict as prediction
 from kseg.inference import predict_tiled, progress
 from kseg.inference.images import fit
 from kseg.inference.strategies.sliding_window import SlidingWindow, tile_starts

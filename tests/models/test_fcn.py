@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from kseg.layers.bilinear_upsampling import bilinear_kernel
 from kseg.models import FCN8s, FCN16s, FCN32s
 from kseg.models.fcn import copy_dense_layers

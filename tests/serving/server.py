@@ -127,8 +127,13 @@ class GrpcServer:
 
 def _services(served):
     import grpc
-    from tensorflow_serving.apis import (get_model_metadata_pb2, get_model_status_pb2, model_service_pb2_grpc,
-                                         predict_pb2, prediction_service_pb2_grpc)
+    from tensorflow_serving.apis import (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    )
 
     class Predictions(prediction_service_pb2_grpc.PredictionServiceServicer):
         def Predict(self, request, context):

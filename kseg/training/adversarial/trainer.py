@@ -94,7 +94,7 @@ class AdversarialTrainer(keras.Model):
             ValueError: if an optimiser averages weights (`use_ema`), which Keras does for all weights of a model.
         """
         if loss is None:
-            loss = self.segmenter.loss if self.segmenter.compiled else CrossEntropy()
+            loss = (self.segmenter.loss if self.segmenter.compiled else None) or CrossEntropy()
         metrics = [MeanIoU(self.segmenter.classes, self.ignore_class)] if metrics is None else metrics
         options = {"run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile}
         self.segmenter.compile(_checked(segmenter_optimizer, self.segmenter), loss, metrics=metrics, **options)

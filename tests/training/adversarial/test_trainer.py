@@ -13,9 +13,9 @@ from kseg.models.assembly import finish, pixels_input
 from kseg.models.blocks import classify
 from kseg.models.segmenter import Segmenter
 from kseg.training import AdversarialTrainer, SaturationGuard, state
-from kseg.training.fitted import Fitted
 from kseg.training.adversarial import trainer as module
 from kseg.training.adversarial.step import label_maps, step
+from kseg.training.fitted import Fitted
 
 pytestmark = pytest.mark.filterwarnings("ignore:`discriminator_accuracy` must stay between")  # few steps, tiny nets
 
