@@ -28,8 +28,12 @@ def run(arguments: argparse.Namespace) -> None:
 
     began = time.perf_counter()
     prepare_to_train()
-    with quiet_start():
+    with quiet():
+        import tensorflow as tf
+
         from kseg.demo import PYRAMID_RECIPE, RECIPE, demo
+
+        tf.config.list_physical_devices()  # the first look at the devices has notices of its own
 
     recipe = RECIPE
     if arguments.epochs is not None:  # the warm-up must be shorter than a single epoch, 100 steps
@@ -37,7 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
                                      warmup_steps=min(RECIPE.warmup_steps, 10 * arguments.epochs))
     say(f"{recipe.model} and {PYRAMID_RECIPE.model} on {recipe.encoder_name}, from random weights, on drawn shapes of "
         f"{recipe.image_size[0]}x{recipe.image_size[1]} pixels: {recipe.epochs} epochs and {PYRAMID_RECIPE.epochs}")
-    result = demo(arguments.output, recipe, verbose=arguments.verbose)
+    with quiet():
+        result = demo(arguments.output, recipe, verbose=arguments.verbose)
     _report(result, time.perf_counter() - began)
 
 
@@ -58,20 +63,19 @@ def _report(result, seconds):
 
 
 @contextlib.contextmanager
-def quiet_start() -> Iterator[None]:
-    """Load TensorFlow without its notices on devices, which C++ writes before it reads TF_CPP_MIN_LOG_LEVEL.
+def quiet():
+    """Keep what C++ writes to the terminal: notices on devices and delegates, which TF_CPP_MIN_LOG_LEVEL lets through.
 
-    They go to file descriptor 2, past Python; what comes is kept, and shown if TensorFlow cannot be loaded.
+    They go to file descriptor 2, past Python, whose own warnings still come through; what comes is kept, and shown if
+    the block fails.
     """
     sys.stderr.flush()
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as notices:
+    with tempfile.TemporaryFile() as notices, open(os.dup(terminal), "w", buffering=1) as python_own:
         os.dup2(notices.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()  # the first look at the devices has notices of its own
-            yield
+            with contextlib.redirect_stderr(python_own):
+                yield
         except BaseException:
             notices.seek(0)
             os.write(terminal, notices.read())
