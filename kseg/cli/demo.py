@@ -63,7 +63,7 @@ def _report(result, seconds):
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Keep what C++ writes to the terminal: notices on devices and delegates, which TF_CPP_MIN_LOG_LEVEL lets through.
 
     They go to file descriptor 2, past Python, whose own warnings still come through; what comes is kept, and shown if
