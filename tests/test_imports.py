@@ -42,6 +42,33 @@ def test_rooms_import_only_earlier_rooms(path):
         assert not module.startswith("keras.src"), "private Keras API"
 
 
+def imported_files(path):
+    """Yield the files of the package that `path` imports, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "kseg":
+            names = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            file = PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py")
+            if file in FILES:
+                yield file
+
+
+def test_no_file_imports_itself_by_a_detour():
+    """Packages' `__init__` files hand names on and are not counted."""
+    imports = {path: set(imported_files(path)) for path in FILES if path.name != "__init__.py"}
+    for start in imports:
+        reached, waiting = set(), [start]
+        while waiting:
+            found = imports[waiting.pop()] - reached
+            reached |= found
+            waiting += found
+        assert start not in reached, start
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_assert_no_print(path):
     for node in ast.walk(ast.parse(path.read_text())):

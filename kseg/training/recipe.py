@@ -3,7 +3,6 @@
 `AdversarialRecipe` is the other kind; both share data, optimisation and loss (`Recipe`).
 """
 
-import abc
 import copy
 import dataclasses
 import json
@@ -14,22 +13,15 @@ from kseg import checks
 from kseg.labels import LabelSet
 from kseg.training.parts import Data, Loss, Network, Optimization
 
-if typing.TYPE_CHECKING:
-    from kseg.training.fitted import Training
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recipe(Data, Optimization, Loss, abc.ABC):
+class Recipe(Data, Optimization, Loss):
     """What every kind of recipe has: data, optimisation and loss. `kseg.training.train` runs it, `run.json` records it.
 
-    A kind adds a part for its network, names its parts in `PARTS`, and says in `training` what is fitted.
+    A kind adds a part for its network and names its parts in `PARTS`; `kseg.training.kinds` says what fits it.
     """
 
     PARTS: typing.ClassVar[tuple[type, ...]] = (Data, Optimization, Loss)
-
-    @abc.abstractmethod
-    def training(self) -> "Training":
-        """Return what fits this recipe; a trained network that it starts from is loaded here. Loads TensorFlow."""
 
     def __post_init__(self) -> None:
         for part in self.PARTS:
@@ -96,8 +88,3 @@ class TrainingRecipe(Recipe, Network):
     """
 
     PARTS: typing.ClassVar[tuple[type, ...]] = (Network, Data, Optimization, Loss)
-
-    def training(self) -> "Training":
-        from kseg.training.plain import PlainTraining
-
-        return PlainTraining(self)

@@ -20,6 +20,7 @@ from kseg.training.callbacks.record import Record
 from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
 from kseg.training.fitted import Fitted
 from kseg.training.folder import RunFolder
+from kseg.training.kinds import training_of
 from kseg.training.progress import Progress
 from kseg.training.recipe import Recipe
 from kseg.training.result import TrainingResult
@@ -86,7 +87,7 @@ def _plain_errors() -> Iterator[None]:
 
 @_plain_errors()
 def _run(recipe, folder, verbose):
-    training = recipe.training()
+    training = training_of(recipe)
     splits = Splits.open(recipe, training.channels)
     progress = Progress.read(folder.state)
     batches, validation = splits.training_batches(lambda: progress.epoch), splits.validation_batches()

@@ -7,12 +7,13 @@ import pytest
 from kseg import models
 from kseg.data import shapes
 from kseg.training import TrainingRecipe
+from kseg.training.kinds import training_of
 from kseg.training.splits import Splits
 from tests.training.tiny import tiny_builder
 
 
 def _fitted(recipe):
-    training = recipe.training()
+    training = training_of(recipe)
     return training.fitted(Splits.open(recipe, training.channels), 10)
 
 

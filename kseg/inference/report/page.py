@@ -2,13 +2,10 @@
 
 import base64
 import io
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from PIL import Image
-
-if TYPE_CHECKING:
-    from kseg.inference.report.outcome import Evaluation
 
 COLUMNS = ("iou", "dice", "accuracy", "boundary_iou", "share")  # of the table of classes
 
@@ -23,12 +20,12 @@ def shown(value: float | None) -> str:
     return "–" if value is None or np.isnan(value) else f"{value:.4f}"
 
 
-def html_report(evaluation: "Evaluation", confusion: np.ndarray, reliability: np.ndarray | None,
+def html_report(evaluation: Any, confusion: np.ndarray, reliability: np.ndarray | None,
                 worst: np.ndarray | None) -> str:
     """Return an HTML page with the pictures inside; it loads nothing else.
 
     Args:
-        evaluation: what was found.
+        evaluation: `Evaluation`, what was found.
         confusion, reliability, worst: pictures, uint8 `[H, W, 3]`; None where there is none.
     """
     import jinja2

@@ -8,9 +8,6 @@ from kseg import checks
 from kseg.training.parts import Data, Loss, Network, Optimization, option
 from kseg.training.recipe import Recipe, TrainingRecipe, documented
 
-if typing.TYPE_CHECKING:
-    from kseg.training.fitted import Training
-
 DISCRIMINATORS = ("LargeFOV", "LargeFOV-light", "SmallFOV", "SmallFOV-light", "Stanford")
 LABEL_ENCODINGS = ("basic", "product", "scaling")
 UPDATES = ("alternate", "simultaneous")
@@ -57,11 +54,6 @@ class AdversarialRecipe(Recipe, Adversarial):
     """
 
     PARTS: typing.ClassVar[tuple[type, ...]] = (Adversarial, Data, Optimization, Loss)
-
-    def training(self) -> "Training":
-        from kseg.training.adversarial.fine_tuning import FineTuning
-
-        return FineTuning(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, typing.Any]) -> "AdversarialRecipe":

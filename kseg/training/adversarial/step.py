@@ -13,15 +13,12 @@ from keras import ops
 from kseg import checks
 from kseg.training.adversarial import label_encodings
 
-if typing.TYPE_CHECKING:
-    from kseg.training.adversarial.trainer import AdversarialTrainer
-
 Tensor = typing.Any  # a tensor of the backend
 LOSSES = ("segmentation_loss", "adversarial_loss", "discriminator_real_loss", "discriminator_generated_loss",
           "discriminator_accuracy")
 
 
-def step(trainer: AdversarialTrainer, pixels: Tensor, labels: Tensor, weights: Tensor | None
+def step(trainer: keras.Model, pixels: Tensor, labels: Tensor, weights: Tensor | None
          ) -> tuple[Tensor | list[Tensor], list[Tensor]]:
     """Update the networks whose turn it is, and count the step; arguments and results are those of `updated`."""
     if trainer.pretraining:
@@ -36,7 +33,7 @@ def step(trainer: AdversarialTrainer, pixels: Tensor, labels: Tensor, weights: T
     return results
 
 
-def updated(trainer: AdversarialTrainer, pixels: Tensor, labels: Tensor, weights: Tensor | None,
+def updated(trainer: keras.Model, pixels: Tensor, labels: Tensor, weights: Tensor | None,
             moving: tuple[bool, bool]) -> tuple[Tensor | list[Tensor], list[Tensor]]:
     """Update the networks that are `moving`.
 
@@ -76,7 +73,7 @@ def updated(trainer: AdversarialTrainer, pixels: Tensor, labels: Tensor, weights
     return outputs, [total, segmentation, adversarial, on_real, on_generated, sum(right) / 2]
 
 
-def label_maps(trainer: AdversarialTrainer, pixels: Tensor, labels: Tensor, outputs: Tensor | list[Tensor]
+def label_maps(trainer: keras.Model, pixels: Tensor, labels: Tensor, outputs: Tensor | list[Tensor]
                ) -> tuple[Tensor | list[Tensor], Tensor | list[Tensor]]:
     """Return what the discriminator is shown of the annotation and of the prediction.
 
