@@ -23,26 +23,27 @@ def confusion_matrix(matrix: np.ndarray, label_set: LabelSet) -> np.ndarray:
     Returns:
         uint8 `[H, W, 3]` RGB.
     """
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     matrix = np.asarray(matrix, np.float64)
     classes, total = len(matrix), matrix.sum(1, keepdims=True)
     share = 100 * np.divide(matrix, total, out=np.full_like(matrix, np.nan), where=total > 0)  # absent: white
-    inches = max(4.0, 2.2 + (0.42 if classes <= _NUMBERED else 0.16) * classes)
-    figure = Figure(figsize=(inches + 0.8, inches), dpi=110, layout="constrained")
+    inches = max(5.0, 2.2 + (0.42 if classes <= _NUMBERED else 0.16) * classes)
+    figure = Figure(figsize=(inches + 0.6, inches), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-    figure.colorbar(image, ax=axes, label="% of the labelled pixels of the row", shrink=0.8)
+    image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100))  # the root: small errors show too
+    figure.colorbar(image, ax=axes, ticks=(0, 1, 5, 10, 20, 40, 60, 80, 100), fraction=0.05, pad=0.02, aspect=30)
     names = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME - 1]}…" for name in label_set.names]
     names = [name.replace("$", r"\$") for name in names]  # a dollar sign begins a formula
     size = 9 if classes <= _NUMBERED else 6
     axes.set_xticks(range(classes), names, rotation=90, fontsize=size)
     axes.set_yticks(range(classes), names, fontsize=size)
-    axes.set(xlabel="prediction", ylabel="truth")
+    axes.set(xlabel="prediction", ylabel="truth", title="% of the labelled pixels of each row")
     if classes <= _NUMBERED:
         for row, column in zip(*np.nonzero(share >= 0.5)):
             axes.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", fontsize=8,
-                      color="white" if share[row, column] > 60 else "black")
+                      color="white" if share[row, column] > 35 else "black")
     return _drawn(figure)
 
 
