@@ -168,6 +168,23 @@ def test_png_bomb_raises_before_it_is_decoded(tmp_path):
             read(str(path))
 
 
+@pytest.mark.parametrize("kept", [0, 5, 15])
+def test_a_png_whose_parts_are_whole_but_hold_too_few_rows_raises(tmp_path, kept):
+    data = png_of_depth(np.kron(IDS, np.ones((8, 8), np.uint8))[:kept], 8) if kept else png_of_depth(IDS[:0], 8)
+    whole = png_of_depth(np.kron(IDS, np.ones((8, 8), np.uint8)), 8)
+    path = tmp_path / "mask.png"
+    path.write_bytes(whole[:33] + data[33:])  # the header says 16 rows
+    with pytest.raises(ValueError, match="must be a complete image file, got labels='.*mask.png'"):
+        decode.read_labels(str(path), TABLE, 3)
+
+
+def test_masks_are_read_as_they_are_stored_whatever_their_orientation(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(IDS).save(tmp_path / "mask.png", exif=exif)
+    np.testing.assert_array_equal(decode.read_labels(str(tmp_path / "mask.png"), TABLE, 3), IDS)
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
 def test_a_changed_byte_in_a_png_raises(tmp_path, mode):
     """Pillow alone would return other ids."""
