@@ -88,7 +88,7 @@ def demo(output_dir: str | os.PathLike, recipe: TrainingRecipe = RECIPE,
 def _trained(recipe, folder, verbose):
     """Train into `folder`, or go on with the run that is there."""
     from kseg.training import resume, train
-    from kseg.training.folder import RunFolder
+    from kseg.training.run_folder import RunFolder
 
     if RunFolder(folder).holds_a_run():
         return resume(folder, verbose=verbose)

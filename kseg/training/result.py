@@ -8,8 +8,8 @@ import numpy as np
 from kseg.labels import LabelSet
 from kseg.metrics import iou_from_confusion
 from kseg.models.load import load_model
-from kseg.training.folder import RunFolder
-from kseg.training.progress import Progress
+from kseg.training.run_folder import RunFolder
+from kseg.training.run_progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)

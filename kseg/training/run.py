@@ -19,11 +19,11 @@ from kseg.training.callbacks.panel import Panel
 from kseg.training.callbacks.record import Record
 from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
 from kseg.training.fitted import Fitted
-from kseg.training.folder import RunFolder
 from kseg.training.kinds import training_of
-from kseg.training.progress import Progress
 from kseg.training.recipe import Recipe
 from kseg.training.result import TrainingResult
+from kseg.training.run_folder import RunFolder
+from kseg.training.run_progress import Progress
 from kseg.training.run_report import RunReport
 from kseg.training.run_report import read as read_report
 from kseg.training.splits import Splits

@@ -13,8 +13,8 @@ import kseg
 from kseg import files
 from kseg.metrics import iou_from_confusion
 from kseg.models.segmenter import Segmenter
-from kseg.training.progress import Progress
 from kseg.training.recipe import Recipe
+from kseg.training.run_progress import Progress
 from kseg.training.splits import Splits
 
 

@@ -11,10 +11,10 @@ import typing
 from collections.abc import Sequence
 
 from kseg import checks, files
-from kseg.training.folder import RunFolder
 from kseg.training.recipe import TrainingRecipe
 from kseg.training.result import TrainingResult
 from kseg.training.run import resume, train
+from kseg.training.run_folder import RunFolder
 from kseg.training.run_report import read as read_report
 
 STAGES = ("FCN32s", "FCN16s", "FCN8s")

@@ -8,7 +8,7 @@ import numpy as np
 from kseg import checks, files
 from kseg.metrics import iou_from_confusion, mean_of_present
 from kseg.training.fitted import Fitted
-from kseg.training.progress import Progress
+from kseg.training.run_progress import Progress
 
 
 class BestModel(keras.callbacks.Callback):

@@ -12,8 +12,8 @@ from kseg.training.callbacks.learning_curve import write_learning_curve
 from kseg.training.callbacks.panel import Panel
 from kseg.training.callbacks.tensorboard import SummaryWriter
 from kseg.training.fitted import Fitted
-from kseg.training.folder import RunFolder
-from kseg.training.progress import Progress
+from kseg.training.run_folder import RunFolder
+from kseg.training.run_progress import Progress
 
 
 class Record(keras.callbacks.Callback):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from kseg import checks
-from kseg.training.progress import Progress
+from kseg.training.run_progress import Progress
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
