@@ -47,7 +47,7 @@ def test_convolution(size, kernel, unknown):
                       [exact_taps], unknown)
     expected = gradients(lambda values: tf.nn.conv2d(values, taps, 1, "SAME"), inputs, [taps], unknown)
     actual = gradients(lambda values: cpu_gradients.convolve(values, taps), inputs, [taps], unknown)
-    for ours, theirs, true in zip(actual, expected, exact):
+    for ours, theirs, true in zip(*([np.asarray(one) for one in found] for found in (actual, expected, exact))):
         error, theirs_error = np.abs(ours - true).max(), np.abs(theirs - true).max()
         assert error <= max(4 * theirs_error, 2e-5 * np.abs(true).max())
 
