@@ -171,6 +171,7 @@ def test_a_loss_that_is_not_finite_is_said(tmp_path):
         "Lower it, add warm-up steps or clip the gradients, in a new folder.")
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_finite_no_longer_leaves_the_last_whole_epoch(tmp_path, monkeypatch):
     def poisoned(self, batch, logs=None):
         if self.progress.epoch == 2:
