@@ -44,7 +44,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
             without a Rescaling or Normalization layer of its own is fed `(pixels - mean) / std` with PyTorch's values
             for ImageNet; one trained on other pixels must hold its own preprocessing.
         output_stride: 8, 16 or 32, input pixels per c5 pixel; strides beyond it are traded for dilation.
-        encoder_weights: None, "imagenet" (the library's download), or a `.weights.h5`, `.npz` or `.safetensors` file.
+        encoder_weights: None, "imagenet" (the library's download), or a file: `.weights.h5`, `.npz`, `.safetensors`,
+            or of PyTorch `.pth`, `.pt`, `.bin` (read without it).
         in_channels: int, input bands. Fewer than three are repeated to three; more share out the stem's kernels, so
             that equal bands give what a grey RGB image gives.
         multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only).

@@ -207,8 +207,8 @@ def test_bad_weights(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="`encoder_weights` must be the path of a file, got encoder_weights="):
         build_encoder("mobilenetv2", encoder_weights=str(tmp_path / "none.npz"))
     with pytest.raises(ValueError, match=re.escape(
-            "`encoder_weights` must be None, 'imagenet' or the path of a file (.weights.h5, .npz, .safetensors), "
-            "got encoder_weights='imagnet'. Check the spelling.")):
+            "`encoder_weights` must be None, 'imagenet' or the path of a file (.weights.h5, .npz, .safetensors, "
+            ".pth, .pt, .bin), got encoder_weights='imagnet'. Check the spelling.")):
         build_encoder("mobilenetv2", encoder_weights="imagnet")
     broken = tmp_path / "broken.npz"
     broken.write_bytes(b"PK\x03\x04 cut short")
@@ -230,7 +230,8 @@ def test_no_network_for_imagenet(monkeypatch):
     with pytest.raises(ConnectionError, match=re.escape(
             "`encoder_weights` must be downloadable when it is 'imagenet' (keras.applications could not fetch "
             "'mobilenetv2'), got encoder_weights='imagenet'. Connect to the internet once (the file is cached), pass "
-            "the path of a weights file (.weights.h5, .npz, .safetensors), or use encoder_weights=None.")):
+            "the path of a weights file (.weights.h5, .npz, .safetensors, .pth, .pt, .bin), or use "
+            "encoder_weights=None.")):
         build_encoder("mobilenetv2", encoder_weights="imagenet")
 
 
