@@ -48,7 +48,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
             or of PyTorch `.pth`, `.pt`, `.bin` (read without it).
         in_channels: int, input bands. Fewer than three are repeated to three; more share out the stem's kernels, so
             that equal bands give what a grey RGB image gives.
-        multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only).
+        multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only);
+            (1, 1, 1) is none.
         image_size: (height, width) or None for any; only encoders of fixed size (MiT) read it.
     Returns:
         `keras.Model` named "encoder": pixels `[B, H, W, in_channels]` 0-255 to {"c1": `[B, H/2, W/2, C1]`, …, "c5":
@@ -69,6 +70,7 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
     checks.one_of("output_stride", output_stride, row.strides, context=f" for encoder {row.name!r}",
                   advice=f"Use {row.strides[0]} for its densest features.")
     _check_multi_grid(row, multi_grid)
+    multi_grid = None if multi_grid and max(multi_grid) == 1 else multi_grid
     size = _input_size(row, image_size, in_channels)
     built_at = (512, 512) if None in size else size
     imagenet = encoder_weights == "imagenet"

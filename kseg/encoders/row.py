@@ -37,6 +37,9 @@ class Encoder:
         side_multiple: int or None; None takes images of any size, a number one square size that it divides.
         bands: tuple of int, the numbers of input bands it takes; empty for any.
         convolutions: tuple of int, how many stand in each of the five stages of a VGG; empty for another network.
+        units: tuple of int, how many stand in each of the four stages of a ResNet of kseg's; empty for another network.
+        bottleneck: bool, whether these are of three convolutions instead of two.
+        stem: tuple of int, the channels of its convolutions before the pooling: one of 7x7, or several of 3x3.
         with_holes: bool, whether DeepLab v1 and v2 lay it out with holes and keep its fully connected layers (VGG16).
     """
 
@@ -56,6 +59,9 @@ class Encoder:
     side_multiple: int | None = None
     bands: tuple[int, ...] = ()
     convolutions: tuple[int, ...] = ()
+    units: tuple[int, ...] = ()
+    bottleneck: bool = False
+    stem: tuple[int, ...] = ()
     with_holes: bool = False
 
     @property

@@ -41,7 +41,8 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
         rates: tuple of int, rates of the pyramid's 3x3 convolutions at output stride 16; doubled at 8, halved at 32
             (section 3.3). Empty for the 1x1 convolution and the image's average alone.
         multi_grid: tuple of three int, factors on the rates of c5's units; None for the paper's (1, 2, 4) in a
-            ResNet50, 101 or 152 and none in other encoders (section 4.2). (1, 1, 1) switches it off.
+            ResNet50, 101 or 152 and none in other encoders (section 4.2). (1, 1, 1) switches it off: rates as
+            torchvision has them.
         filters: int, channels of each branch and of the projection (section 3.3).
         extra_conv: bool, a further 3x3 convolution before the classifier, as torchvision and smp have it.
         projection_size: int, side of the projection's kernel (mmsegmentation: 3).
