@@ -35,7 +35,7 @@ def row_of(encoder_name: EncoderName) -> Encoder:
 
 
 def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_weights: EncoderWeights = None,
-                  in_channels: int = 3, *, multi_grid: tuple[int, int, int] | None = None,
+                  in_channels: int = 3, *, multi_grid: tuple[int, int, int] | None = None, full_rates: bool = False,
                   image_size: ImageSize = (None, None)) -> keras.Model:
     """Return the encoder, pixels to a dict of features.
 
@@ -50,6 +50,9 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
             that equal bands give what a grey RGB image gives.
         multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only);
             (1, 1, 1) is none.
+        full_rates: bool, whether a stage that trades its stride runs at its new rate from its first convolution on, as
+            smp's encoders and torchvision's dilated MobileNetV3 do. The default keeps the first at the rate before,
+            which is what its weights were trained for at the full stride.
         image_size: (height, width) or None for any; only encoders of fixed size (MiT) read it.
     Returns:
         `keras.Model` named "encoder": pixels `[B, H, W, in_channels]` 0-255 to {"c1": `[B, H/2, W/2, C1]`, …, "c5":
@@ -76,7 +79,7 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
     imagenet = encoder_weights == "imagenet"
     library = load_imagenet(row, built_at) if imagenet else row.build(size=built_at)
     pixels, normalized = normalized_input(size, in_channels, row.pixels)  # [B, H, W, max(3, in_channels)]
-    features, pairs = row.layout(row, normalized, output_stride, multi_grid, library)
+    features, pairs = row.layout(row, normalized, output_stride, multi_grid, library, full_rates=full_rates)
     encoder = encoder_model(pixels, features)
     if imagenet:
         copy_pairs(pairs, row.bgr)

@@ -27,7 +27,7 @@ EXPANSION = 4  # a bottleneck gives four times as many channels as its 3x3 convo
 
 
 def resnet(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: tuple[int, ...] | None,
-           library: None) -> tuple[Features, Pairs]:
+           library: None, *, full_rates: bool = False) -> tuple[Features, Pairs]:
     """The layout of a ResNet of `row.units` units, with its `stem`, and `bottleneck` or basic ones.
 
     `multi_grid` gives the three 3x3 convolutions of c5 the rates `factor * rate of the stage`: (2, 4, 8) for the
@@ -47,7 +47,7 @@ def resnet(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_gr
     features = {"c1": outputs}
     outputs = keras.layers.ZeroPadding2D(1, name="maxpool_pad")(outputs)
     outputs = keras.layers.MaxPooling2D(3, 2, "valid", name="maxpool")(outputs)  # [B, H/4, W/4, C1]
-    plan, unit_of = StridePlan(output_stride, used=4), _bottleneck if row.bottleneck else _basic
+    plan, unit_of = StridePlan(output_stride, 4, full_rates), _bottleneck if row.bottleneck else _basic
     for stage, (filters, units) in enumerate(zip(FILTERS, row.units, strict=True), start=1):
         factors = multi_grid if stage == 4 and multi_grid else (None,) * units
         for unit, factor in enumerate(factors):

@@ -20,8 +20,8 @@ class Encoder:
     Args:
         name: str, its name in the table.
         library: str, "keras.applications", "keras_cv" or "kseg".
-        layout: function that lays the network out, `(row, tensor, output_stride, multi_grid, library)` to (features,
-            pairs of layers whose weights are copied from the library's network). `tensor` `[B, H, W, bands]` are pixels
+        layout: function that lays the network out, `(row, tensor, output_stride, multi_grid, library, full_rates=)` to
+            (features, pairs of layers whose weights are copied from the library's network). `tensor` `[B, H, W, bands]` are pixels
             already normalised, `multi_grid` is None or the factors on the rates of the last stage's units (DeepLab v3
             section 3.2.1), `library` what `build` returns.
         pixels: (mean, std), three numbers each, 0-255 scale, RGB.

@@ -10,12 +10,14 @@ class StridePlan:
     Args:
         output_stride: int, input pixels per pixel of the last stage.
         used: int, the stride of the tensor that the plan begins with.
+        full_rates: bool, whether a convolution that gives up its stride runs at the new rate already.
     `rate` is that of the next convolution.
     """
 
-    def __init__(self, output_stride: int, used: int):
+    def __init__(self, output_stride: int, used: int, full_rates: bool = False):
         self.output_stride = output_stride
         self.used = used
+        self.full_rates = full_rates
         self.rate = 1
 
     def take(self, stride: int) -> tuple[int, int]:
@@ -25,4 +27,4 @@ class StridePlan:
             self.used *= stride
             return stride, rate
         self.rate *= stride
-        return 1, rate
+        return 1, self.rate if self.full_rates else rate

@@ -26,12 +26,12 @@ OUTPUT_STRIDES = (8, 16, 32)
 
 
 def modified_xception(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: None,
-                      library: None) -> tuple[Features, Pairs]:
+                      library: None, *, full_rates: bool = False) -> tuple[Features, Pairs]:
     """The layout of an Xception-41, 65 or 71; no library has it, so there are no pairs to copy weights of."""
-    return xception(row.name, output_stride, tensor), []
+    return xception(row.name, output_stride, tensor, full_rates), []
 
 
-def xception(name: str, output_stride: int, pixels: keras.KerasTensor) -> Features:
+def xception(name: str, output_stride: int, pixels: keras.KerasTensor, full_rates: bool = False) -> Features:
     """Return the features of a modified aligned Xception.
 
     At output stride 16 the last module runs at rate 2; at 8 the middle flow and the first exit module run at rate 2 and
@@ -52,7 +52,7 @@ def xception(name: str, output_stride: int, pixels: keras.KerasTensor) -> Featur
     checks.one_of("output_stride", output_stride, OUTPUT_STRIDES, context=f" for encoder {name!r}",
                   advice="Use 16 to train and 8 for the densest features.")
     entry, middle_modules = VARIANTS[name]
-    plan = StridePlan(output_stride, used=2)
+    plan = StridePlan(output_stride, 2, full_rates)
     outputs = _conv_bn(pixels, 32, 3, stride=2, name="stem_conv1")
     outputs = keras.layers.ReLU(name="stem_conv1_relu")(outputs)
     outputs = _conv_bn(outputs, 64, 3, name="stem_conv2")

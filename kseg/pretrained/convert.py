@@ -20,6 +20,10 @@ ORIGINS = {"torchvision": torchvision, "mmsegmentation": mmsegmentation, "smp": 
 NETWORKS = "torchvision's DeepLabV3 and FCN, mmsegmentation's PSPNet, DeepLabV3, DeepLabV3+ and FCN, smp's Unet, " \
            "DeepLabV3 and DeepLabV3Plus"
 
+# The first convolutions of ResNets, MobileNets, EfficientNets, DenseNets, VGGs and MiTs, whose input is the image.
+STEMS = ("conv1", "conv1.0", "stem.0", "features.0.0", "0.0", "conv_stem", "_conv_stem", "features.conv0", "features.0",
+         "patch_embed1.proj")
+
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
@@ -137,7 +141,7 @@ def _origin(like: str | None, arrays: Arrays, path: str) -> tuple[str, str | Non
 def _counts(arrays: Arrays, plan: Plan, path: str) -> tuple[int, int]:
     """Return (classes, input bands) of a checkpoint."""
     classifier = arrays.get(f"{plan.classifier}.weight")
-    stem = next((value for name, value in arrays.items() if name.startswith(plan.encoder) and value.ndim == 4), None)
+    stem = next((arrays[name] for name in (f"{plan.encoder}{stem}.weight" for stem in STEMS) if name in arrays), None)
     if classifier is None or stem is None:
         raise ValueError(checks.sentence("checkpoint", f"must hold {plan.classifier}.weight and {plan.encoder}*",
                                          path, "Check that the file is of this network, and `like`."))

@@ -13,7 +13,7 @@ def places(size, length, method):
     """The coordinate in `size` pixels of each of `length` pixels."""
     if method == "bilinear":
         return np.clip((np.arange(length) + 0.5) * size / length - 0.5, 0, size - 1)
-    return np.linspace(0, size - 1, length) if method == "bilinear_align_corners" else np.arange(length) * size // length
+    return np.linspace(0, size - 1, length) if method != "nearest" else np.arange(length) * size // length
 
 
 def reference(inputs, height, width, method="bilinear"):

@@ -29,8 +29,8 @@ def plan(arrays: Arrays, detail: str | None = None) -> Plan:
         ("convs", _fcn)) if part in head), None)
     if layout is None:
         raise ValueError(checks.sentence(
-            "checkpoint", "must have the decode head of a PSPNet, DeepLabV3, DeepLabV3+ or FCN", ", ".join(sorted(head)),
-            "kseg has no builder for this network."))
+            "checkpoint", "must have the decode head of a PSPNet, DeepLabV3, DeepLabV3+ or FCN",
+            ", ".join(sorted(head)), "kseg has no builder for this network."))
     builder, own, modules, moved = layout(arrays, aux)
     if builder == "DeepLabV3":
         own["multi_grid"] = one_grid(encoder)

@@ -66,6 +66,8 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
     builder, options, modules = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus}[model](
         arrays, config)
     modules["segmentation_head.0"] = "logits_scores"
+    if builder != "UNet":  # networks of timm keep the first convolution of a dilated stage at the rate before
+        options["full_rates"] = prefix == "encoder."
     if builder == "DeepLabV3":
         options["multi_grid"] = one_grid(encoder)
     return Plan("smp", builder, {"encoder_name": encoder, **options}, modules, prefix, "segmentation_head.0",
@@ -105,7 +107,7 @@ def _options(config, stride):
     """Return the options that both DeepLabs share; smp gives its rates at the output stride in use."""
     output_stride = config.get("encoder_output_stride", stride)
     rates = tuple(rate * output_stride // 16 for rate in config.get("decoder_atrous_rates", (12, 24, 36)))
-    return {"output_stride": output_stride, "rates": rates, "full_rates": True, "multi_grid": None,
+    return {"output_stride": output_stride, "rates": rates, "multi_grid": None,
             "dropout": config.get("decoder_aspp_dropout", 0.5), "filters": config.get("decoder_channels", 256)}
 
 
