@@ -60,10 +60,10 @@ def read_checkpoint(path: Path, argument: str = "checkpoint") -> dict[str, np.nd
 def _reader(head, path):
     if head.startswith(b"PK\x03\x04"):
         return _read_zip
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= os.path.getsize(path):
+        return _read_safetensors  # asked before pickles: the length of a header may begin with their byte
     if head.startswith(b"\x80"):
         return _read_pickles
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= os.path.getsize(path):
-        return _read_safetensors
     raise Refusal("must be a checkpoint of PyTorch or a safetensors file", _ADVICE)
 
 

@@ -21,9 +21,9 @@ class Encoder:
         name: str, its name in the table.
         library: str, "keras.applications", "keras_cv" or "kseg".
         layout: function that lays the network out, `(row, tensor, output_stride, multi_grid, library, full_rates=)` to
-            (features, pairs of layers whose weights are copied from the library's network). `tensor` `[B, H, W, bands]` are pixels
-            already normalised, `multi_grid` is None or the factors on the rates of the last stage's units (DeepLab v3
-            section 3.2.1), `library` what `build` returns.
+            (features, pairs of layers whose weights are copied from the library's network). `tensor` `[B, H, W, bands]`
+            are pixels already normalised, `multi_grid` is None or the factors on the rates of the last stage's units
+            (DeepLab v3 section 3.2.1), `library` what `build` returns.
         pixels: (mean, std), three numbers each, 0-255 scale, RGB.
         parameters: int, up to c5, moving statistics included; `kseg models` prints it and a test counts some again.
         class_name: str, the constructor in the library; empty for a network of kseg's own.

@@ -13,6 +13,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from kseg.encoders import row_of
 from kseg.encoders.checkpoint import read_checkpoint
@@ -310,3 +311,16 @@ def test_an_encoder_takes_its_weights_from_a_checkpoint(ending, tmp_path):
     shutil.copy(GOLDEN / "no_tensors.pt", tmp_path / f"m{ending}")
     with pytest.raises(ValueError, match="^`encoder_weights` must hold tensors by name"):
         load_file(encoder, tmp_path / f"m{ending}", row_of("mobilenetv2"))
+
+
+def test_a_safetensors_header_whose_length_begins_as_a_pickle_does(tmp_path):
+    """0x80 is the first byte of every pickle, and of one header length in 256."""
+    for pad in range(300):
+        save_file({"weight": np.arange(6, dtype="float32").reshape(2, 3)}, tmp_path / "a.safetensors",
+                  {"note": "x" * pad})
+        if (tmp_path / "a.safetensors").read_bytes()[0] == 0x80:
+            break
+    else:
+        pytest.fail("no header of such a length was made")
+    np.testing.assert_array_equal(read_checkpoint(tmp_path / "a.safetensors")["weight"],
+                                  np.arange(6).reshape(2, 3))

@@ -54,7 +54,7 @@ def _pspnet(arrays, aux):
     modules = _module("bottleneck", "head")
     for index, bin_count in enumerate((1, 2, 3, 6)):
         modules |= _module(f"psp_modules.{index}.1", f"pyramid{bin_count}")
-    return "PSPNet", {"aux": aux}, modules, {}
+    return "PSPNet", {"aux": aux, "filters": _channels(arrays)}, modules, {}
 
 
 def _fcn(arrays, aux):
@@ -63,7 +63,12 @@ def _fcn(arrays, aux):
     modules = {key: layer for index in range(convolutions)
                for key, layer in _module(f"convs.{index}", f"head{index + 1}").items()}
     modules |= _module("conv_cat", "head_fuse") if joined else {}
-    return "DilatedFCN", {"aux": aux, "convolutions": convolutions, "concatenate_input": joined}, modules, {}
+    options = {"aux": aux, "convolutions": convolutions, "concatenate_input": joined, "filters": _channels(arrays)}
+    return "DilatedFCN", options, modules, {}
+
+
+def _channels(arrays):
+    return arrays["decode_head.conv_seg.weight"].shape[1]
 
 
 def _pyramid(convolution):
@@ -78,7 +83,7 @@ _IMAGE_FIRST = {"aspp_project_conv": (4, 0, 1, 2, 3)}
 
 
 def _deeplab_v3(arrays, aux):
-    options = {"aux": aux, "projection_size": 3}
+    options = {"aux": aux, "projection_size": 3, "filters": _channels(arrays)}
     return "DeepLabV3", options, _pyramid(_module), _IMAGE_FIRST
 
 
@@ -88,5 +93,6 @@ def _deeplab_v3_plus(arrays, aux):
     modules = {**_pyramid(_separable if separable else _module), **_module("c1_bottleneck", "low_level")}
     for index in (0, 1):
         modules |= _separable(f"sep_bottleneck.{index}", f"decoder{index + 1}")
-    options = {"projection_size": 3, "separable": True, "low_level_filters": low_level, "multi_grid": None}
+    options = {"projection_size": 3, "separable": True, "low_level_filters": low_level,
+               "filters": _channels(arrays), "decoder_filters": _channels(arrays)}
     return "DeepLabV3Plus", options, modules, _IMAGE_FIRST
