@@ -30,7 +30,8 @@ def read_checkpoint(path: Path, argument: str = "checkpoint") -> dict[str, np.nd
     The file is known by its content, whatever it is called. The weights may stand at the top, or in a dict below it:
     averaged ones ("state_dict_ema", "model_ema", "ema") are taken first, then "state_dict", "model_state_dict",
     "model_state", "model", "net", "network", then the dict with the most tensors. A network that was pickled whole is
-    read too. "module.", "model." and "_orig_mod." at the head of every name are left out.
+    read too. What stands beside the weights, of whatever classes, is passed over. "module.", "model." and "_orig_mod."
+    at the head of every name are left out.
 
     Args:
         path: the file.

@@ -24,7 +24,8 @@ def find_state_dict(root: Any) -> dict[str, Tensor]:
     the rest, and among those that names do not tell apart the one with the most tensors, the first in the file if two
     have as many. A network that was pickled whole counts as its state dict.
     """
-    best, found, seen, level, budget = None, {}, set(), [((), root)], _Budget(_MOST_PARTS)
+    found: dict[str, Tensor] = {}
+    best, seen, level, budget = None, set(), [((), root)], _Budget(_MOST_PARTS)
     for _ in range(_DEPTH):
         following = []
         for order, node in level:

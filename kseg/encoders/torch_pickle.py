@@ -7,16 +7,17 @@ own bytes and the values it takes off the stack say, and their number is limited
 Reference: Python, Lib/pickletools.py (opcodes) and PEP 307, 3154 (protocols 2, 4).
 """
 
+import io
 import mmap
 import pickletools
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from kseg.encoders.torch_objects import Global, Inert, Storage, call
 
 _MOST_OPCODES = 5_000_000  # a ResNet-101 with its optimizer takes 40,000
 
 
-def read_pickle(file: IO[bytes] | mmap.mmap, storages: dict[str, Storage] | None = None) -> Any:
+def read_pickle(file: io.BytesIO | mmap.mmap, storages: dict[str, Storage] | None = None) -> Any:
     """Return the object that the pickle at the position of `file` describes, and leave `file` behind it.
 
     Args:
@@ -29,7 +30,7 @@ def read_pickle(file: IO[bytes] | mmap.mmap, storages: dict[str, Storage] | None
         Exception: of any kind, if the pickle is damaged or asks for what no checkpoint needs.
     """
     machine = _Machine({} if storages is None else storages)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], file))):
         if count > _MOST_OPCODES:
             raise ValueError(f"a pickle of more than {_MOST_OPCODES} opcodes")
         _OPCODES[opcode.name](machine, argument)

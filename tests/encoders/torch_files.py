@@ -1,11 +1,18 @@
-"""Files of PyTorch written by hand, so that a test can put into them what PyTorch never would."""
+"""Files of PyTorch: those that it wrote, and those written by hand with what it never would."""
 
+import pathlib
 import pickle
+import re
 import struct
 import zipfile
 
 import numpy as np
 
+GOLDEN = pathlib.Path(__file__).parents[1] / "data" / "checkpoints"  # written by make.py there
+with np.load(GOLDEN / "expected.npz") as _archive:
+    EXPECTED = {}
+    for _key in _archive.files:
+        EXPECTED.setdefault(_key.partition(":")[0], {})[_key.partition(":")[2]] = _archive[_key]
 MAGIC, PROTOCOL = 0x1950a86a20f9469cfc6c, 1001
 KINDS = {"f4": "FloatStorage", "f8": "DoubleStorage", "i8": "LongStorage", "u1": "ByteStorage"}
 
@@ -59,3 +66,18 @@ def write_arrays(path, arrays):
                             str(index), KINDS[array.dtype.str[1:]])
                for index, (name, array) in enumerate(arrays.items())}
     write_zip(path, mapping(entries), {str(index): array.tobytes() for index, array in enumerate(arrays.values())})
+
+
+SIX = np.arange(6, dtype="<f4")
+WHOLE = tensor((2, 3), (3, 1))  # of a storage that holds SIX
+
+
+def assert_same(arrays, expected):
+    assert arrays.keys() == expected.keys()
+    for name, value in expected.items():
+        assert arrays[name].dtype == value.dtype and arrays[name].shape == value.shape, name
+        np.testing.assert_array_equal(arrays[name], value, err_msg=name)
+
+
+def refusal(path, rule, advice):
+    return re.escape(f"`checkpoint` {rule}, got checkpoint={str(path)!r}. {advice}") + "$"
