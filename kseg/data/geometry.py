@@ -16,15 +16,8 @@ import tensorflow as tf
 
 from kseg.data import windows
 from kseg.data.draws import Draws
-from kseg.data.python_calls import numpy_function
+from kseg.data.parallelism import numpy_function
 from kseg.labels import IGNORE_CLASS
-
-
-def to_dtype(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Return float32 `values` in `dtype`, rounded and clipped to 0..255 if it is an integer type."""
-    if dtype.is_floating:
-        return tf.cast(values, dtype)
-    return tf.cast(tf.clip_by_value(values + 0.5, 0.0, 255.0), dtype)
 
 
 def resize(pixels: tf.Tensor, labels: tf.Tensor, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -74,15 +67,10 @@ def flip(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, probability: flo
 
 def called(function: Callable, pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor | None,
            size: tuple[int, int] | tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return what a NumPy function makes of one example.
+    """Return what a NumPy function makes of one example: pixels of the same dtype, labels int32.
 
-    Args:
-        function: (pixels, labels, `Draws`) → pixels and labels; if `size` is given, (…, size) → those of `size`.
-        pixels, labels: as `scale_and_crop`; the function gets uint8 or float32 pixels.
-        seed: int `[2]`, or None, for which the function gets None.
-        size: (height, width), or None if it stays.
-    Returns:
-        pixels of the same dtype, labels int32.
+    The function takes uint8 or float32 pixels, labels, the `Draws` of `seed` (None without one) and, if there is one,
+    the `size` (height, width) of the result.
     """
     kept = pixels if pixels.dtype in (tf.uint8, tf.float32) else tf.cast(pixels, tf.float32)
 
@@ -97,7 +85,9 @@ def called(function: Callable, pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Te
     sides = labels.shape if size is None or tf.is_tensor(size) else [
         side if isinstance(side, int) else None for side in size]
     part, ids = tf.ensure_shape(part, [*sides, pixels.shape[-1]]), tf.ensure_shape(ids, sides)
-    return part if part.dtype == pixels.dtype else to_dtype(part, pixels.dtype), ids
+    if part.dtype != pixels.dtype and pixels.dtype.is_integer:
+        part = tf.clip_by_value(part + 0.5, 0.0, 255.0)
+    return tf.cast(part, pixels.dtype), ids
 
 
 def cutter(scale: tuple[float, float] = (1.0, 1.0), step: float = 0.0, class_aware: float = 0.0, *,
@@ -107,10 +97,9 @@ def cutter(scale: tuple[float, float] = (1.0, 1.0), step: float = 0.0, class_awa
 
     Args:
         scale, step, class_aware: as `scale_and_crop`.
-        mirror: (top and bottom, left and right), probabilities of exchanging these sides.
-        colour: None, or a function (pixels, draws) → pixels, whose order with a resize does not matter.
-        sharpness: None, or a function (pixels, draws) → pixels, for pixels that were resized.
-        warp: None, or a function (pixels, labels, draws) → both, for what is complete, labels with `UNCOVERED`.
+        mirror: probabilities of exchanging (top and bottom, left and right).
+        colour, sharpness: (pixels, draws) → pixels; colour before or after a resize, sharpness after it.
+        warp: (pixels, labels, draws) → both, for what is complete, labels with `UNCOVERED`.
     """
     def function(pixels, labels, draws, size):
         size = tuple(int(side) for side in size)

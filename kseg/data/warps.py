@@ -34,13 +34,8 @@ def with_warps(pixels: np.ndarray, labels: np.ndarray, draws: Draws, degrees: fl
                sigma: float = 0.0, grid: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Return `elastic` and then `rotate` of arrays, as one map of coordinates: both are interpolated once.
 
-    Args:
-        pixels: uint8 or float32 `[H, W, channels]`.
-        labels: integers `[H, W]`; where they are `windows.UNCOVERED` pixels are mean colour.
-        draws: `Draws`.
-        degrees, shift, sigma, grid: as above.
-    Returns:
-        pixels and labels of the same shapes; labels keep their dtype and are 255 where nothing is covered.
+    Pixels are uint8 or float32, mean colour where labels are `windows.UNCOVERED`; labels keep their dtype and become
+    255 where nothing is covered.
     """
     height, width = labels.shape
     angle = np.deg2rad(draws.uniform(20, -degrees, degrees))

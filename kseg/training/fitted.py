@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from kseg.metrics import MeanIoU
 from kseg.models.segmenter import Segmenter
-from kseg.training.splits import Splits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +35,3 @@ class Fitted:
     def variables(self) -> list[keras.Variable]:
         """All that training changes, in a fixed order: weights, statistics, dropout seeds, then the optimisers'."""
         return [*self.model.variables, *(one for optimizer in self.optimizers for one in optimizer.variables)]
-
-
-class Training(typing.Protocol):
-    """A kind of training, begun from a recipe."""
-
-    @property
-    def channels(self) -> int:
-        """Bands of the images that the network takes."""
-
-    def fitted(self, splits: Splits, steps: int) -> Fitted:
-        """Return what a run of `steps` train steps fits, its random numbers drawn from the recipe's seed."""

@@ -26,12 +26,7 @@ class PlainTraining:
         return self.recipe.model_options.get("in_channels", 3)
 
     def fitted(self, splits: Splits, steps: int) -> Fitted:
-        """Return the recipe's network, compiled, with random numbers drawn from its seed.
-
-        Args:
-            splits: `Splits`; the network has their classes and carries their label set.
-            steps: int, optimiser steps of the whole run, for the schedule.
-        """
+        """Return what a run of `steps` train steps fits, its random numbers drawn from the recipe's seed."""
         recipe = self.recipe
         keras.utils.set_random_seed(recipe.seed)
         model = _built(recipe, splits.label_set)

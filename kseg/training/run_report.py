@@ -1,6 +1,7 @@
 """`run.json`: everything needed to repeat a run, and what came out of it."""
 
 import json
+import math
 import os
 import platform
 import time
@@ -8,26 +9,19 @@ import typing
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import kseg
 from kseg import files
 from kseg.metrics import iou_from_confusion
 from kseg.models.segmenter import Segmenter
 from kseg.training.recipe import Recipe
-from kseg.training.run_progress import Progress
 from kseg.training.splits import Splits
+from kseg.training.state import Progress
 
 
 class RunReport:
-    """Writes `run.json` of a run; goes on with the one that is there.
-
-    Args:
-        path: str, of the file.
-        recipe: the recipe of the run.
-        splits: `Splits`.
-        segmenter: the network that is trained.
-        length: steps per epoch and epochs by name.
-    """
+    """Writes `run.json` at `path`, and goes on with the one that is there; `length`: steps per epoch and epochs."""
 
     def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter,
                  length: dict[str, int]) -> None:
@@ -38,13 +32,17 @@ class RunReport:
         self._values = {
             "recipe": recipe.to_dict(),
             "versions": versions(),
-            "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "devices": _devices()},
+            "machine": {"processor": platform.machine(), "cores": os.cpu_count(),
+                        "devices": [device.name for device in tf.config.list_physical_devices()]},
             "started": earlier.get("started", time.strftime("%Y-%m-%d %H:%M:%S")),
             "resumed": earlier.get("resumed", -1) + 1,
             "data": {"train_images": len(splits.train), "validation_images": len(splits.validation),
                      "classes": list(splits.label_set.names)},
             "length": length,
-            "parameters": parameter_counts(segmenter),
+            "parameters": {
+                "total": segmenter.count_params(),
+                "trainable": sum(math.prod(weight.shape) for weight in segmenter.trainable_weights),
+                "encoder": segmenter.encoder.count_params() if segmenter.encoder is not None else None},
         }
 
     def write(self, progress: Progress, status: str) -> None:
@@ -71,23 +69,5 @@ def read(path: str | os.PathLike) -> dict[str, typing.Any]:
 
 def versions() -> dict[str, str]:
     """Return package -> version of what decides a run's numbers."""
-    import tensorflow as tf
-
     return {"kseg": kseg.__version__, "keras": keras.__version__, "tensorflow": tf.__version__,
             "numpy": np.__version__, "python": platform.python_version(), "backend": keras.backend.backend()}
-
-
-def parameter_counts(model: Segmenter) -> dict[str, int | None]:
-    """Return the numbers of parameters: all, trainable, of the encoder (None without one)."""
-    return {"total": model.count_params(), "trainable": _size(model.trainable_weights),
-            "encoder": model.encoder.count_params() if model.encoder is not None else None}
-
-
-def _size(weights):
-    return int(sum(np.prod(weight.shape) for weight in weights))
-
-
-def _devices():
-    import tensorflow as tf
-
-    return [device.name for device in tf.config.list_physical_devices()]

@@ -4,12 +4,12 @@ A new dataset or annotation format is one file of this folder, with a subclass, 
 """
 
 import abc
+import re
 import typing
 
 import numpy as np
 
 from kseg import checks
-from kseg.data.failures import failure_sentence
 from kseg.data.sources.findings import Findings
 from kseg.labels import LabelSet
 
@@ -107,3 +107,13 @@ class Source(abc.ABC):
             return self.read(index)[1]
         except self.failures as failure:
             return findings.error("unreadable", self.describe(index), failure_sentence(failure) or str(failure))
+
+
+def failure_sentence(failure: BaseException) -> str | None:
+    """Return the error sentence inside an exception that a pass over a dataset raised, or None if it has none.
+
+    TensorFlow wraps what a reader raises in `InvalidArgumentError` with its own traceback; this is for messages.
+    """
+    match = re.search(r"(?:ValueError|FileNotFoundError|IllegalIds): (`.*?)(?:\nTraceback|\n\n|$)", str(failure),
+                      re.DOTALL)
+    return match[1].strip() if match else None

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kseg import checks
-from kseg.data.grey import to_grey
+from kseg.data.decode import to_grey
 from kseg.data.sources.base import Source
 from kseg.labels import LabelSet
 

@@ -8,17 +8,11 @@ import numpy as np
 from kseg import checks, files
 from kseg.metrics import iou_from_confusion, mean_of_present
 from kseg.training.fitted import Fitted
-from kseg.training.run_progress import Progress
+from kseg.training.state import Progress
 
 
 class BestModel(keras.callbacks.Callback):
-    """Saves the segmenter whenever its validation mean IoU is the best so far, and notes that in `progress`.
-
-    Args:
-        path: str, `.keras`.
-        fitted: `Fitted`, whose segmenter is saved and whose score decides.
-        progress: `Progress`.
-    """
+    """Saves the segmenter of `fitted` whenever its score is the best mean IoU so far, and notes that in `progress`."""
 
     def __init__(self, path: str, fitted: Fitted, progress: Progress) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from PIL import Image
 
 import kseg
 from kseg.data import decode, sources
-from kseg.data.identity import digest
+from kseg.data.reader import digest
 from kseg.data.sources import findings as findings_room
 from tests.conftest import structured_image
 
