@@ -22,8 +22,7 @@ from PIL import Image
 from kseg import checks
 from kseg.data import filesystems, label_ids, mask_values
 
-DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error,
-                    Image.DecompressionBombError)
+DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 _LIMIT = threading.Lock()
 
 

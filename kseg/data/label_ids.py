@@ -41,10 +41,7 @@ def table(label_map: Mapping[int, int] | None, classes: int) -> np.ndarray:
 
 def identity_table(classes: int) -> np.ndarray:
     """Return the table of a set whose files store class ids: `0 … classes-1` and 255, all else illegal."""
-    table = np.full(256, ILLEGAL, np.int16)
-    table[:classes] = np.arange(classes)
-    table[IGNORE_CLASS] = IGNORE_CLASS
-    return table
+    return mapped_table({index: index for index in range(classes)}, classes)
 
 
 def mapped_table(label_map: Mapping[int, int], classes: int) -> np.ndarray:

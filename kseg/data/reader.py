@@ -67,17 +67,14 @@ class Reader:
         except self.source.failures as failure:
             if self.on_error == "raise":
                 raise
-            self._note(index, failure)
+            with self._lock:
+                known = index in self.skipped
+                self.skipped[index] = str(failure)
+            if not known:
+                _LOG.warning("skipped %d of %d examples of %s so far; last: %s", len(self.skipped), len(self.source),
+                             self.source.name, failure)
             return np.zeros((1, 1, self.source.channels), np.uint8), np.zeros((1, 1), np.uint8), np.bool_(False)
         return pixels, labels, np.bool_(True)
-
-    def _note(self, index, failure):
-        with self._lock:
-            known = index in self.skipped
-            self.skipped[index] = str(failure)
-        if not known:
-            _LOG.warning("skipped %d of %d examples of %s so far; last: %s", len(self.skipped), len(self.source),
-                         self.source.name, failure)
 
     def _from_disk(self, index):
         path = os.path.join(self._folder, f"{index:07d}.npy")
@@ -113,9 +110,9 @@ def _settled(cache, source, size, on_error="raise"):
     if cache is not None:
         return cache
     shape = size or _first_shape(source, on_error)
-    small = shape is not None and (
-        shape[0] * shape[1] * (source.channels + 1) * len(source) <= _AUTOMATIC_CACHE_BYTES)
-    return "memory" if small else False
+    if shape is None or shape[0] * shape[1] * (source.channels + 1) * len(source) > _AUTOMATIC_CACHE_BYTES:
+        return False
+    return "memory"
 
 
 def _first_shape(source, on_error):

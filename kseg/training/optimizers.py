@@ -42,7 +42,12 @@ class _PartRates:
     """
 
     def _set_parts(self, multipliers, decay_biases):
-        self.multipliers = _checked_multipliers(multipliers)
+        multipliers = {} if multipliers is None else multipliers
+        if not isinstance(multipliers, dict):
+            raise TypeError(checks.sentence("multipliers", "must be a dict of part -> factor", multipliers,
+                                            "Write for example multipliers={'encoder': 1.0, 'head': 10.0}."))
+        self.multipliers = {str(part): checks.number_between("multipliers", factor, 0, 1e6)
+                            for part, factor in multipliers.items()}
         self.decay_biases = bool(decay_biases)
         self._parts = _Parts()
 
@@ -158,12 +163,3 @@ class AdamW(_PartRates, _FusedAdamW):
                  **arguments: typing.Any) -> None:
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **arguments)
         self._set_parts(multipliers, decay_biases)
-
-
-def _checked_multipliers(multipliers):
-    if multipliers is None:
-        return {}
-    if not isinstance(multipliers, dict):
-        raise TypeError(checks.sentence("multipliers", "must be a dict of part -> factor", multipliers,
-                                        "Write for example multipliers={'encoder': 1.0, 'head': 10.0}."))
-    return {str(part): checks.number_between("multipliers", factor, 0, 1e6) for part, factor in multipliers.items()}

@@ -24,7 +24,6 @@ from kseg.training.callbacks.best_model import BestModel, save_model
 from kseg.training.callbacks.panel import Panel
 from kseg.training.callbacks.record import Record
 from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
-from kseg.training.fitted import Fitted
 from kseg.training.plain import PlainTraining
 from kseg.training.recipe import Recipe, TrainingRecipe
 from kseg.training.run_folder import RunFolder
@@ -136,7 +135,10 @@ def _run(recipe, folder, verbose):
     fitted = training.fitted(splits, epochs * len(batches))
     if progress.epochs_done:
         state.restore(folder.state, fitted.variables)
-    callbacks = _callbacks(recipe, folder, fitted, progress, splits.validation_examples(PANEL_IMAGES))
+    panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES))
+    stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
+    callbacks = [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping,
+                 Record(folder, fitted, progress, panel), FiniteLoss(recipe.learning_rate)]  # `callbacks` says why so
     report = RunReport(folder.report, recipe, splits, fitted.segmenter,
                        length={"steps_per_epoch": len(batches), "epochs": epochs})
     report.write(progress, "running")
@@ -151,15 +153,6 @@ def _run(recipe, folder, verbose):
     save_model(fitted.segmenter, folder.last)
     report.write(progress, "finished")
     return TrainingResult.read(folder)
-
-
-def _callbacks(recipe: Recipe, folder: RunFolder, fitted: Fitted, progress: Progress, examples: tuple
-               ) -> list[keras.callbacks.Callback]:
-    """Return what happens during a run, in its order (`kseg.training.callbacks` says why)."""
-    panel = Panel(folder.panel, fitted.segmenter, examples)
-    stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
-    return [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping,
-            Record(folder, fitted, progress, panel), FiniteLoss(recipe.learning_rate)]
 
 
 def validated_epochs(epochs: int, every: int) -> list[int]:

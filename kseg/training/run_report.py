@@ -23,8 +23,7 @@ from kseg.training.state import Progress
 class RunReport:
     """Writes `run.json` at `path`, and goes on with the one that is there; `length`: steps per epoch and epochs."""
 
-    def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter,
-                 length: dict[str, int]) -> None:
+    def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter, length: dict[str, int]) -> None:
         self.path = path
         self._began = time.perf_counter()
         earlier = read(self.path) if os.path.exists(self.path) else {}

@@ -75,8 +75,7 @@ class Splits:
 
     def class_weights(self, method: str) -> np.ndarray:
         """Return float32 `[classes]` from the training labels, see `kseg.data.class_weights`."""
-        return data.class_weights(self.train, method=method,
-                                  on_error=self.recipe.data_options.get("on_error", "raise"))
+        return data.class_weights(self.train, method=method, on_error=self.recipe.data_options.get("on_error", "raise"))
 
     def _validation(self, batch_size, shuffle):
         options = {name: value for name, value in self._load_options.items() if name != "border_weights"}

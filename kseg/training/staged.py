@@ -89,13 +89,12 @@ def train_fcn_in_stages(recipe: TrainingRecipe, output_dir: str | os.PathLike, s
 def _stage_recipe(recipe, stage, factor, before):
     """Return the recipe of one stage; all but the first start from the model in the file `before`."""
     options = dict(recipe.model_options)
-    changes = {"model": stage, "learning_rate": recipe.learning_rate * factor}
     if stage != "FCN8s":
         options.pop("at_once", None)
     if before is not None:
         options["start_from"] = before
-        changes["encoder_weights"] = None
-    return dataclasses.replace(recipe, model_options=options, **changes)
+    return dataclasses.replace(recipe, model=stage, learning_rate=recipe.learning_rate * factor, model_options=options,
+                               encoder_weights=recipe.encoder_weights if before is None else None)
 
 
 def _claimed(path, settings):

@@ -35,6 +35,7 @@ class Source(abc.ABC):
         channels: int, of the pixels.
         label_set: `LabelSet`, the classes.
         failures: the exceptions of `read` and `read_labels` that say that a pair is unreadable.
+        LABELS: `LabelSet` or None, the classes if they are the same of every such dataset.
         values_are_ids: bool, whether the values of mask files are taken for class ids as they are, and 255 for ignore.
     """
 
@@ -43,12 +44,13 @@ class Source(abc.ABC):
     channels: int
     label_set: LabelSet
     failures: typing.ClassVar[tuple[type[Exception], ...]] = (ValueError, OSError)
+    LABELS: typing.ClassVar[LabelSet | None] = None
     values_are_ids: bool = False
 
     @classmethod
     def known_label_set(cls) -> LabelSet | None:
         """Return the classes if they are known without opening the dataset."""
-        return None
+        return cls.LABELS
 
     @abc.abstractmethod
     def __len__(self) -> int:

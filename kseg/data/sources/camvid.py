@@ -23,7 +23,6 @@ class CamVidSource(PublishedSource):
 
     @classmethod
     def find(cls, data_dir: str, split: str, problems: list | None) -> list[tuple[str, str]]:
-        """Return the pairs, as `PublishedSource.find`."""
         for folder in SPLIT_NAMES[split]:
             if os.path.isdir(os.path.join(data_dir, folder, "images")):
                 return find_pairs(data_dir, split, problems=problems)

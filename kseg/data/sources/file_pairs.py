@@ -67,12 +67,10 @@ class FileSource(Source):
         return pixels, labels
 
     def read_labels(self, index: int) -> np.ndarray:
-        """Return the labels of pair `index` alone, uint8 `[H, W]`."""
         palette = self.label_set.palette.tobytes() if self.read_colours else None
         return decode.read_labels(self.pairs[index][1], self.table, len(self.label_set), palette)
 
     def probe(self) -> None:
-        """Read a few pairs spread over the list."""
         self._ids_of_a_few()
 
     def _ids_of_a_few(self):

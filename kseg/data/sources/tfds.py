@@ -105,7 +105,6 @@ class TfdsSource(Source):
         return [self.table.tolist(), self.builder.info.full_name, os.fspath(self.builder.data_dir)]
 
     def stream(self) -> tf.data.Dataset:
-        """Return the examples in their stored order, as `Source.stream`."""
         return self._examples_from(0)
 
     def _stored(self):

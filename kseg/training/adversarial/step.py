@@ -3,8 +3,6 @@
 Reference: Luc et al., arXiv:1611.08408, sections 3.1 and 3.2 (the non-saturating term).
 """
 
-from __future__ import annotations
-
 import typing
 
 import keras

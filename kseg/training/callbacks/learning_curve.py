@@ -40,11 +40,8 @@ def learning_curve(history: Sequence[dict[str, float]]):
 
 def write_learning_curve(path: str | os.PathLike, history: Sequence[dict[str, float]]) -> None:
     """Write the learning curve as a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(learning_curve(history))
     with files.draft(path) as temporary:
-        canvas.print_png(temporary)
+        learning_curve(history).savefig(temporary, format="png")
 
 
 def _measured(history, name):

@@ -20,9 +20,7 @@ from kseg.training.state import Progress
 
 
 class Record(keras.callbacks.Callback):
-    """Keeps epoch and history in `progress`, and after each epoch writes the state, `history.csv`, `curve.png` and
-    `tensorboard/`, where the picture of `panel` goes too.
-    """
+    """Keeps epoch and history in `progress`; after each epoch writes the state, history, curve and TensorBoard logs."""
 
     def __init__(self, folder: RunFolder, fitted: Fitted, progress: Progress, panel: Panel) -> None:
         super().__init__()
