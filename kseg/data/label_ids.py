@@ -34,22 +34,20 @@ def label_set_of_map(label_map: Mapping[int, int]) -> LabelSet:
     return LabelSet.generic(max(int(value) for value in label_map.values() if int(value) != IGNORE_CLASS) + 1)
 
 
-def table(label_map: Mapping[int, int] | None, classes: int) -> np.ndarray:
-    """Return the table of an argument `label_map`; None leaves ids as they are."""
-    return identity_table(classes) if label_map is None else mapped_table(label_map, classes)
-
-
 def identity_table(classes: int) -> np.ndarray:
     """Return the table of a set whose files store class ids: `0 … classes-1` and 255, all else illegal."""
-    return mapped_table({index: index for index in range(classes)}, classes)
+    return mapped_table(None, classes)
 
 
-def mapped_table(label_map: Mapping[int, int], classes: int) -> np.ndarray:
+def mapped_table(label_map: Mapping[int, int] | None, classes: int) -> np.ndarray:
     """Return the table of `label_map`, a dict from stored value to class id or 255; values not named are illegal.
+
+    None leaves ids as they are.
 
     Raises:
         ValueError: if a stored value is outside 0..255, or an id is neither a class nor 255.
     """
+    label_map = {index: index for index in range(classes)} if label_map is None else label_map
     table = np.full(256, ILLEGAL, np.int16)
     table[IGNORE_CLASS] = IGNORE_CLASS
     for stored, class_id in label_map.items():

@@ -16,16 +16,9 @@ _NO_GLOBAL_SEED = 87654321  # what TensorFlow pairs with an operation's own seed
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """The order of a dataset's examples.
+    """The order of a dataset's examples; fields as `kseg.data.load`, an illegal `shard` or `patches` raises."""
 
-    Args:
-        images: int, how many the dataset has.
-        seed, shuffle, epoch, shard, patches: as `kseg.data.load`.
-    Raises:
-        ValueError: if `shard` or `patches` is illegal.
-    """
-
-    images: int
+    images: int  # of the whole dataset
     seed: int
     shuffle: bool
     epoch: int | Callable[[], int] | None = None

@@ -116,10 +116,8 @@ def cut_pixels(pixels: np.ndarray, window: Window, mirrored: tuple[bool, bool] =
 
 def _reduced(part, rows, columns):
     """Return an array reduced with a triangle as wide as the reduction, by Pillow."""
-    if part.dtype == np.uint8 and part.shape[-1] == 3:
-        bands = [part]
-    else:  # band by band: of 2 or 4 bands Pillow would take the last for transparency
-        bands = np.moveaxis(part, -1, 0)
+    # Band by band unless it is RGB: of 2 or 4 bands Pillow would take the last for transparency.
+    bands = [part] if part.dtype == np.uint8 and part.shape[-1] == 3 else np.moveaxis(part, -1, 0)
     reduced = [channels_last(np.asarray(Image.fromarray(band).resize((columns, rows), Image.Resampling.BILINEAR)))
                for band in bands]
     return reduced[0] if len(reduced) == 1 else np.concatenate(reduced, axis=-1)

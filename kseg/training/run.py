@@ -26,9 +26,7 @@ from kseg.training.callbacks.record import Record
 from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
 from kseg.training.plain import PlainTraining
 from kseg.training.recipe import Recipe, TrainingRecipe
-from kseg.training.run_folder import RunFolder
-from kseg.training.run_report import RunReport
-from kseg.training.run_report import read as read_report
+from kseg.training.run_folder import RunFolder, RunReport, read_report
 from kseg.training.splits import Splits
 from kseg.training.state import Progress
 

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from kseg import checks, files
 from kseg.training.recipe import TrainingRecipe
 from kseg.training.run import TrainingResult, resume, train
-from kseg.training.run_folder import RunFolder
-from kseg.training.run_report import read as read_report
+from kseg.training.run_folder import RunFolder, read_report
 
 STAGES = ("FCN32s", "FCN16s", "FCN8s")
 

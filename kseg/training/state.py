@@ -49,15 +49,10 @@ def restore(path: str | os.PathLike, variables: Sequence[keras.Variable]) -> Non
 
 @dataclasses.dataclass
 class Progress:
-    """The course of a run so far.
+    """The course of a run so far."""
 
-    Args:
-        history: list of dicts, one per finished epoch.
-        best: dict of `mean_iou`, `epoch` (from 1; 0: none yet) and `confusion`, nested lists `[classes][classes]`.
-    """
-
-    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    best: dict[str, typing.Any] = dataclasses.field(
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)  # one row per finished epoch
+    best: dict[str, typing.Any] = dataclasses.field(  # epoch from 1; 0: none yet; confusion: `[classes][classes]`
         default_factory=lambda: {"mean_iou": -1.0, "epoch": 0, "confusion": None})
 
     def __post_init__(self) -> None:

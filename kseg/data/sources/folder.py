@@ -36,7 +36,7 @@ class FolderSource(FileSource):
             label_set = label_ids.label_set_of_map(label_map)
         else:
             label_set = LabelSet.generic(_count_classes(pairs, f"{name} {split}", problems))
-        table = label_ids.table(label_map, len(label_set))
+        table = label_ids.mapped_table(label_map, len(label_set))
         return cls(name, split, pairs, label_set, table, channels, read_colours=coloured)
 
     def probe(self) -> None:

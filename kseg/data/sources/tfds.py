@@ -175,7 +175,7 @@ def _classes(name, classes, label_map):
                 "Pass their number, names or a LabelSet, and label_map={stored: id} if they do not start at 0."))
         return _KNOWN[base]
     label_set = label_ids.label_set_of_map(label_map) if classes is None else label_ids.label_set_of(classes)
-    return label_set, label_ids.table(label_map, len(label_set))
+    return label_set, label_ids.mapped_table(label_map, len(label_set))
 
 
 def _split(builder, split):

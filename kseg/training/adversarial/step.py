@@ -6,6 +6,7 @@ Reference: Luc et al., arXiv:1611.08408, sections 3.1 and 3.2 (the non-saturatin
 import typing
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from kseg import checks
@@ -40,8 +41,6 @@ def updated(trainer: keras.Model, pixels: Tensor, labels: Tensor, weights: Tenso
     Raises:
         NotImplementedError: in a strategy of several replicas.
     """
-    import tensorflow as tf
-
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas > 1:
         raise NotImplementedError(checks.sentence("replicas", "must be 1 for adversarial training", replicas,
