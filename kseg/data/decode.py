@@ -98,8 +98,7 @@ def read_labels(path: str | bytes, table: np.ndarray, classes: int, palette: byt
         ValueError: if the file is unreadable or lossy, has transparent pixels, or holds a value that is no class.
         FileNotFoundError: if there is no such file.
     """
-    stored = read_stored_values(path, palette, shown)
-    return label_ids.to_class_ids(stored, table, shown or path, classes)
+    return label_ids.to_class_ids(read_stored_values(path, palette, shown), table, shown or path, classes)
 
 
 def read_stored_values(path: str | bytes, palette: bytes | None = None, shown: str | None = None) -> np.ndarray:

@@ -84,7 +84,7 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
     steps = _Steps(seed, size, recipe, function)
     stream = source.stream()
     if stream is None:
-        if checks.one_of("on_error", on_error, ("raise", "skip")) == "raise":
+        if on_error == "raise":
             source.probe()
         reader = Reader(source, cache, on_error, one_size=size is None and batch_size not in (1, None),
                         cache_size=cache_size)

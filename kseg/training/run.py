@@ -135,8 +135,8 @@ def _run(recipe, folder, verbose):
         state.restore(folder.state, fitted.variables)
     panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES))
     stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
-    callbacks = [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping,
-                 Record(folder, fitted, progress, panel), FiniteLoss(recipe.learning_rate)]  # `callbacks` says why so
+    callbacks = [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping,  # in the order that
+                 Record(folder, fitted, progress, panel), FiniteLoss(recipe.learning_rate)]  # `callbacks` explains
     report = RunReport(folder.report, recipe, splits, fitted.segmenter,
                        length={"steps_per_epoch": len(batches), "epochs": epochs})
     report.write(progress, "running")
