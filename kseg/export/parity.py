@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -14,7 +14,6 @@ from kseg.inference.runners import Runner
 from kseg.labels import IGNORE_CLASS
 from kseg.layers import MaxUnpooling2D
 from kseg.metrics.confusion import confusion_matrix, iou_from_confusion, mean_of_present
-from kseg.models.walk import layers_of
 
 Run = Callable[[np.ndarray], np.ndarray]  # pixels [B, H, W, C] → logits [B, H, W, classes] or ids [B, H, W]
 
@@ -23,32 +22,20 @@ LIMITS = {None: (0.999, 1e-3), "float16": (0.995, None), "dynamic": (0.95, None)
           "int8_float_io": (0.90, None)}
 
 
-def limits_for(model: keras.Model, quantize: str | None, minimum_agreement: float | None,
-               maximum_miou_drop: float) -> dict[str, float | None]:
+def limits_for(layers: Iterable[keras.layers.Layer], quantize: str | None,
+               minimum_agreement: float | None, maximum_miou_drop: float) -> dict[str, float | None]:
     """Return the limits of a report: the defaults for `quantize` unless the caller gave others.
 
     A network that unpools by index has no limit on single logits: where two values of a pooling window are equal but
     for rounding, another index wins and moves a logit by a pixel. Its labels must agree as those of any network.
     """
     agreement, difference = LIMITS[quantize]
-    if any(isinstance(layer, MaxUnpooling2D) for layer in layers_of(model)):
+    if any(isinstance(layer, MaxUnpooling2D) for layer in layers):
         difference = None
     if minimum_agreement is not None:
         agreement = checks.number_between("minimum_agreement", minimum_agreement, 0, 1)
     drop = checks.number_between("maximum_miou_drop", maximum_miou_drop, 0, 1)
     return {"label_agreement": agreement, "relative_difference": difference, "miou_drop": drop}
-
-
-def given_images(images: Any, size: Sequence[int | None], channels: int) -> np.ndarray:
-    """Return the images to compare on as uint8 `[N, H, W, channels]`; raise ValueError if they are not of `size`."""
-    images = np.asarray(images)
-    wanted = (*size, channels)
-    if images.ndim != 4 or not len(images) or any(
-            side not in (None, have) for side, have in zip(wanted, images.shape[1:])):
-        sides = ", ".join(str(side or name) for name, side in zip("HWC", wanted))
-        raise ValueError(checks.sentence("images", f"must be an array [N, {sides}]", images.shape,
-                                         "Resize them to image_size."))
-    return np.clip(np.round(images), 0, 255).astype(np.uint8)
 
 
 def measure(original: Runner, exported: Runner, batches: list[np.ndarray], evaluate_on: Iterable | None,

@@ -1,6 +1,5 @@
 """Fewer bits: how the TFLite converter is told, what it calibrates on, and which layers pay for it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import tensorflow as tf
 
 from kseg import checks
 from kseg.export.operators import walk
+from kseg.export.original import Original
 from kseg.inference.runners.tflite import dequantized, quantized
 
 
@@ -29,14 +29,14 @@ def configure(converter: tf.lite.TFLiteConverter, quantize: str | None, samples:
             converter.inference_output_type = tf.int8
 
 
-def calibration_array(quantize: str | None, calibration: tf.data.Dataset | np.ndarray | None,
-                      image_size: Sequence[int], channels: int, limit: int) -> np.ndarray | None:
+def calibration_array(quantize: str | None, calibration: tf.data.Dataset | np.ndarray | None, original: Original,
+                      limit: int) -> np.ndarray | None:
     """Return the calibration images, float32 `[N, H, W, C]`, 0-255, or None where `quantize` needs none.
 
     Two corner pixels of the first image are set to 0 and 255, so that the input's scale is exactly one grey level.
 
     Raises:
-        ValueError: if there are none, or they are not of `image_size`.
+        ValueError: if there are none, or they are not of the size of the export.
     """
     if quantize not in ("int8", "int8_float_io"):
         return None
@@ -45,13 +45,13 @@ def calibration_array(quantize: str | None, calibration: tf.data.Dataset | np.nd
         raise ValueError(checks.sentence(
             "calibration", f"must be images of the kind the model will see, for quantize={quantize!r}", calibration,
             "Pass the training set or a few dozen images of it."))
-    images = []
+    images, wanted = [], (*original.image_size, original.channels)
     for batch in calibration if isinstance(calibration, tf.data.Dataset) else [calibration]:
         pixels = np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch)
         pixels = pixels[None] if pixels.ndim == 3 else pixels
-        if pixels.ndim != 4 or (len(pixels) and pixels.shape[1:] != (*image_size, channels)):
+        if pixels.ndim != 4 or (len(pixels) and pixels.shape[1:] != wanted):
             raise ValueError(checks.sentence(
-                "calibration", f"must hold pixels [N, {image_size[0]}, {image_size[1]}, {channels}]", pixels.shape,
+                "calibration", f"must hold pixels [N, {', '.join(map(str, wanted))}]", pixels.shape,
                 "Load it with the image_size of the export."))
         images.extend(pixels[:limit - len(images)])
         if len(images) >= limit:
@@ -93,22 +93,16 @@ def _tensors(content, image):
     """Run `content` on `image`; return tensor name -> (operator that made it, value as float32)."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+    makers = {int(operator.Outputs(0)): name for name, operator in walk(content)}  # of each tensor, by its index
     interpreter = Interpreter(model_content=content, experimental_preserve_all_tensors=True,
                               experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
     interpreter.allocate_tensors()
     entry = interpreter.get_input_details()[0]
     interpreter.set_tensor(entry["index"], quantized(image.astype(np.float32), entry))
     interpreter.invoke()
-    makers = _makers(content)
     values = {}
     for details in interpreter.get_tensor_details():
-        if details["index"] not in makers or details["dtype"] not in (np.float32, np.int8):
-            continue
-        value = dequantized(interpreter.get_tensor(details["index"]), details)
-        values[details["name"]] = (makers[details["index"]], value)
+        if details["index"] in makers and details["dtype"] in (np.float32, np.int8):
+            value = dequantized(interpreter.get_tensor(details["index"]), details)
+            values[details["name"]] = (makers[details["index"]], value)
     return values
-
-
-def _makers(content):
-    """Return tensor index -> name of the operator whose output it is."""
-    return {int(operator.Outputs(0)): name for name, operator in walk(content)}

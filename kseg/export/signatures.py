@@ -3,40 +3,36 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from kseg.export import graphs, image_bytes
+from kseg.export.original import Original
 from kseg.inference.predict import label_map
 from kseg.inference.runners import Runner
 
 
-def servable(model: keras.Model, size: tuple[int | None, int | None], maximum_side: int, probabilities: bool,
-             description: dict[str, Any]) -> tf.Module:
-    """Return what is saved.
+def servable(original: Original) -> tf.Module:
+    """Return what is saved, as the description of `original` has it.
 
-    Args:
-        model: pixels to logits.
-        size, maximum_side, probabilities: as in `kseg.export.saved_model`.
-        description: the model's, with its palette (see `kseg.inference.metadata.describe`).
     Returns:
         `tf.Module` with the signatures by name as `served`, and the graph of the network as `network_graph`.
     """
-    channels = model.inputs[0].shape[-1]
-    logits = graphs.captured_logits(model, size, anywhere=True)  # the server's machine may be another
-    palette = tf.constant(np.asarray(description["label_set"]["palette"], np.uint8))
+    described, size, channels = original.description, original.image_size, original.channels
+    logits = graphs.captured_logits(original, anywhere=True)  # the server's machine may be another
+    palette = tf.constant(np.asarray(described["label_set"]["palette"], np.uint8))
 
     def labels_of(values):
         return tf.cast(label_map(values), tf.uint8)
 
     def segment(content):
-        return image_bytes.segment(content, lambda pixels: labels_of(logits(pixels)), channels, size, maximum_side)
+        return image_bytes.segment(content, lambda pixels: labels_of(logits(pixels)), channels, size,
+                                   described["maximum_side"])
 
     def serving_default(pixels):
         values = logits(tf.cast(pixels, tf.float32))
         answer = {"labels": labels_of(values)}
-        return {**answer, "probabilities": tf.nn.softmax(values)} if probabilities else answer
+        return {**answer, "probabilities": tf.nn.softmax(values)} if described["probabilities"] else answer
 
     def serve_bytes(image_bytes):
         return {"labels_png_bytes": _each(image_bytes, lambda content: _png(segment(content)))}
@@ -53,7 +49,7 @@ def servable(model: keras.Model, size: tuple[int | None, int | None], maximum_si
         "serving_default": _signature(serving_default, tf.TensorSpec(shape, tf.uint8, "pixels")),
         "logits": _signature(lambda pixels: {"logits": logits(pixels)}, tf.TensorSpec(shape, tf.float32, "pixels")),
     }
-    if channels in (1, 3) and graphs.keeps_size(model):
+    if channels in (1, 3) and original.keeps_size:
         module.served["serve_bytes"] = _signature(serve_bytes, encoded)
         module.served["serve_bytes_color"] = _signature(serve_bytes_color, encoded)
     return module

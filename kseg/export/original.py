@@ -1,0 +1,103 @@
+"""What an export starts from: the model, and what is decided of it once, before anything is written."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kseg import checks
+from kseg.inference import metadata
+from kseg.labels import LabelSet
+from kseg.layers.margins import RequireValidSize
+from kseg.models.walk import layers_of
+from kseg.types import ImageSize
+
+
+@dataclasses.dataclass(frozen=True)
+class Original:
+    """A model to export.
+
+    Attributes:
+        model: from pixels to logits, in float32 where the export is.
+        layers: all of them, those inside others included.
+        image_size: (height, width) the export is made for; None for any.
+        channels: the bands of the pixels.
+        keeps_size: whether the logits are as large as the pixels; networks of valid convolutions answer for the middle
+            alone.
+        description: what the export will say about itself (see `kseg.inference.metadata.describe`).
+    """
+
+    model: keras.Model
+    layers: tuple[keras.layers.Layer, ...]
+    image_size: ImageSize
+    channels: int
+    keeps_size: bool
+    description: dict[str, Any]
+
+
+def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any = None, *,
+             label_set: LabelSet | None = None, kind: str = "tflite", **details: Any) -> Original:
+    """Return what an export starts from.
+
+    Args:
+        model: what the caller passed. For TFLite one of mixed precision is replaced by its copy in float32.
+        image_size: (height, width) in pixels; None for any.
+        evaluate_on: labels to evaluate the export on, or None.
+        label_set, kind, details: of the description (see `kseg.inference.metadata.describe`).
+    Raises:
+        TypeError: if `model` is no built `keras.Model` from one image to per-pixel scores.
+        ValueError: if the model is of another, fixed size, or is a network of valid convolutions and no size that it
+            takes is given, or labels to evaluate it on, which would be larger than its answers; or if the label set
+            does not name as many classes as the model has.
+    """
+    built = isinstance(model, keras.Model) and getattr(model, "inputs", None) and getattr(model, "outputs", None)
+    if not built or len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or len(model.outputs[0].shape) != 4:
+        shown = getattr(model, "name", None) or type(model).__name__
+        raise TypeError(checks.sentence(
+            "model", "must be a functional keras.Model from pixels [B, H, W, channels] to logits [B, H, W, classes]",
+            shown, "Build one with kseg.models or load one with kseg.load_model."))
+    size = checks.image_size(image_size, allow_none=True)
+    given, made = (tuple(tensor.shape[1:3]) for tensor in (model.inputs[0], model.outputs[0]))
+    chosen = tuple(own if wanted is None else wanted for own, wanted in zip(given, size))
+    if any(own is not None and own != wanted for own, wanted in zip(given, chosen)):
+        raise ValueError(checks.sentence(
+            "image_size", f"must be {given}, the size this model was built for", size,
+            "Build the model with image_size=(None, None) to export it at any size."))
+    description = metadata.describe(model, kind=kind, label_set=label_set, image_size=chosen, **details)
+    layers = tuple(layers_of(model))
+    valid = [layer for layer in layers if isinstance(layer, RequireValidSize)]
+    for layer in valid:
+        if None in chosen:
+            raise ValueError(checks.sentence("image_size", "must be given for a network of valid convolutions", chosen,
+                                             "Pass the size of its tiles, for example (572, 572)."))
+        layer.check(chosen)
+    keeps_size = not valid and (None in (*given, *made) or given == made)
+    if evaluate_on is not None and not keeps_size:
+        raise ValueError(checks.sentence(
+            "evaluate_on", "must be None for a network of valid convolutions", type(evaluate_on).__name__,
+            "Measure the exported model with kseg.evaluate, which tiles the images."))
+    if kind == "tflite":
+        model = _float32_twin(model)
+        layers = tuple(layers_of(model))
+    return Original(model, layers, chosen, model.inputs[0].shape[-1], keeps_size, description)
+
+
+def _float32_twin(model):
+    """Return `model`, or its copy in float32 where a mixed-precision policy is set."""
+    stored = keras.saving.serialize_keras_object(model)
+    if "mixed_float16" not in str(stored) and "mixed_bfloat16" not in str(stored):
+        return model
+    twin = keras.saving.deserialize_keras_object(_without_mixed(stored))
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _without_mixed(value):
+    if isinstance(value, dict):
+        if value.get("class_name") in ("Functional", "Segmenter"):
+            value = {**value, "compile_config": None}
+        return {key: _without_mixed(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_mixed(entry) for entry in value)
+    return "float32" if value in ("mixed_float16", "mixed_bfloat16") else value
