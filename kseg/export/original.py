@@ -8,7 +8,7 @@ import keras
 
 from kseg import checks
 from kseg.inference import metadata
-from kseg.labels import LabelSet
+from kseg.layers import MaxUnpooling2D
 from kseg.layers.margins import RequireValidSize
 from kseg.models.walk import layers_of
 from kseg.types import ImageSize
@@ -19,13 +19,14 @@ class Original:
     """A model to export.
 
     Attributes:
-        model: from pixels to logits, in float32 where the export is.
-        layers: all of them, those inside others included.
+        model: from pixels to logits; for TFLite in float32.
+        layers: all of its layers, those inside others included.
         image_size: (height, width) the export is made for; None for any.
         channels: the bands of the pixels.
         keeps_size: whether the logits are as large as the pixels; networks of valid convolutions answer for the middle
             alone.
         description: what the export will say about itself (see `kseg.inference.metadata.describe`).
+        limits: what the export is held against (see `kseg.export.parity.limits_for`).
     """
 
     model: keras.Model
@@ -34,17 +35,20 @@ class Original:
     channels: int
     keeps_size: bool
     description: dict[str, Any]
+    limits: dict[str, float | None]
 
 
-def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any = None, *,
-             label_set: LabelSet | None = None, kind: str = "tflite", **details: Any) -> Original:
+def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any, limits: dict[str, float | None], *,
+             kind: str, **details: Any) -> Original:
     """Return what an export starts from.
 
+    A network that unpools by index has no limit on single logits: where two values of a pooling window are equal but
+    for rounding, another index wins and moves a logit by a pixel. Its labels must agree as those of any network.
+
     Args:
-        model: what the caller passed. For TFLite one of mixed precision is replaced by its copy in float32.
-        image_size: (height, width) in pixels; None for any.
-        evaluate_on: labels to evaluate the export on, or None.
-        label_set, kind, details: of the description (see `kseg.inference.metadata.describe`).
+        model, image_size, evaluate_on: what the caller of the export passed.
+        limits: those of any other network.
+        kind, details: of the description (see `kseg.inference.metadata.describe`).
     Raises:
         TypeError: if `model` is no built `keras.Model` from one image to per-pixel scores.
         ValueError: if the model is of another, fixed size, or is a network of valid convolutions and no size that it
@@ -64,8 +68,11 @@ def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any = No
         raise ValueError(checks.sentence(
             "image_size", f"must be {given}, the size this model was built for", size,
             "Build the model with image_size=(None, None) to export it at any size."))
-    description = metadata.describe(model, kind=kind, label_set=label_set, image_size=chosen, **details)
-    layers = tuple(layers_of(model))
+    exported = _float32_twin(model) if kind == "tflite" else model
+    description = metadata.describe(model, kind=kind, image_size=chosen, **details)
+    layers = tuple(layers_of(exported))
+    if any(isinstance(layer, MaxUnpooling2D) for layer in layers):
+        limits = {**limits, "relative_difference": None}
     valid = [layer for layer in layers if isinstance(layer, RequireValidSize)]
     for layer in valid:
         if None in chosen:
@@ -77,10 +84,7 @@ def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any = No
         raise ValueError(checks.sentence(
             "evaluate_on", "must be None for a network of valid convolutions", type(evaluate_on).__name__,
             "Measure the exported model with kseg.evaluate, which tiles the images."))
-    if kind == "tflite":
-        model = _float32_twin(model)
-        layers = tuple(layers_of(model))
-    return Original(model, layers, chosen, model.inputs[0].shape[-1], keeps_size, description)
+    return Original(exported, layers, chosen, model.inputs[0].shape[-1], keeps_size, description, limits)
 
 
 def _float32_twin(model):

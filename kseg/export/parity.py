@@ -5,14 +5,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import keras
 import numpy as np
 
 from kseg import checks
 from kseg.inference.predict import label_map
 from kseg.inference.runners import Runner
 from kseg.labels import IGNORE_CLASS
-from kseg.layers import MaxUnpooling2D
 from kseg.metrics.confusion import confusion_matrix, iou_from_confusion, mean_of_present
 
 Run = Callable[[np.ndarray], np.ndarray]  # pixels [B, H, W, C] → logits [B, H, W, classes] or ids [B, H, W]
@@ -22,16 +20,10 @@ LIMITS = {None: (0.999, 1e-3), "float16": (0.995, None), "dynamic": (0.95, None)
           "int8_float_io": (0.90, None)}
 
 
-def limits_for(layers: Iterable[keras.layers.Layer], quantize: str | None,
-               minimum_agreement: float | None, maximum_miou_drop: float) -> dict[str, float | None]:
-    """Return the limits of a report: the defaults for `quantize` unless the caller gave others.
-
-    A network that unpools by index has no limit on single logits: where two values of a pooling window are equal but
-    for rounding, another index wins and moves a logit by a pixel. Its labels must agree as those of any network.
-    """
+def limits_for(quantize: str | None, minimum_agreement: float | None,
+               maximum_miou_drop: float) -> dict[str, float | None]:
+    """Return the limits of a report: the defaults for `quantize` unless the caller gave others."""
     agreement, difference = LIMITS[quantize]
-    if any(isinstance(layer, MaxUnpooling2D) for layer in layers):
-        difference = None
     if minimum_agreement is not None:
         agreement = checks.number_between("minimum_agreement", minimum_agreement, 0, 1)
     drop = checks.number_between("maximum_miou_drop", maximum_miou_drop, 0, 1)
@@ -54,8 +46,8 @@ def measure(original: Runner, exported: Runner, batches: list[np.ndarray], evalu
     measured = compare(original, exported, batches)
     measured["latency"] = {name: time_runs(run, batches[0][:1]) for name, run in timed.items()}
     if evaluate_on is not None:
-        measured["miou_original"] = mean_iou(original, evaluate_on, original.classes)
-        measured["miou_exported"] = mean_iou(exported, evaluate_on, original.classes)
+        measured["miou_original"] = mean_iou(original, evaluate_on, exported.classes)
+        measured["miou_exported"] = mean_iou(exported, evaluate_on, exported.classes)
     return measured
 
 

@@ -1,32 +1,55 @@
-"""Fewer bits: how the TFLite converter is told, what it calibrates on, and which layers pay for it."""
+"""Conversion to TFLite in fewer bits: what the converter is told and calibrates on, and which layers pay for it."""
 
+import tempfile
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kseg import checks
+from kseg import checks, files
+from kseg.export import graphs
 from kseg.export.operators import walk
 from kseg.export.original import Original
+from kseg.inference.predict import label_map
 from kseg.inference.runners.tflite import dequantized, quantized
 
 
-def configure(converter: tf.lite.TFLiteConverter, quantize: str | None, samples: np.ndarray | None,
-              output: str) -> None:
-    """Set up `converter` for `quantize`; `samples` are float32 `[N, H, W, C]` for the int8 kinds."""
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if quantize is None:
-        return
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if quantize in ("int8", "int8_float_io"):
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: ([image[None]] for image in samples)
-    if quantize == "int8":
-        converter.inference_input_type = tf.uint8
-        if output == "logits":
-            converter.inference_output_type = tf.int8
+def convert(original: Original, quantize: str | None = None, output: str = "logits",
+            samples: np.ndarray | None = None) -> bytes:
+    """Return a model as the bytes of a TFLite file.
+
+    Args:
+        original: with a size that is fixed.
+        quantize, output: as in `kseg.export.tflite`.
+        samples: float32 `[N, H, W, C]`, for the int8 kinds.
+    """
+    logits = graphs.captured_logits(original, 1)
+
+    @tf.function(input_signature=logits.input_signature, autograph=False)
+    def serve(pixels):
+        values = logits(pixels)
+        return {"labels": tf.cast(label_map(values), tf.uint8)} if output == "labels" else {"logits": values}
+
+    module = tf.Module()
+    module.serve = serve
+    with tempfile.TemporaryDirectory() as folder:
+        with files.refusals(folder):
+            tf.saved_model.save(module, folder, signatures=serve)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        int8 = quantize in ("int8", "int8_float_io")
+        operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8 if int8 else tf.lite.OpsSet.TFLITE_BUILTINS
+        converter.target_spec.supported_ops = [operators]
+        if quantize is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if int8:
+            converter.representative_dataset = lambda: ([image[None]] for image in samples)
+        if quantize == "int8":
+            converter.inference_input_type = tf.uint8
+            if output == "logits":
+                converter.inference_output_type = tf.int8
+        return converter.convert()
 
 
 def calibration_array(quantize: str | None, calibration: tf.data.Dataset | np.ndarray | None, original: Original,
@@ -77,7 +100,7 @@ def layer_errors(plain: bytes, lossy: bytes, image: np.ndarray, count: int = 10)
         list of {"tensor", "operator", "error"}: error is the root mean square difference divided by the standard
         deviation of the float tensor.
     """
-    wanted, found = _tensors(plain, image), _tensors(lossy, image)
+    wanted, found = (_tensors(content, image) for content in (plain, lossy))
     errors = []
     for name, (operator, value) in wanted.items():
         if name not in found or found[name][1].shape != value.shape or np.abs(value).max(initial=0) > 1e30:

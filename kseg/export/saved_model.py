@@ -70,9 +70,9 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
     from kseg.inference.runners.saved_model import SavedModelRunner
 
     checks.positive_integer("maximum_side", maximum_side)
-    original = examined(model, image_size, evaluate_on, label_set=label_set, kind="saved_model",
-                        maximum_side=maximum_side, probabilities=bool(probabilities))
-    limits = parity.limits_for(original.layers, None, minimum_agreement, maximum_miou_drop)
+    original = examined(model, image_size, evaluate_on,
+                        parity.limits_for(None, minimum_agreement, maximum_miou_drop), kind="saved_model",
+                        label_set=label_set, maximum_side=maximum_side, probabilities=bool(probabilities))
     compared = compared_images(images, original)
     with files.draft(path, overwrite=overwrite, folder_with="saved_model.pb") as temporary:
         module = signatures.servable(original)
@@ -85,7 +85,7 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
         exported, run = SavedModelRunner(temporary), KerasRunner(model)
         serve = exported.signatures.get("serve_bytes")
         report = ParityReport(
-            path=os.fspath(path), kind="saved_model", limits=limits,
+            path=os.fspath(path), kind="saved_model", limits=original.limits,
             size_bytes=sum(os.path.getsize(os.path.join(parent, name))
                            for parent, _, names in os.walk(temporary) for name in names),
             operators=operators.graph_operators(module.network_graph),

@@ -1,7 +1,6 @@
 """Keras models as TFLite (LiteRT) files with built-in operators only."""
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 
 import keras
@@ -9,12 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from kseg import checks, files
-from kseg.export import graphs, operators, parity, quantization
+from kseg.export import operators, parity, quantization
 from kseg.export.comparison_images import compared_images
-from kseg.export.original import Original, examined
+from kseg.export.original import examined
 from kseg.export.parity_report import ParityReport
 from kseg.inference import metadata
-from kseg.inference.predict import label_map
 from kseg.inference.runners.keras_model import KerasRunner
 from kseg.inference.runners.tflite import TFLiteModel
 from kseg.labels import LabelSet
@@ -67,47 +65,25 @@ def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int
     checks.positive_integer("threads", threads)
     if not os.fspath(path).endswith(".tflite"):
         raise ValueError(checks.sentence("path", 'must end in ".tflite"', os.fspath(path), "Add the ending."))
-    original = examined(model, checks.image_size(image_size), evaluate_on, label_set=label_set, output=output,
-                        quantize=quantize)
-    limits = parity.limits_for(original.layers, quantize, minimum_agreement, maximum_miou_drop)
+    original = examined(model, checks.image_size(image_size), evaluate_on,
+                        parity.limits_for(quantize, minimum_agreement, maximum_miou_drop), kind="tflite",
+                        label_set=label_set, output=output, quantize=quantize)
     samples = quantization.calibration_array(quantize, calibration, original, calibration_images)
     compared = compared_images(samples[:4] if images is None and samples is not None else images, original)
     with files.draft(path, overwrite=overwrite) as temporary:
-        content = convert(original, quantize, output, samples)
+        content = quantization.convert(original, quantize, output, samples)
         with files.refusals(path), open(temporary, "wb") as file:
             file.write(metadata.append_to_tflite(content, original.description))
         exported = TFLiteModel(temporary, threads)
         counts = operators.tflite_operators(temporary)
         report = ParityReport(
             path=os.fspath(path), kind="tflite", quantize=quantize, size_bytes=os.path.getsize(temporary),
-            operators=counts, gpu_unfriendly_operators=operators.gpu_unfriendly(counts), limits=limits,
+            operators=counts, gpu_unfriendly_operators=operators.gpu_unfriendly(counts), limits=original.limits,
             **parity.measure(KerasRunner(original.model), exported, compared, evaluate_on,
                              {f"TFLite, {threads} threads": exported}))
         if samples is not None and layer_errors:
-            plain = convert(original, None, output)
+            plain = quantization.convert(original, None, output)
             report.layer_errors = quantization.layer_errors(plain, content, compared[0][:1])
         report.check()
     report.save(f"{os.fspath(path)}.parity.json")
     return report
-
-
-def convert(original: Original, quantize: str | None = None, output: str = "logits",
-            samples: np.ndarray | None = None) -> bytes:
-    """Return a model as the bytes of a TFLite file (arguments as `tflite`; `samples` float32 `[N, H, W, C]`)."""
-    logits = graphs.captured_logits(original, 1)
-
-    @tf.function(input_signature=logits.input_signature, autograph=False)
-    def serve(pixels):
-        values = logits(pixels)
-        if output == "labels":
-            return {"labels": tf.cast(label_map(values), tf.uint8)}
-        return {"logits": values}
-
-    module = tf.Module()
-    module.serve = serve
-    with tempfile.TemporaryDirectory() as folder:
-        with files.refusals(folder):
-            tf.saved_model.save(module, folder, signatures=serve)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        quantization.configure(converter, quantize, samples, output)
-        return converter.convert()

@@ -8,6 +8,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.labels import LabelSet
+from kseg.layers.margins import valid_loss, valid_sizes
 
 
 class Runner(abc.ABC):
@@ -21,21 +22,25 @@ class Runner(abc.ABC):
         batch_size: images that one `run` takes; None for any number.
         dtype: of the pixels the model stores; `run` is given float32 and converts.
         label_set: `LabelSet` or None (the one in `metadata`).
-        margin: pixels that the logits lack on every side (valid convolutions), else 0.
+        answer: `(height, width)` of the logits, from which the margin follows; None where it is not known.
         poolings: of a U-Net of valid convolutions, which decide the sizes it takes; else None.
         labels_only: whether the model answers with class ids, integers `[B, h, w]`, instead of logits.
         metadata: what an exported model says about itself (see `kseg.export.read_metadata`), or None.
 
-    Attributes: the arguments.
+    Attributes: the arguments but `answer`, and
+        margin: pixels that the logits lack on every side (valid convolutions), else 0.
     """
 
-    def __init__(self, shape: Sequence[int | None], classes: int, *, batch_size: int | None = None,
-                 dtype: Any = "float32", label_set: LabelSet | None = None, margin: int = 0,
+    def __init__(self, shape: Sequence[int | None], classes: int, *, answer: Sequence[int | None] = (None, None),
+                 batch_size: int | None = None, dtype: Any = "float32", label_set: LabelSet | None = None,
                  poolings: int | None = None, labels_only: bool = False, metadata: dict[str, Any] | None = None):
         self.shape, self.classes, self.batch_size, self.dtype = tuple(shape), int(classes), batch_size, np.dtype(dtype)
         stored = (metadata or {}).get("label_set")
         self.label_set = LabelSet.from_dict(stored) if label_set is None and stored else label_set
-        self.margin, self.poolings, self.labels_only, self.metadata = margin, poolings, labels_only, metadata
+        self.poolings, self.labels_only, self.metadata = poolings, labels_only, metadata
+        down, right = (0 if None in sides else int(sides[0]) - int(sides[1]) for sides in zip(self.shape, answer))
+        same = down == right > 0 and down % 2 == 0
+        self.margin = valid_loss(poolings) // 2 if poolings else down // 2 if same else 0
 
     @property
     def in_channels(self) -> int:
@@ -92,14 +97,4 @@ class Runner(abc.ABC):
 
     def _legal(self, size):
         """Return the smallest size of at least `size` that the poolings allow."""
-        from kseg.layers.margins import valid_sizes
-
         return tuple(valid_sizes(side, self.poolings)[1] for side in size)
-
-
-def margin_between(given: Sequence[int | None], made: Sequence[int | None]) -> int:
-    """Return the pixels that logits of shape `made` lack on each side of pixels of shape `given`; 0 if unknown."""
-    if None in (*given[1:3], *made[1:3]):
-        return 0
-    lost = [int(have) - int(left) for have, left in zip(given[1:3], made[1:3])]
-    return lost[0] // 2 if lost[0] == lost[1] > 0 and lost[0] % 2 == 0 else 0

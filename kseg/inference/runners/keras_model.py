@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from kseg import checks
-from kseg.inference.runners.interface import Runner, margin_between
-from kseg.layers.margins import RequireValidSize, valid_loss
+from kseg.inference.runners.interface import Runner
+from kseg.layers.margins import RequireValidSize
 from kseg.models.walk import layers_of
 
 _TRACED = weakref.WeakKeyDictionary()  # model → its traced function, so that every image size shares one trace
@@ -30,12 +30,12 @@ class KerasRunner(Runner):
                 "model", "must have one input, pixels [B, H, W, channels], and give logits [B, H, W, classes]",
                 model.name, "Build one with kseg.models."))
         poolings = next((layer.depth for layer in layers_of(model) if isinstance(layer, RequireValidSize)), None)
-        super().__init__(given[1:], made[-1], label_set=getattr(model, "label_set", None), poolings=poolings,
-                         margin=valid_loss(poolings) // 2 if poolings else margin_between(given, made))
-        self._model, self._function = model, _traced(model)
+        super().__init__(given[1:], made[-1], answer=made[1:3], label_set=getattr(model, "label_set", None),
+                         poolings=poolings)
+        self._model = model
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        return np.asarray(self._function(batch), np.float32)
+        return np.asarray(_traced(self._model)(batch), np.float32)
 
 
 def _traced(model):
