@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from kseg import checks, data
 from kseg.data import geometry
@@ -61,17 +62,9 @@ def _read(source, size, full_resolution):
     for index in range(len(source)):
         pixels, labels = source.read(index)
         if size is not None and pixels.shape[:2] != size:
-            pixels, small = _resized(pixels, labels, size)
-            labels = labels if full_resolution else small
+            resized = geometry.resize(tf.constant(pixels), tf.constant(labels), size)  # as training resizes
+            pixels, labels = resized[0].numpy(), labels if full_resolution else resized[1].numpy()
         yield source.describe(index), pixels, labels
-
-
-def _resized(pixels, labels, size):
-    """Return the pair at `size` as the training pipeline makes it."""
-    import tensorflow as tf
-
-    pixels, labels = geometry.resize(tf.constant(pixels), tf.constant(labels), size)
-    return np.asarray(pixels), np.asarray(labels)
 
 
 def _pairs(dataset):

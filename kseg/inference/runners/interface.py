@@ -1,12 +1,14 @@
 """What a model says of itself, and how it is called: the same for every format."""
 
 import abc
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kseg import checks
+from kseg.inference.results import votes
 from kseg.labels import LabelSet
 from kseg.layers.margins import valid_loss, valid_sizes
 
@@ -76,8 +78,14 @@ class Runner(abc.ABC):
         answers = [self.run(pixels[begin:begin + step]) for begin in range(0, len(pixels) or 1, step)]
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
-    def check_window(self, window: tuple[int, int]) -> None:
-        """Raise ValueError if `window`, `(height, width)` in pixels, is no size for tiles."""
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """Return class scores of pixels, float32 `[B, h, w, classes]`: logits, or one vote where `labels_only`."""
+        answer = self(pixels)
+        return votes(answer, self.classes) if self.labels_only else answer
+
+    def checked_window(self, window: int | Sequence[int]) -> tuple[int, int]:
+        """Return `window`, an int or `(height, width)` in pixels, as such; ValueError if no tile may have it."""
+        window = checks.image_size((window, window) if isinstance(window, numbers.Integral) else window, "window")
         if self.image_size and window != self.image_size:
             raise ValueError(checks.sentence(
                 "window", f"must be {self.image_size}, the one size this model takes", window,
@@ -88,6 +96,7 @@ class Runner(abc.ABC):
                 raise ValueError(checks.sentence(
                     "window", "must be a size that a U-Net of valid convolutions takes", window,
                     f"The next larger one is window={legal}."))
+        return window
 
     def window_for(self, size: tuple[int, int], most: int = 572) -> tuple[int, int]:
         """Return the size of tiles for an image of `size` and the margin: the image's if legal, at most `most`."""

@@ -23,13 +23,13 @@ class KerasRunner(Runner):
     """
 
     def __init__(self, model: keras.Model):
+        poolings = next((layer.depth for layer in layers_of(model) if isinstance(layer, RequireValidSize)), None)
         given = model.inputs[0].shape if len(model.inputs or ()) == 1 else ()
         made = model.outputs[0].shape if model.outputs else ()
         if len(given) != 4 or len(made) != 4 or made[-1] is None:
             raise TypeError(checks.sentence(
                 "model", "must have one input, pixels [B, H, W, channels], and give logits [B, H, W, classes]",
                 model.name, "Build one with kseg.models."))
-        poolings = next((layer.depth for layer in layers_of(model) if isinstance(layer, RequireValidSize)), None)
         super().__init__(given[1:], made[-1], answer=made[1:3], label_set=getattr(model, "label_set", None),
                          poolings=poolings)
         self._model = model
