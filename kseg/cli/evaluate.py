@@ -5,7 +5,7 @@ import argparse
 from kseg import checks
 from kseg.cli import inference_options, options
 from kseg.cli.predict import MODEL
-from kseg.cli.tables import say
+from kseg.cli.tables import say, show_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,6 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(checks.sentence("image_size", "must be given with --at-image-size", None,
                                          "Add for example --image-size 384 512."))
     import kseg
-    from kseg.cli.tables import show_table
     from kseg.inference.report.outcome import refuse_report
 
     if arguments.output is not None:

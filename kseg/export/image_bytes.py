@@ -1,4 +1,4 @@
-"""Encoded images in, encoded label maps out, inside the TensorFlow graph."""
+"""Encoded images to label maps, inside the TensorFlow graph."""
 
 from collections.abc import Callable, Sequence
 
@@ -52,14 +52,9 @@ def inner_size(size: tf.Tensor, image_size: Sequence[int | None], maximum_side: 
 
 def segment(content: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], channels: int,
             image_size: Sequence[int | None], maximum_side: int) -> tf.Tensor:
-    """Return the label map of one encoded image at the image's own size, uint8 `[H, W]`.
+    """Return the label map of one encoded image (scalar string) at the image's own size, uint8 `[H, W]`.
 
-    Args:
-        content: scalar string.
-        labels_of: function, float32 pixels `[1, h, w, channels]` to uint8 labels `[1, h, w]`.
-        channels: int, 1 or 3.
-        image_size: (height, width), None where any size is taken.
-        maximum_side: int, see `inner_size`.
+    `labels_of` is given float32 pixels `[1, h, w, channels]` of the `inner_size`, and answers uint8 `[1, h, w]`.
     """
     pixels = decode(content, channels)
     size = tf.shape(pixels)[:2]
@@ -70,8 +65,3 @@ def segment(content: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], cha
     scaled = tf.ensure_shape(scaled, [*image_size, channels])
     labels = labels_of(scaled[None])[0][..., None]  # [h, w, 1]
     return tf.cond(same, lambda: labels, lambda: tf.image.resize(labels, size, method="nearest"))[..., 0]  # [H, W]
-
-
-def encode_png(values: tf.Tensor) -> tf.Tensor:
-    """Return uint8 `[H, W]` or `[H, W, 3]` as a PNG file, scalar string."""
-    return tf.io.encode_png(values if values.shape.rank == 3 else values[..., None], compression=1)

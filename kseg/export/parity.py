@@ -32,16 +32,13 @@ def limits_for(quantize: str | None, minimum_agreement: float | None,
 
 def measure(original: Runner, exported: Runner, batches: list[np.ndarray], evaluate_on: Iterable | None,
             timed: dict[str, Runner]) -> dict[str, Any]:
-    """Run a model and its export on the same images.
+    """Run a model and its export on the same images; return the fields of `ParityReport` that follow.
 
     Args:
-        original: the Keras model.
-        exported: the file or folder.
+        original, exported: the Keras model, and the file or folder.
         batches: list of uint8 `[count, H, W, C]`.
         evaluate_on: batches of `(pixels, labels)` on which mean IoU is compared, or None.
         timed: name -> what is timed on one image.
-    Returns:
-        dict of the fields of `ParityReport` that follow.
     """
     measured = compare(original, exported, batches)
     measured["latency"] = {name: time_runs(run, batches[0][:1]) for name, run in timed.items()}
@@ -52,14 +49,9 @@ def measure(original: Runner, exported: Runner, batches: list[np.ndarray], evalu
 
 
 def compare(original: Run, exported: Run, batches: list[np.ndarray]) -> dict[str, Any]:
-    """Compare two functions of uint8 pixels `[1, H, W, C]` image by image.
+    """Compare two functions image by image, uint8 pixels `[1, H, W, C]`; return the fields of `ParityReport`.
 
-    Args:
-        original: function to logits `[1, H, W, classes]`.
-        exported: function to logits of that shape or to labels, integers `[1, H, W]`.
-        batches: list of uint8 `[count, H, W, C]`.
-    Returns:
-        dict of the fields of `ParityReport` that follow.
+    Either gives logits `[1, H, W, classes]`; `exported` may instead give labels, integers `[1, H, W]`.
     """
     largest, total, entries, same, pixels, scale, has_logits = 0.0, 0.0, 0, 0, 0, 0.0, True
     for batch in batches:

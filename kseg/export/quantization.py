@@ -16,13 +16,7 @@ from kseg.inference.runners.tflite import dequantized, quantized
 
 def convert(original: Original, quantize: str | None = None, output: str = "logits",
             samples: np.ndarray | None = None) -> bytes:
-    """Return a model as the bytes of a TFLite file.
-
-    Args:
-        original: with a size that is fixed.
-        quantize, output: as in `kseg.export.tflite`.
-        samples: float32 `[N, H, W, C]`, for the int8 kinds.
-    """
+    """Return a model of one size as the bytes of a TFLite file; `samples`, float32 `[N, H, W, C]`, are for int8."""
     logits = graphs.captured_logits(original, 1)
 
     @tf.function(input_signature=logits.input_signature, autograph=False)
@@ -92,10 +86,9 @@ def layer_errors(plain: bytes, lossy: bytes, image: np.ndarray, count: int = 10)
     Both files run on `image`, keeping every intermediate tensor; tensors of the same name are compared.
 
     Args:
-        plain: bytes, the float32 file.
-        lossy: bytes, the int8 file.
+        plain, lossy: the float32 file and the int8 file.
         image: uint8 `[1, H, W, C]`.
-        count: int, length of the list.
+        count: length of the list.
     Returns:
         list of {"tensor", "operator", "error"}: error is the root mean square difference divided by the standard
         deviation of the float tensor.

@@ -45,13 +45,12 @@ def servable(original: Original) -> tf.Module:
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")
     module = tf.Module()
     module.network_graph = logits.get_concrete_function().graph.as_graph_def()
-    module.served = {
-        "serving_default": _signature(serving_default, tf.TensorSpec(shape, tf.uint8, "pixels")),
-        "logits": _signature(lambda pixels: {"logits": logits(pixels)}, tf.TensorSpec(shape, tf.float32, "pixels")),
-    }
+    served = {"serving_default": (serving_default, tf.TensorSpec(shape, tf.uint8, "pixels")),
+              "logits": (lambda pixels: {"logits": logits(pixels)}, tf.TensorSpec(shape, tf.float32, "pixels"))}
     if channels in (1, 3) and original.keeps_size:
-        module.served["serve_bytes"] = _signature(serve_bytes, encoded)
-        module.served["serve_bytes_color"] = _signature(serve_bytes_color, encoded)
+        served |= {"serve_bytes": (serve_bytes, encoded), "serve_bytes_color": (serve_bytes_color, encoded)}
+    module.served = {name: tf.function(function, input_signature=[spec], autograph=False)
+                     for name, (function, spec) in served.items()}
     return module
 
 
@@ -75,13 +74,11 @@ def bytes_agreement(original: Runner, serve: Callable, compared: list[np.ndarray
     return same / pixels
 
 
-def _signature(function, spec):
-    return tf.function(function, input_signature=[spec], autograph=False)
-
-
 def _each(contents, function):
     """Apply `function` to one encoded image after the other, so that memory holds one at a time."""
     return tf.map_fn(function, contents, fn_output_signature=tf.string, parallel_iterations=1)
 
 
-_png = image_bytes.encode_png
+def _png(values):
+    """Return uint8 `[H, W]` or `[H, W, 3]` as a PNG file, scalar string."""
+    return tf.io.encode_png(values if values.shape.rank == 3 else values[..., None], compression=1)

@@ -24,18 +24,13 @@ def write(folder: str, model_name: str, requests: list[tuple[str, dict[str, Any]
     os.makedirs(target, exist_ok=True)
     with tf.io.TFRecordWriter(os.path.join(target, FILE_NAME)) as writer:
         for signature, inputs in requests:
-            writer.write(prediction_log(model_name, signature, inputs))
-
-
-def prediction_log(model_name: str, signature: str, inputs: dict[str, Any]) -> bytes:
-    """Return a serialised `tensorflow.serving.PredictionLog` of one predict request."""
-    # ModelSpec: name = 1, signature_name = 3. PredictRequest: model_spec = 1, inputs = 2 (map: key = 1, value = 2).
-    # PredictLog: request = 1. PredictionLog: predict_log = 6.
-    request = _field(1, _field(1, model_name.encode()) + _field(3, signature.encode()))
-    for name, value in inputs.items():
-        tensor = tf.make_tensor_proto(value).SerializeToString()
-        request += _field(2, _field(1, name.encode()) + _field(2, tensor))
-    return _field(6, _field(1, request))
+            # ModelSpec: name = 1, signature_name = 3. PredictRequest: model_spec = 1, inputs = 2 (map: key = 1,
+            # value = 2). PredictLog: request = 1. PredictionLog: predict_log = 6.
+            request = _field(1, _field(1, model_name.encode()) + _field(3, signature.encode()))
+            for name, value in inputs.items():
+                tensor = tf.make_tensor_proto(value).SerializeToString()
+                request += _field(2, _field(1, name.encode()) + _field(2, tensor))
+            writer.write(_field(6, _field(1, request)))
 
 
 def _field(number, content):
