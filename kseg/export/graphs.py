@@ -60,22 +60,13 @@ def portable(layers: Iterable[keras.layers.Layer], wanted: bool = True) -> Itera
 
 
 def _stripped(concrete):
-    """Return the function of `concrete` (inputs and captured tensors, in order, to its output) less gradient marks."""
-    feeds, fetch = [tensor.name for tensor in concrete.inputs], concrete.outputs[0].name
-    graph_def = concrete.graph.as_graph_def()
-    _strip_gradient_marks(graph_def)
-    imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
-    tensor = imported.graph.get_tensor_by_name
-    return imported.prune([tensor(name) for name in feeds], tensor(fetch))
+    """Return the function of `concrete` (inputs and captured tensors, in order, to its output) less gradient marks.
 
-
-def _strip_gradient_marks(graph_def):
-    """Remove the `IdentityN` nodes of `graph_def`, in place.
-
-    They carry hand-written gradients, which a saved function cannot hold and inference does not need, and they stand
-    between convolution and batch normalisation where the two would be fused.
+    These, `IdentityN` nodes, carry hand-written gradients, which a saved function cannot hold and inference does not
+    need, and they stand between convolution and batch normalisation where the two would be fused.
     """
-    sources = {}
+    feeds, fetch = [tensor.name for tensor in concrete.inputs], concrete.outputs[0].name
+    graph_def, sources = concrete.graph.as_graph_def(), {}
     for node in graph_def.node:
         if node.op == "IdentityN":
             for index, name in enumerate(node.input):
@@ -92,3 +83,6 @@ def _strip_gradient_marks(graph_def):
             del graph_def.node[position]
         else:
             node.input[:] = [source(name) for name in node.input]
+    imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph_def, name=""), [])
+    tensor = imported.graph.get_tensor_by_name
+    return imported.prune([tensor(name) for name in feeds], tensor(fetch))

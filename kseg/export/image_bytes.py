@@ -38,27 +38,19 @@ def _with_bands(pixels, channels):
     return tf.cond(grey, lambda: pixels, lambda: tf.image.rgb_to_grayscale(pixels[..., :3]))
 
 
-def inner_size(size: tf.Tensor, image_size: Sequence[int | None], maximum_side: int) -> tf.Tensor:
-    """Return the int32 (height, width) at which an image of `size` is segmented.
-
-    A fixed side of `image_size` is taken as it is. Otherwise the image keeps its size up to `maximum_side` pixels on
-    its longer side, beyond which it is scaled down in proportion.
-    """
-    longest = tf.cast(tf.reduce_max(size), tf.float32)
-    factor = tf.minimum(1.0, maximum_side / longest)
-    scaled = tf.maximum(1, tf.cast(tf.round(tf.cast(size, tf.float32) * factor), tf.int32))
-    return tf.stack([scaled[axis] if side is None else side for axis, side in enumerate(image_size)])
-
-
 def segment(content: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], channels: int,
             image_size: Sequence[int | None], maximum_side: int) -> tf.Tensor:
     """Return the label map of one encoded image (scalar string) at the image's own size, uint8 `[H, W]`.
 
-    `labels_of` is given float32 pixels `[1, h, w, channels]` of the `inner_size`, and answers uint8 `[1, h, w]`.
+    `labels_of` is given float32 pixels `[1, h, w, channels]` and answers uint8 `[1, h, w]`. Where `image_size` fixes a
+    side, that is taken; else the image keeps its size up to `maximum_side` pixels on its longer side, beyond which it
+    is scaled down in proportion.
     """
     pixels = decode(content, channels)
     size = tf.shape(pixels)[:2]
-    inner = inner_size(size, image_size, maximum_side)
+    factor = tf.minimum(1.0, maximum_side / tf.cast(tf.reduce_max(size), tf.float32))
+    inner = tf.maximum(1, tf.cast(tf.round(tf.cast(size, tf.float32) * factor), tf.int32))
+    inner = tf.stack([inner[axis] if side is None else side for axis, side in enumerate(image_size)])
     same = tf.reduce_all(inner == size)
     scaled = tf.cond(same, lambda: tf.cast(pixels, tf.float32),
                      lambda: tf.image.resize(pixels, inner, antialias=True))

@@ -23,8 +23,7 @@ class Original:
         layers: all of its layers, those inside others included.
         image_size: (height, width) the export is made for; None for any.
         channels: the bands of the pixels.
-        keeps_size: whether the logits are as large as the pixels; networks of valid convolutions answer for the middle
-            alone.
+        keeps_size: whether the logits are as large as the pixels; networks of valid convolutions answer for less.
         description: what the export will say about itself (see `kseg.inference.metadata.describe`).
         limits: what the export is held against (see `kseg.export.parity.limits_for`).
     """

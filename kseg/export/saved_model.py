@@ -62,7 +62,7 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
     """
     import tensorflow as tf
 
-    from kseg.export import operators, parity, signatures, warm_up
+    from kseg.export import operators, parity, signatures
     from kseg.export.comparison_images import compared_images
     from kseg.export.original import examined
     from kseg.export.parity_report import ParityReport
@@ -81,7 +81,7 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
             metadata.write_to_saved_model(temporary, {**original.description, "signatures": sorted(module.served)})
             if warm_up_requests:
                 name = os.path.basename(os.path.dirname(os.path.abspath(path)))
-                warm_up.write(temporary, name, signatures.requests(compared[0][:1], module.served))
+                signatures.write_warm_up(temporary, name, compared[0][:1], module.served)
         exported, run = SavedModelRunner(temporary), KerasRunner(model)
         serve = exported.signatures.get("serve_bytes")
         report = ParityReport(

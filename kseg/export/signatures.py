@@ -1,7 +1,7 @@
 """The signatures of a SavedModel: pixels or encoded images in, labels, probabilities, logits or PNG files out."""
 
+import os
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,9 +25,15 @@ def servable(original: Original) -> tf.Module:
     def labels_of(values):
         return tf.cast(label_map(values), tf.uint8)
 
-    def segment(content):
-        return image_bytes.segment(content, lambda pixels: labels_of(logits(pixels)), channels, size,
-                                   described["maximum_side"])
+    def png_files(contents, painted=lambda labels: labels):
+        def png_file(content):
+            labels = image_bytes.segment(content, lambda pixels: labels_of(logits(pixels)), channels, size,
+                                         described["maximum_side"])
+            picture = painted(labels)  # [H, W] or [H, W, 3]
+            return tf.io.encode_png(picture if picture.shape.rank == 3 else picture[..., None], compression=1)
+
+        # One after the other, so that memory holds one at a time.
+        return tf.map_fn(png_file, contents, fn_output_signature=tf.string, parallel_iterations=1)
 
     def serving_default(pixels):
         values = logits(tf.cast(pixels, tf.float32))
@@ -35,11 +41,10 @@ def servable(original: Original) -> tf.Module:
         return {**answer, "probabilities": tf.nn.softmax(values)} if described["probabilities"] else answer
 
     def serve_bytes(image_bytes):
-        return {"labels_png_bytes": _each(image_bytes, lambda content: _png(segment(content)))}
+        return {"labels_png_bytes": png_files(image_bytes)}
 
     def serve_bytes_color(image_bytes):
-        return {"color_png_bytes": _each(
-            image_bytes, lambda content: _png(tf.gather(palette, tf.cast(segment(content), tf.int32))))}
+        return {"color_png_bytes": png_files(image_bytes, lambda ids: tf.gather(palette, tf.cast(ids, tf.int32)))}
 
     shape = [None, *size, channels]
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")
@@ -54,12 +59,31 @@ def servable(original: Original) -> tf.Module:
     return module
 
 
-def requests(image: np.ndarray, signatures: dict[str, Callable]) -> list[tuple[str, dict[str, Any]]]:
-    """Return one request to each signature that users call, for `image`, uint8 `[1, H, W, channels]`."""
-    found = [("serving_default", {"pixels": image})]
-    if "serve_bytes" in signatures:
-        found.append(("serve_bytes", {"image_bytes": [tf.io.encode_png(image[0]).numpy()]}))
-    return found
+def write_warm_up(folder: str, model_name: str, image: np.ndarray, served: dict[str, Callable]) -> None:
+    """Write requests that TensorFlow Serving answers while it loads a version, so that no user waits for a first run.
+
+    The file is a TFRecord of `PredictionLog` messages. Three nested messages with string keys are written here byte by
+    byte, so that exporting needs no `tensorflow-serving-api`.
+
+    Args:
+        folder: the SavedModel.
+        model_name: the name under which it will be served.
+        image: uint8 `[1, H, W, channels]`.
+        served: the signatures by name, of which those that users call get a request each.
+    """
+    requests = {"serving_default": {"pixels": image}}
+    if "serve_bytes" in served:
+        requests["serve_bytes"] = {"image_bytes": [tf.io.encode_png(image[0]).numpy()]}
+    os.makedirs(os.path.join(folder, "assets.extra"), exist_ok=True)
+    with tf.io.TFRecordWriter(os.path.join(folder, "assets.extra", "tf_serving_warmup_requests")) as writer:
+        for signature, inputs in requests.items():
+            # ModelSpec: name = 1, signature_name = 3. PredictRequest: model_spec = 1, inputs = 2 (map: key = 1,
+            # value = 2). PredictLog: request = 1. PredictionLog: predict_log = 6.
+            request = _field(1, _field(1, model_name.encode()) + _field(3, signature.encode()))
+            for name, value in inputs.items():
+                tensor = tf.make_tensor_proto(value).SerializeToString()
+                request += _field(2, _field(1, name.encode()) + _field(2, tensor))
+            writer.write(_field(6, _field(1, request)))
 
 
 def bytes_agreement(original: Runner, serve: Callable, compared: list[np.ndarray]) -> float:
@@ -74,11 +98,14 @@ def bytes_agreement(original: Runner, serve: Callable, compared: list[np.ndarray
     return same / pixels
 
 
-def _each(contents, function):
-    """Apply `function` to one encoded image after the other, so that memory holds one at a time."""
-    return tf.map_fn(function, contents, fn_output_signature=tf.string, parallel_iterations=1)
+def _field(number, content):
+    """Return `content` (bytes) as a length-delimited field of a protocol buffer."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
-def _png(values):
-    """Return uint8 `[H, W]` or `[H, W, 3]` as a PNG file, scalar string."""
-    return tf.io.encode_png(values if values.shape.rank == 3 else values[..., None], compression=1)
+def _varint(value):
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*encoded, value])

@@ -35,12 +35,7 @@ def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike
                 options: dict[str, Any]) -> Examples:
     """Return the examples of a dataset, by its name or from pairs of pixels and labels.
 
-    Args:
-        dataset, split, data_dir, image_size, full_resolution: as in `kseg.evaluate`.
-        channels: the bands the model takes.
-        options: further arguments of `kseg.data.source`.
-    Raises:
-        ValueError: if arguments contradict each other.
+    The arguments are those of `kseg.evaluate`, and the bands the model takes; ValueError if they contradict each other.
     """
     if not full_resolution and image_size is None:
         raise ValueError(checks.sentence("image_size", "must be given with full_resolution=False", None,

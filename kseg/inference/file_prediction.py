@@ -1,5 +1,6 @@
 """Prediction on files and folders: indexed PNGs, overlays, and a sheet to look at."""
 
+import collections
 import os
 from collections.abc import Iterable, Sequence
 
@@ -56,7 +57,7 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     label_set = known_labels(label_set or run.label_set, run.classes)
     checks.number_between("opacity", opacity, 0, 1)
     checks.positive_integer("sheet_rows", sheet_rows)
-    names = _output_names(list_images(inputs))
+    names = _named(inputs)
     targets = {path: os.path.join(output_dir, "labels", f"{name}.png") for path, name in names.items()}
     sheet_path = os.path.join(output_dir, "sheet.png")
     there = next(filter(os.path.exists, [*targets.values(), *([sheet_path] if sheet else [])]), None)
@@ -87,21 +88,17 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     return written + painted
 
 
-def list_images(inputs: str | os.PathLike | Iterable[str | os.PathLike]) -> dict[str, str]:
-    """Return the image files of `inputs` (a path or a list of paths), sorted within each folder.
+def _named(inputs):
+    """Return the image files of `inputs`, sorted within each folder, path → name of its results.
 
-    Returns:
-        The path of each file, and its path relative to the folder it was found in.
-
-    Raises:
-        FileNotFoundError: if a path is missing, or a folder holds no image file.
+    That is the path relative to the folder, without extension, with it where two would be equal.
     """
     found = {}
     for given in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
         given = os.fspath(given)
         if not os.path.isdir(given):
-            found[checks.existing_file("inputs", given, "Give image files or folders of them.")] = \
-                os.path.basename(given)
+            checks.existing_file("inputs", given, "Give image files or folders of them.")
+            found[given] = os.path.basename(given)
             continue
         files = sorted(os.path.join(place, name) for place, _, names in os.walk(given) for name in names
                        if name.lower().endswith(EXTENSIONS) and not name.startswith("."))
@@ -109,16 +106,11 @@ def list_images(inputs: str | os.PathLike | Iterable[str | os.PathLike]) -> dict
             raise FileNotFoundError(checks.sentence(
                 "inputs", f"must hold image files ({', '.join(EXTENSIONS)})", given, "Give another folder."))
         found.update({path: os.path.relpath(path, given) for path in files})
-    return found
-
-
-def _output_names(found):
-    """Return path → name of its results: without extension, with it where two would be equal."""
     stems = {path: os.path.splitext(relative)[0] for path, relative in found.items()}
-    equal = list(stems.values())
-    names = {path: found[path] if equal.count(stem) > 1 else stem for path, stem in stems.items()}
-    if len(set(names.values())) < len(names):
-        twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+    equal = collections.Counter(stems.values())
+    names = {path: found[path] if equal[stem] > 1 else stem for path, stem in stems.items()}
+    twice = next((name for name, count in collections.Counter(names.values()).items() if count > 1), None)
+    if twice is not None:
         raise ValueError(checks.sentence("inputs", "must have different file names", twice,
                                          "Predict the folders one by one, each into its own output folder."))
     return names

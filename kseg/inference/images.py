@@ -60,11 +60,7 @@ def open_image(image: Any, channels: int, name: str = "images", batches: bool = 
 def fit(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return images at the one size a model takes, antialiased bilinear, as training and `kseg.evaluate` resize.
 
-    Args:
-        images: numbers 0–255 `[B, H, W, bands]`, any count of bands.
-        size: `(height, width)` in pixels.
-    Returns:
-        `[B, height, width, bands]`, uint8 if `images` are uint8 of 1 or 3 bands, else float32.
+    `images` are numbers 0–255 `[B, H, W, bands]`; they stay uint8 if they are so, of 1 or 3 bands, else become float32.
     """
     if tuple(images.shape[1:3]) == tuple(size):
         return images

@@ -70,7 +70,10 @@ class Client:
         answers = []
         for start in range(0, len(contents), self.batch_size):
             batch = contents[start:start + self.batch_size]
-            answers.extend(self._repeat(lambda: self._transport.images(batch, signature, name, self.timeout)))
+            answered = self._repeat(lambda: self._transport.images(batch, signature, name, self.timeout))
+            if len(answered) != len(batch):
+                raise ServingError(f"The server answered {len(answered)} images to {len(batch)}.")
+            answers.extend(answered)
         label_maps = [from_png(answer) for answer in answers]
         return label_maps if several else label_maps[0]
 
