@@ -17,8 +17,6 @@ from kseg.inference.runners.keras_model import KerasRunner
 from kseg.inference.runners.tflite import TFLiteModel
 from kseg.labels import LabelSet
 
-QUANTIZE = (None, "float16", "dynamic", "int8", "int8_float_io")
-
 
 def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int], quantize: str | None = None,
            calibration: tf.data.Dataset | np.ndarray | None = None, output: str = "logits", *,
@@ -60,7 +58,7 @@ def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int
         FileExistsError: if `path` exists.
         OSError: if the disk refuses.
     """
-    checks.one_of("quantize", quantize, QUANTIZE)
+    checks.one_of("quantize", quantize, parity.LIMITS)
     checks.one_of("output", output, ("logits", "labels"))
     checks.positive_integer("threads", threads)
     if not os.fspath(path).endswith(".tflite"):
