@@ -34,9 +34,8 @@ def iou_of_models_table(results: Mapping[str, typing.Any], title: str) -> None:
 
     There is one column per entry of `results`, name -> `kseg.training.TrainingResult` on the same classes.
     """
-    columns = [["–" if math.isnan(value) else f"{value:.3f}" for value in [*result.per_class_iou.values(),
-                                                                          result.mean_iou]]
-               for result in results.values()]
+    columns = [[*result.per_class_iou.values(), result.mean_iou] for result in results.values()]
     names = [*next(iter(results.values())).per_class_iou, "mean"]
-    show([("class", "left"), *((name, "right") for name in results)],
-         [list(row) for row in zip(names, *columns, strict=True)], title)
+    rows = [[name, *("–" if math.isnan(value) else f"{value:.3f}" for value in values)]
+            for name, *values in zip(names, *columns, strict=True)]
+    show([("class", "left"), *((name, "right") for name in results)], rows, title)

@@ -1,9 +1,8 @@
 """The images and labels that an evaluation runs over, one by one."""
 
-import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,21 +12,13 @@ from kseg.data import geometry
 from kseg.labels import LabelSet
 
 
-@dataclasses.dataclass(frozen=True)
-class Examples:
-    """A dataset to measure on.
-
-    Attributes:
-        name: what it is called.
-        examples: yields what an image is called, its pixels `[H, W, C]` and its labels `[h, w]`.
-        count: how many there are, or None if only their end will tell.
-        label_set: the dataset's own, or None.
-    """
+class Examples(NamedTuple):
+    """A dataset to measure on."""
 
     name: str
-    examples: Iterator[tuple[str, np.ndarray, np.ndarray]]
-    count: int | None = None
-    label_set: LabelSet | None = None
+    examples: Iterator[tuple[str, np.ndarray, np.ndarray]]  # what an image is called, pixels [H, W, C], labels [h, w]
+    count: int | None = None  # None if only their end will tell
+    label_set: LabelSet | None = None  # the dataset's own
 
 
 def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike | None, *,
