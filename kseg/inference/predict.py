@@ -97,10 +97,9 @@ class Predictor:
                                              "Write for example scales=(0.75, 1.0, 1.25)."))
         self._scales, self._turns = tuple(map(float, scales)), (1, -1) if flip else (1,)
         self._averages = len(self._turns) > 1 or self._scales != (1.0,)
-        if self._window and not run.margin:
-            self._strategy = SlidingWindow(self._window, run.classes, overlap, blend, self.batch_size)
-        else:
-            self._strategy = Whole(self.batch_size, None if run.margin else run.image_size)
+        slides = self._window and not run.margin
+        self._strategy = (SlidingWindow(self._window, run.classes, overlap, blend, self.batch_size) if slides
+                          else Whole(self.batch_size, None if run.margin else run.image_size))
 
     def __call__(self, images: Any, *, progress: bool = False,
                  out: np.ndarray | None = None) -> np.ndarray | list[np.ndarray]:

@@ -30,6 +30,8 @@ class Runner(abc.ABC):
         metadata: what an exported model says about itself (see `kseg.export.read_metadata`), or None.
 
     Attributes: the arguments but `answer`, and
+        in_channels: bands of the pixels.
+        image_size: `(height, width)` in pixels if the model takes no other, else None.
         margin: pixels that the logits lack on every side (valid convolutions), else 0.
     """
 
@@ -37,22 +39,13 @@ class Runner(abc.ABC):
                  batch_size: int | None = None, dtype: Any = "float32", label_set: LabelSet | None = None,
                  poolings: int | None = None, labels_only: bool = False, metadata: dict[str, Any] | None = None):
         self.shape, self.classes, self.batch_size, self.dtype = tuple(shape), int(classes), batch_size, np.dtype(dtype)
+        self.in_channels, self.image_size = self.shape[2], None if None in self.shape[:2] else self.shape[:2]
         stored = (metadata or {}).get("label_set")
         self.label_set = LabelSet.from_dict(stored) if label_set is None and stored else label_set
         self.poolings, self.labels_only, self.metadata = poolings, labels_only, metadata
         down, right = (0 if None in sides else int(sides[0]) - int(sides[1]) for sides in zip(self.shape, answer))
         same = down == right > 0 and down % 2 == 0
         self.margin = valid_loss(poolings) // 2 if poolings else down // 2 if same else 0
-
-    @property
-    def in_channels(self) -> int:
-        """Bands of the pixels."""
-        return self.shape[2]
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """`(height, width)` in pixels if the model takes no other, else None."""
-        return None if None in self.shape[:2] else self.shape[:2]
 
     @abc.abstractmethod
     def run(self, batch: np.ndarray) -> np.ndarray:

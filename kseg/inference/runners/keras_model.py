@@ -40,18 +40,17 @@ class KerasRunner(Runner):
 
 def _traced(model):
     """Return a function pixels → logits in inference mode; under TensorFlow a graph for any size, traced once."""
-    if keras.backend.backend() != "tensorflow":
-        return lambda pixels: keras.ops.convert_to_numpy(_first(model(pixels, training=False)))
     if model not in _TRACED:
-        import tensorflow as tf
-
         seen = weakref.ref(model)  # the cache must not keep the model alive
-        signature = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
-        graph = tf.function(lambda pixels: _first(seen()(pixels, training=False)), input_signature=[signature],
-                            autograph=False)
-        _TRACED[model] = lambda pixels: graph(pixels).numpy()
+
+        def logits(pixels):
+            outputs = seen()(pixels, training=False)
+            return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            signature = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
+            logits = tf.function(logits, input_signature=[signature], autograph=False)
+        _TRACED[model] = lambda pixels: keras.ops.convert_to_numpy(logits(pixels))
     return _TRACED[model]
-
-
-def _first(outputs):
-    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
