@@ -9,6 +9,7 @@ from kseg import checks
 from kseg.encoders.backbone import BACKBONE, plug_in
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.model import encoder_model, normalized_input
+from kseg.encoders.origin import row_of_weights
 from kseg.encoders.row import Encoder
 from kseg.encoders.stem import copy_pairs
 from kseg.encoders.weights import load_file, load_imagenet
@@ -21,9 +22,14 @@ def names() -> tuple[str, ...]:
 
 
 def canonical_name(encoder_name: str) -> str:
-    """Return the table's spelling of `encoder_name`: lower case, without `-` and `_`; raises for an unknown one."""
+    """Return the table's spelling of `encoder_name`: lower case, without `-` and `_`; raises for an unknown one.
+
+    smp's `tu-` (a network of timm) and timm's `tf_` (TensorFlow's padding) may stand before a name.
+    """
     spelled = str(encoder_name).lower().replace("-", "").replace("_", "")
-    spelled = spelled[2:] if spelled.startswith("tu") and spelled[2:] in ENCODERS else spelled
+    for prefix in ("tu", "tf"):
+        if spelled not in ENCODERS:
+            spelled = spelled.removeprefix(prefix)
     if spelled not in ENCODERS:
         checks.one_of("encoder_name", encoder_name, names())
     return spelled
@@ -45,6 +51,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
             for ImageNet; one trained on other pixels must hold its own preprocessing.
         output_stride: 8, 16 or 32, input pixels per c5 pixel; strides beyond it are traded for dilation.
         encoder_weights: None, "imagenet" (the library's download), or a `.weights.h5`, `.npz` or `.safetensors` file.
+            Arrays under the names of torchvision, timm or smp bring their library's geometry with them: the sibling row
+            that has it ("torchmobilenetv2") is built, with a warning.
         in_channels: int, input bands. Fewer than three are repeated to three; more share out the stem's kernels, so
             that equal bands give what a grey RGB image gives.
         multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only).
@@ -64,7 +72,7 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
                 raise ValueError(checks.sentence(argument, "must be None for a backbone object", value,
                                                  "It runs as it was built: pass its name to set this."))
         return plug_in(encoder_name, output_stride, in_channels)
-    row = row_of(encoder_name)
+    row = row_of_weights(row_of(encoder_name), encoder_name, encoder_weights)
     checks.one_of("output_stride", output_stride, row.strides, context=f" for encoder {row.name!r}",
                   advice=f"Use {row.strides[0]} for its densest features.")
     _check_multi_grid(row, multi_grid)
@@ -78,7 +86,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
     if imagenet:
         copy_pairs(pairs, row.bgr)
     else:
-        load_file(encoder, encoder_weights, row, library, pairs)
+        in_its_geometry = row.padding == "same"  # else a file of the library's own network would not fit
+        load_file(encoder, encoder_weights, row, library if in_its_geometry else None, pairs)
     return encoder
 
 

@@ -37,6 +37,12 @@ class Encoder:
         side_multiple: int or None; None takes images of any size, a number one square size that it divides.
         bands: tuple of int, the numbers of input bands it takes; empty for any.
         convolutions: tuple of int, how many stand in each of the five stages of a VGG; empty for another network.
+        padding: str, "same", or "symmetric" for PyTorch's: `k // 2` on all sides of strided layers, whatever the size.
+        epsilon: float or None, of every batch normalisation instead of the library's.
+        origins: tuple of str, whose arrays have this geometry: "torchvision", "timm" or "timm tf" (its networks named
+            `tf_…`), "efficientnet_pytorch"; see `kseg.encoders.origin`.
+        names: function from (PyTorch's arrays, encoder) to arrays by Keras's paths, or None.
+        siblings: tuple of str, the rows of the same network in the geometry of other origins.
         with_holes: bool, whether DeepLab v1 and v2 lay it out with holes and keep its fully connected layers (VGG16).
     """
 
@@ -56,12 +62,17 @@ class Encoder:
     side_multiple: int | None = None
     bands: tuple[int, ...] = ()
     convolutions: tuple[int, ...] = ()
+    padding: str = "same"
+    epsilon: float | None = None
+    origins: tuple[str, ...] = ()
+    names: Callable[..., Any] | None = None
+    siblings: tuple[str, ...] = ()
     with_holes: bool = False
 
     @property
     def has_imagenet(self) -> bool:
-        """Whether its library offers ImageNet weights."""
-        return self.library == "keras.applications" or self.preset is not None
+        """Whether its library offers ImageNet weights, which were trained in the library's geometry."""
+        return self.padding == "same" and (self.library == "keras.applications" or self.preset is not None)
 
     def build(self, weights: str | None = None, size: ImageSize = (512, 512)) -> keras.Model | None:
         """Return the library's network without its classifier at `size` pixels; None for a network of kseg's own.

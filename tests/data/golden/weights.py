@@ -1,0 +1,48 @@
+"""Weights and pictures that PyTorch's side and kseg's draw alike, so that golden files hold answers alone.
+
+Every array is drawn from its name with NumPy's `RandomState`, whose stream never changes. NumPy alone is imported: the
+scripts that make golden files run where kseg is not installed.
+"""
+
+import zlib
+
+import numpy as np
+
+
+def draw(name, shape):
+    """Return the array of PyTorch's `name`, in its layout `shape`: float32, or int64 for a counter of batches.
+
+    Kernels have He's scale, batch normalisation has statistics and weights far from those it starts with.
+    """
+    if name.endswith("num_batches_tracked"):
+        return np.zeros(shape, "int64")
+    unit = np.random.RandomState(zlib.crc32(name.encode())).random_sample(shape)  # 0 to 1
+    if name.endswith("running_var") or (name.endswith("weight") and len(shape) == 1):
+        values = 0.5 + unit
+    elif len(shape) == 1:  # biases and means
+        values = 0.4 * (unit - 0.5)
+    else:
+        values = (2 * unit - 1) * np.sqrt(6 / np.prod(shape[1:]))  # variance 2 / fan-in
+    return values.astype("float32")
+
+
+def draw_all(shapes):
+    """Return name -> array for a dict of name -> shape."""
+    return {name: draw(name, tuple(shape)) for name, shape in shapes.items()}
+
+
+def picture(height, width):
+    """Return uint8 `[H, W, 3]`: slopes, squares of seven pixels and two discs off the middle, no two rows alike."""
+    rows, columns = np.mgrid[:height, :width].astype("float64")
+    squares = (rows // 7 + columns // 7) % 2
+    image = np.stack([255 * rows / height, 255 * columns / width, 60 + 130 * squares], axis=-1)
+    for top, left, radius, colour in ((0.3, 0.7, 0.15, (250, 20, 60)), (0.75, 0.2, 0.2, (10, 200, 120))):
+        image[(rows - top * height) ** 2 + (columns - left * width) ** 2 < (radius * height) ** 2] = colour
+    return image.astype("uint8")
+
+
+def sample(values, count=5):
+    """Return `count` values of each of the axes of `values` `[H, W, C]`, the first and the last among them."""
+    for axis in range(values.ndim):
+        values = np.take(values, np.linspace(0, values.shape[axis] - 1, count).astype(int), axis)
+    return values.astype("float32")
