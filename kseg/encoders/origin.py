@@ -28,10 +28,7 @@ def row_of_weights(row: Encoder, encoder_name: EncoderName, encoder_weights: Enc
     path = os.fspath(encoder_weights) if isinstance(encoder_weights, os.PathLike) else encoder_weights
     if row.names is None or not isinstance(path, str) or not path.endswith(tuple(_READERS)) or not os.path.exists(path):
         return row
-    taken = row_of_arrays(row, encoder_name, _read_arrays(path), path)
-    if taken is not row:
-        warnings.warn(_words(row, taken), stacklevel=4)
-    return taken
+    return row_of_arrays(row, encoder_name, _read_arrays(path), path)
 
 
 def row_of_arrays(row: Encoder, encoder_name: str, arrays: Mapping[str, np.ndarray], path: str) -> Encoder:
@@ -65,9 +62,11 @@ def _spelled(encoder_name):
     return "timm" if re.match(r"tu[-_]", spelled) else None
 
 
-def _words(row, taken):
-    differences = [f"{field} {getattr(taken, field)} instead of {getattr(row, field)}"
+def warn_of_another(row: Encoder, taken: Encoder) -> None:
+    """Warn, naming the differences, if the row `taken` from a file's origin is not `row`, the one asked for."""
+    if taken is row:
+        return
+    differences = [f"{field} {getattr(taken, field)} instead of {getattr(row, field) or 'that of ' + row.library}"
                    for field in ("padding", "epsilon", "pixels") if getattr(taken, field) != getattr(row, field)]
-    differences = [words.replace("None", f"{row.library}'s") for words in differences]
-    return (f"The weights were trained in another geometry than that of encoder {row.name!r}: {taken.name!r} is built "
-            f"({'; '.join(differences)}). Write encoder_name={taken.name!r} to say so yourself.")
+    warnings.warn(f"The weights were trained in another geometry than that of encoder {row.name!r}: {taken.name!r} is "
+                  f"built ({'; '.join(differences)}). Write encoder_name={taken.name!r} to ask for it.", stacklevel=3)

@@ -37,7 +37,10 @@ class Encoder:
         side_multiple: int or None; None takes images of any size, a number one square size that it divides.
         bands: tuple of int, the numbers of input bands it takes; empty for any.
         convolutions: tuple of int, how many stand in each of the five stages of a VGG; empty for another network.
-        padding: str, "same", or "symmetric" for PyTorch's: `k // 2` on all sides of strided layers, whatever the size.
+        units: tuple of int, the same for a VGG with batch normalisation, which SegNet and DeepLab v1 do not take.
+        padding: str, "same"; "symmetric" as PyTorch pads, `k // 2` on all sides of strided layers at every size; or
+            "static": that of SAME at `padded_for`, at every size.
+        padded_for: int or None, side of an image in pixels.
         epsilon: float or None, of every batch normalisation instead of the library's.
         origins: tuple of str, whose arrays have this geometry: "torchvision", "timm" or "timm tf" (its networks named
             `tf_…`), "efficientnet_pytorch"; see `kseg.encoders.origin`.
@@ -62,7 +65,9 @@ class Encoder:
     side_multiple: int | None = None
     bands: tuple[int, ...] = ()
     convolutions: tuple[int, ...] = ()
+    units: tuple[int, ...] = ()
     padding: str = "same"
+    padded_for: int | None = None
     epsilon: float | None = None
     origins: tuple[str, ...] = ()
     names: Callable[..., Any] | None = None

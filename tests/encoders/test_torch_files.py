@@ -23,6 +23,20 @@ NAMES = {  # golden file -> the name a user writes; a plain one is recognised by
     "smp_efficientnet_b0": "efficientnet-b0",
     "torchvision_efficientnet_b0": "efficientnet_b0",
     "torchvision_efficientnet_b5": "torchefficientnetb5",
+    "torchvision_vgg16": "vgg16",
+    "torchvision_vgg19": "torchvgg19",
+    "torchvision_vgg16_bn": "vgg16",
+    "torchvision_vgg19_bn": "vgg19_bn",
+    "torchvision_densenet121": "densenet121",
+    "smp_densenet121": "torchdensenet121",
+    "torchvision_mobilenet_v3_large": "mobilenetv3large",
+    "torchvision_mobilenet_v3_small": "mobilenetv3small",
+    "timm_mobilenetv3_large_100": "tu-mobilenetv3_large_100",
+    "timm_tf_mobilenetv3_large_100": "tu-tf_mobilenetv3_large_100",
+    "timm_mobilenetv3_small_100": "tu-mobilenetv3_small_100",
+    "torchvision_convnext_tiny": "convnext_tiny",
+    "timm_convnext_tiny": "tu-convnext_tiny",
+    "smp_xception": "xception",
 }
 FAST = ("torchvision_mobilenet_v2",)
 
@@ -33,7 +47,7 @@ def golden(file):
         facts, values = json.loads(archive["facts"].tobytes()), archive["values"]
     stages = {stage: (tuple(shape), largest, value) for (stage, (shape, largest)), value in
               zip(facts["stages"].items(), values, strict=True)}
-    return draw_all(facts["arrays"]), stages
+    return draw_all(facts["arrays"], facts["gain"]), stages
 
 
 def built(file, folder, encoder_name=None, output_stride=32):

@@ -9,12 +9,14 @@ _PREFIXES = ("module.", "encoder.", "backbone.", "model.")
 _FIRST = {  # the first array of a network under each scheme of names
     "efficientnet_pytorch": ("_conv_stem.weight",),
     "timm": ("conv_stem.weight", "stem.0.weight"),
+    "torchvision_bn": ("features.1.running_mean",),  # VGG with batch normalisation
+    "cadene": ("block1.skip.weight",),  # Xception, in smp and timm
     "torchvision": ("features.0.0.weight", "features.0.weight", "features.conv0.weight"),
 }
 
 
 def scheme_of(arrays: Mapping[str, np.ndarray]) -> str | None:
-    """Return "torchvision", "timm" or "efficientnet_pytorch", or None for other names, Keras's among them."""
+    """Return a key of `_FIRST`, or None for other names, Keras's among them."""
     return next((scheme for scheme, firsts in _FIRST.items() if any(first in arrays for first in firsts)), None)
 
 
