@@ -214,7 +214,7 @@ def test_models_prints_builders_and_encoders(capsys):
     out = capsys.readouterr().out
     assert "DeepLabV3Plus" in out and "efficientnetlite0" in out
     rows = {line.split()[1]: line for line in out.splitlines() if len(line.split()) > 2}
-    assert " imagenet " in rows["resnet50"] and " none " in rows["resnet34"]
+    assert " imagenet " in rows["kerasresnet50"] and " none " in rows["resnet34"]
 
 
 @pytest.mark.slow

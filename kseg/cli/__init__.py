@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "measure a model on a dataset",
     "predict": "segment image files and folders",
     "export": "write a model for TensorFlow Serving or TFLite, and compare the two",
+    "convert": "make a .keras file of a PyTorch checkpoint",
     "serve-config": "write what TensorFlow Serving starts from",
     "request": "segment images on a server",
     "check-data": "find what is wrong with a dataset",

@@ -7,7 +7,8 @@ from kseg.encoders.families import TORCH
 from kseg.encoders.model import encoder_model, normalized_input
 from kseg.encoders.row import Encoder
 
-BACKBONE = Encoder("backbone", "kseg", lambda *_: ({}, []), TORCH, 0, strides=(32,))  # the row of every backbone object
+# The row of every backbone object.
+BACKBONE = Encoder("backbone", "kseg", lambda *_, **__: ({}, []), TORCH, 0, strides=(32,))
 
 
 def plug_in(backbone: keras.Model, output_stride: int = 32, in_channels: int = 3) -> keras.Model:

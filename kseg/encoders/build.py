@@ -28,7 +28,7 @@ def canonical_name(encoder_name: str) -> str:
     (the width) after it.
     """
     spelled = str(encoder_name).lower().replace("-", "").replace("_", "")
-    for prefix, suffix in (("tu", ""), ("tf", ""), ("", "100")):
+    for prefix, suffix in (("", "100"), ("tu", ""), ("tf", "")):
         if spelled not in ENCODERS:
             spelled = spelled.removeprefix(prefix).removesuffix(suffix)
     if spelled not in ENCODERS and f"torch{spelled}" in ENCODERS:  # "vgg16_bn", which torchvision alone has
@@ -49,7 +49,7 @@ def row_of(encoder_name: EncoderName, encoder_weights: EncoderWeights = None) ->
 
 
 def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_weights: EncoderWeights = None,
-                  in_channels: int = 3, *, multi_grid: tuple[int, int, int] | None = None,
+                  in_channels: int = 3, *, multi_grid: tuple[int, int, int] | None = None, full_rates: bool = False,
                   image_size: ImageSize = (None, None)) -> keras.Model:
     """Return the encoder, pixels to a dict of features.
 
@@ -58,12 +58,16 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
             without a Rescaling or Normalization layer of its own is fed `(pixels - mean) / std` with PyTorch's values
             for ImageNet; one trained on other pixels must hold its own preprocessing.
         output_stride: 8, 16 or 32, input pixels per c5 pixel; strides beyond it are traded for dilation.
-        encoder_weights: None, "imagenet" (the library's download), or a `.weights.h5`, `.npz` or `.safetensors` file.
-            Arrays under the names of torchvision, timm or smp bring their library's geometry with them: the sibling row
-            that has it ("torchmobilenetv2") is built, with a warning.
+        encoder_weights: None, "imagenet" (the library's download), or a file: `.weights.h5`, `.npz`, `.safetensors`,
+            or of PyTorch `.pth`, `.pt`, `.bin` (read without it). Arrays under the names of torchvision, timm or smp
+            bring their library's geometry with them: the row that has it ("torchmobilenetv2") is built, with a warning.
         in_channels: int, input bands. Fewer than three are repeated to three; more share out the stem's kernels, so
             that equal bands give what a grey RGB image gives.
-        multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only).
+        multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only);
+            (1, 1, 1) is none.
+        full_rates: bool, whether a stage that trades its stride runs at its new rate from its first convolution on, as
+            smp's encoders and torchvision's dilated MobileNetV3 do. The default keeps the first at the rate before,
+            which is what its weights were trained for at the full stride.
         image_size: (height, width) or None for any; only encoders of fixed size (MiT) read it.
     Returns:
         `keras.Model` named "encoder": pixels `[B, H, W, in_channels]` 0-255 to {"c1": `[B, H/2, W/2, C1]`, …, "c5":
@@ -85,12 +89,13 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
     checks.one_of("output_stride", output_stride, row.strides, context=f" for encoder {row.name!r}",
                   advice=f"Use {row.strides[0]} for its densest features.")
     _check_multi_grid(row, multi_grid)
+    multi_grid = None if multi_grid and max(multi_grid) == 1 else multi_grid
     size = _input_size(row, image_size, in_channels)
     built_at = (512, 512) if None in size else size
     imagenet = encoder_weights == "imagenet"
     library = load_imagenet(row, built_at) if imagenet else row.build(size=built_at)
     pixels, normalized = normalized_input(size, in_channels, row.pixels)  # [B, H, W, max(3, in_channels)]
-    features, pairs = row.layout(row, normalized, output_stride, multi_grid, library)
+    features, pairs = row.layout(row, normalized, output_stride, multi_grid, library, full_rates=full_rates)
     encoder = encoder_model(pixels, features)
     if imagenet:
         copy_pairs(pairs, row.bgr)

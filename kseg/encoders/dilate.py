@@ -27,7 +27,7 @@ _PREPROCESSING = ("Rescaling", "Normalization")
 
 
 def dilated(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: tuple[int, ...] | None,
-            library: keras.Model) -> tuple[Features, Pairs]:
+            library: keras.Model, *, full_rates: bool = False) -> tuple[Features, Pairs]:
     """The layout of a library's network built at 512x512 pixels: its clone at another output stride, for any size."""
     factors = dict(zip(row.multi_grid, multi_grid or ()))
     cloner = Cloner(library, output_stride, factors, row.shifted_shortcuts)

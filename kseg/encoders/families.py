@@ -8,6 +8,7 @@ PyTorch's geometry are in `kseg.encoders.torch_families`.
 from kseg.encoders.dilate import dilated
 from kseg.encoders.mit import mix_transformer
 from kseg.encoders.pixels import CAFFE, EFFICIENTNET_LITE, MINUS_ONE_TO_ONE, TORCH, ZERO_TO_ONE
+from kseg.encoders.resnet import resnet
 from kseg.encoders.row import Encoder
 from kseg.encoders.torch_families import with_siblings
 from kseg.encoders.xception import modified_xception
@@ -18,9 +19,9 @@ def _taps(*names, **more):
 
 
 def _keras(class_name, taps, pixels, parameters, **more):
-    """A network of keras.applications, named as its class in lower case."""
-    return Encoder(class_name.lower(), "keras.applications", dilated, pixels, parameters, class_name=class_name,
-                   taps=taps, **more)
+    """A network of keras.applications, named as its class in lower case unless `name` says otherwise."""
+    return Encoder(more.pop("name", class_name.lower()), "keras.applications", dilated, pixels, parameters,
+                   class_name=class_name, taps=taps, **more)
 
 
 def _keras_cv(name, class_name, taps, pixels, parameters, **more):
@@ -33,24 +34,23 @@ def _vgg(depth, convolutions, parameters):
                   convolutions=convolutions, with_holes=depth == 16)
 
 
-def _resnet(depth, units, parameters):
+def _resnet(depth, units, parameters, stem=(64,), suffix=""):
+    bottleneck = depth >= 50
+    middles = tuple(f"layer4_{unit}_conv2" for unit in range(3)) if bottleneck else ()
+    return Encoder(f"resnet{depth}{suffix}", "kseg", resnet, TORCH, parameters, multi_grid=middles, units=units,
+                   bottleneck=bottleneck, stem=stem)
+
+
+def _keras_resnet(depth, units, parameters):
     ends = [f"conv{stage}_block{count}_out" for stage, count in zip((2, 3, 4, 5), units)]
     return _keras(f"ResNet{depth}", _taps("conv1_relu", *ends), CAFFE, parameters, bgr=True,
-                  multi_grid=tuple(f"conv5_block{unit}_2_conv" for unit in (1, 2, 3)))
+                  name=f"kerasresnet{depth}", multi_grid=tuple(f"conv5_block{unit}_2_conv" for unit in (1, 2, 3)))
 
 
 def _resnet_v2(depth, units, parameters):
     # A stage's last unit carries the stride; its pre-activation is the last map of the stage at full resolution.
     ends = [f"conv{stage}_block{count}_preact_relu" for stage, count in zip((2, 3, 4), units)]
     return _keras(f"ResNet{depth}V2", _taps("conv1_conv", *ends, "post_relu"), MINUS_ONE_TO_ONE, parameters)
-
-
-def _resnet_basic(depth, blocks, parameters):
-    ends = [f"v2_stack_{stage}_block{count}_out" for stage, count in enumerate(blocks)]
-    arguments = {"stackwise_filters": [64, 128, 256, 512], "stackwise_blocks": list(blocks),
-                 "stackwise_strides": [1, 2, 2, 2], "block_type": "basic_block"}
-    return _keras_cv(f"resnet{depth}", "ResNetBackbone", _taps("conv1_relu", *ends), TORCH, parameters,
-                     arguments=arguments, shifted_shortcuts=True)
 
 
 def _mobilenet_v3(size, ends, parameters):
@@ -120,11 +120,20 @@ def _modified_xception(depth, parameters):
 _ROWS = (
     _vgg(16, (2, 2, 3, 3, 3), 14_714_688),
     _vgg(19, (2, 2, 4, 4, 4), 20_024_384),
-    _resnet_basic(18, (2, 2, 2, 2), 11_186_112),
-    _resnet_basic(34, (3, 4, 6, 3), 21_301_696),
-    _resnet(50, (3, 4, 6, 3), 23_587_712),
-    _resnet(101, (3, 4, 23, 3), 42_658_176),
-    _resnet(152, (3, 8, 36, 3), 58_370_944),
+    _resnet(18, (2, 2, 2, 2), 11_186_112),
+    _resnet(34, (3, 4, 6, 3), 21_301_696),
+    _resnet(50, (3, 4, 6, 3), 23_561_152),
+    _resnet(101, (3, 4, 23, 3), 42_605_504),
+    _resnet(152, (3, 8, 36, 3), 58_295_232),
+    # The stem of PSPNet's released code (timm: resnet50s), and that of mmsegmentation's ResNetV1c (timm: resnet50c).
+    _resnet(50, (3, 4, 6, 3), 23_685_312, (64, 64, 128), "deep"),
+    _resnet(101, (3, 4, 23, 3), 42_729_664, (64, 64, 128), "deep"),
+    _resnet(152, (3, 8, 36, 3), 58_419_392, (64, 64, 128), "deep"),
+    _resnet(50, (3, 4, 6, 3), 23_580_512, (32, 32, 64), "v1c"),
+    _resnet(101, (3, 4, 23, 3), 42_624_864, (32, 32, 64), "v1c"),
+    _keras_resnet(50, (3, 4, 6, 3), 23_587_712),
+    _keras_resnet(101, (3, 4, 23, 3), 42_658_176),
+    _keras_resnet(152, (3, 8, 36, 3), 58_370_944),
     _resnet_v2(50, (3, 4, 6), 23_564_800),
     _resnet_v2(101, (3, 4, 23), 42_626_560),
     _resnet_v2(152, (3, 8, 36), 58_331_648),

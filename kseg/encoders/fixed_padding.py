@@ -19,9 +19,9 @@ _LOWEST = -3.0e38
 
 
 def fixed_padding(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: None,
-                  library: keras.Model) -> tuple[Features, Pairs]:
+                  library: keras.Model, *, full_rates: bool = False) -> tuple[Features, Pairs]:
     """The layout of a library's network built at 512x512 pixels: its clone with fixed padding, for any size."""
-    cloner = FixedPaddingCloner(library, output_stride, row.epsilon, row.padded_for)
+    cloner = FixedPaddingCloner(library, output_stride, row.epsilon, row.padded_for, full_rates)
     cloner.run(tensor)
     return {key: cloner.tapped(tap) for key, tap in row.taps.items()}, cloner.pairs
 
@@ -36,12 +36,15 @@ class FixedPaddingCloner(Cloner):
         output_stride: int, input pixels per pixel of the last stage.
         epsilon: float or None, of every batch normalisation; None keeps the library's.
         padded_for: int or None, the side of the image whose SAME padding every size gets; None: symmetric padding.
+        full_rates: bool, whether a convolution that gives up its stride takes the rate of those after it.
     """
 
-    def __init__(self, library: keras.Model, output_stride: int, epsilon: float | None, padded_for: int | None = None):
+    def __init__(self, library: keras.Model, output_stride: int, epsilon: float | None, padded_for: int | None = None,
+                 full_rates: bool = False):
         super().__init__(library, output_stride, {}, shifted_shortcuts=False)
         self.epsilon = epsilon
         self.padded_for = padded_for
+        self.full_rates = full_rates
 
     def _apply(self, layer, tensor, grid, stride):
         if self._strides(layer, grid * stride > self.output_stride):
@@ -69,6 +72,8 @@ class FixedPaddingCloner(Cloner):
         return keras.layers.ZeroPadding2D((margins, margins), name=f"{layer.name}_margin")(tensor)
 
     def _clone(self, layer, kind, rate, traded):
+        if self.full_rates and traded and kind in ("Conv2D", "DepthwiseConv2D"):
+            rate *= max(layer.strides)
         clone = super()._clone(layer, kind, rate, traded)
         if self._strides(layer, traded):
             return type(clone).from_config({**clone.get_config(), "padding": "valid"})

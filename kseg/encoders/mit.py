@@ -17,8 +17,11 @@ from kseg.encoders.row import Encoder, Features, Pairs
 
 
 def mix_transformer(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: None,
-                    library: keras.Model) -> tuple[Features, Pairs]:
-    """The layout of a MiT, at the size that `library` was built for: features c2…c5 at strides 4, 8, 16 and 32."""
+                    library: keras.Model, *, full_rates: bool = False) -> tuple[Features, Pairs]:
+    """The layout of a MiT, at the size that `library` was built for: features c2…c5 at strides 4, 8, 16 and 32.
+
+    No stride is traded, so that there are no rates.
+    """
     clones = _Clones()
     return clones.run(library, tensor, row.taps), clones.pairs
 

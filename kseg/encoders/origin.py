@@ -37,7 +37,7 @@ def row_of_arrays(row: Encoder, encoder_name: str, arrays: Mapping[str, np.ndarr
     if scheme is None:
         return row
     rows = [row, *(ENCODERS[name] for name in row.siblings)]
-    origins = {origin: other for other in rows for origin in other.origins if origin.split()[0] == scheme}
+    origins = {origin: other for other in rows[::-1] for origin in other.origins if origin.split()[0] == scheme}
     if row.siblings and "timm tf" in origins:  # timm's tf_ networks have the names of its others
         wanted = _spelled(encoder_name)
         if wanted is None:

@@ -20,10 +20,10 @@ class Encoder:
     Args:
         name: str, its name in the table.
         library: str, "keras.applications", "keras_cv" or "kseg".
-        layout: function that lays the network out, `(row, tensor, output_stride, multi_grid, library)` to (features,
-            pairs of layers whose weights are copied from the library's network). `tensor` `[B, H, W, bands]` are pixels
-            already normalised, `multi_grid` is None or the factors on the rates of the last stage's units (DeepLab v3
-            section 3.2.1), `library` what `build` returns.
+        layout: function that lays the network out, `(row, tensor, output_stride, multi_grid, library, full_rates=)` to
+            (features, pairs of layers whose weights are copied from the library's network). `tensor` `[B, H, W, bands]`
+            are pixels already normalised, `multi_grid` is None or the factors on the rates of the last stage's units
+            (DeepLab v3 section 3.2.1), `library` what `build` returns.
         pixels: (mean, std), three numbers each, 0-255 scale, RGB.
         parameters: int, up to c5, moving statistics included; `kseg models` prints it and a test counts some again.
         class_name: str, the constructor in the library; empty for a network of kseg's own.
@@ -37,7 +37,6 @@ class Encoder:
         side_multiple: int or None; None takes images of any size, a number one square size that it divides.
         bands: tuple of int, the numbers of input bands it takes; empty for any.
         convolutions: tuple of int, how many stand in each of the five stages of a VGG; empty for another network.
-        units: tuple of int, the same for a VGG with batch normalisation, which SegNet and DeepLab v1 do not take.
         padding: str, "same"; "symmetric" as PyTorch pads, `k // 2` on all sides of strided layers at every size; or
             "static": that of SAME at `padded_for`, at every size.
         padded_for: int or None, side of an image in pixels.
@@ -46,6 +45,10 @@ class Encoder:
             `tf_…`), "efficientnet_pytorch"; see `kseg.encoders.origin`.
         names: function from (PyTorch's arrays, encoder) to arrays by Keras's paths, or None.
         siblings: tuple of str, the rows of the same network in the geometry of other origins.
+        units: tuple of int, how many stand in each of the four stages of a ResNet of kseg's, or convolutions in those
+            of a VGG with batch normalisation (which SegNet and DeepLab v1 do not take); empty for another network.
+        bottleneck: bool, whether these are of three convolutions instead of two.
+        stem: tuple of int, the channels of its convolutions before the pooling: one of 7x7, or several of 3x3.
         with_holes: bool, whether DeepLab v1 and v2 lay it out with holes and keep its fully connected layers (VGG16).
     """
 
@@ -72,6 +75,8 @@ class Encoder:
     origins: tuple[str, ...] = ()
     names: Callable[..., Any] | None = None
     siblings: tuple[str, ...] = ()
+    bottleneck: bool = False
+    stem: tuple[int, ...] = ()
     with_holes: bool = False
 
     @property

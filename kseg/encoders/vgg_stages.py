@@ -36,8 +36,13 @@ def vgg_stages(tensor: keras.KerasTensor, convolutions: Sequence[int], filters: 
 
 
 def vgg_normalized(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: None,
-                   library: None) -> tuple[Features, Pairs]:
-    """The layout of torchvision's VGG with batch normalisation, which no library of Keras has."""
+                   library: None, *, full_rates: bool = False) -> tuple[Features, Pairs]:
+    """The layout of torchvision's VGG with batch normalisation, which no library of Keras has.
+
+    Its poolings are what strides, so that the convolutions of a stage have one rate in any case.
+    """
+    tensors = {}
+
     def rate_of(stage):  # of a stage's convolutions, and of its pooling
         return max(1, 2 ** (stage - 1) // output_stride)
 
@@ -45,12 +50,15 @@ def vgg_normalized(row: Encoder, tensor: keras.KerasTensor, output_stride: int, 
         outputs = AtrousConv2D(width, 3, padding="same", dilation_rate=rate_of(stage), kernel_initializer="he_normal",
                                name=name)(tensor)
         outputs = BatchNormalization(epsilon=row.epsilon, name=f"{name}_bn")(outputs)
-        return keras.layers.ReLU(name=f"{name}_relu")(outputs)
+        tensors[name] = keras.layers.ReLU(name=f"{name}_relu")(outputs)
+        return tensors[name]
 
     def pool(tensor, stage, name):
-        if 2 ** stage > output_stride:
-            return AtrousPooling2D(2, rate_of(stage), name=name)(tensor)
-        return keras.layers.MaxPooling2D(2, 2, "valid", name=name)(tensor)
+        traded = 2 ** stage > output_stride
+        layer = (AtrousPooling2D(2, rate_of(stage), name=name) if traded
+                 else keras.layers.MaxPooling2D(2, 2, "valid", name=name))
+        tensors[name] = layer(tensor)
+        return tensors[name]
 
-    ends = vgg_stages(tensor, row.units, FILTERS, convolve, pool)
-    return {f"c{stage}": end for stage, end in enumerate(ends, start=1)}, []
+    vgg_stages(tensor, row.units, FILTERS, convolve, pool)
+    return {key: tensors[tap] for key, tap in row.taps.items()}, []

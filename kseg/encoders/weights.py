@@ -8,28 +8,24 @@ import numpy as np
 
 from kseg import checks, files
 from kseg.encoders.assign import assign_arrays
+from kseg.encoders.checkpoint import read_checkpoint
 from kseg.encoders.row import Encoder, Pairs
 from kseg.encoders.stem import copy_pairs
 from kseg.encoders.torch_names import keras_names
 from kseg.types import EncoderWeights, ImageSize, Path
 
 
-def _npz(path):
-    with np.load(path) as archive:
-        return {key: archive[key] for key in archive.files}
-
-
-def _safetensors(path):
+def _npz(path, argument):
     try:
-        from safetensors.numpy import load_file as load_safetensors
-    except ImportError as error:
-        raise ImportError(checks.sentence(
-            "encoder_weights", "must be .weights.h5 or .npz unless the package safetensors is installed", path,
-            "Install it with `pip install safetensors`.")) from error
-    return load_safetensors(path)
+        with np.load(path) as archive:
+            return {key: archive[key] for key in archive.files}
+    except Exception as error:  # a truncated zip, a wrong header: each raises its own
+        raise ValueError(checks.sentence(argument, "must be a readable file", path,
+                                         "The file is damaged: copy or download it again.")) from error
 
 
-_READERS = {".npz": _npz, ".safetensors": _safetensors}  # ending of a file -> function from its path to its arrays
+# ending of a file -> function from its path to its arrays
+_READERS = {".npz": _npz, **dict.fromkeys((".safetensors", ".pth", ".pt", ".bin"), read_checkpoint)}
 FORMATS = (".weights.h5", *_READERS)
 
 
@@ -74,10 +70,11 @@ def load_file(encoder: keras.Model, path: EncoderWeights, row: Encoder, library:
     """Load the weights file at `path` into `encoder`; None leaves it as initialised.
 
     A `.weights.h5` file may come from the encoder (`encoder.save_weights`) or from the library's network. Arrays of
-    an `.npz` or `.safetensors` file are named by Keras's variable paths ("conv1_conv/kernel"); EfficientNet-Lite also
-    by PyTorch's ("_blocks.0._depthwise_conv.weight"). Counters in the paths, which Keras takes on from one build to
-    the next ("variable_54"), need not agree. For VGG and ResNet50 to 152, which keras.applications trained on BGR, an
-    array "bgr" must tell the order: 0 as in kseg (`save_arrays` writes it), 1 as in keras.applications.
+    an `.npz`, `.safetensors` or PyTorch file (`.pth`, `.pt`, `.bin`; see `read_checkpoint`) are named by Keras's
+    variable paths ("conv1_conv/kernel"); EfficientNet-Lite also by PyTorch's ("_blocks.0._depthwise_conv.weight").
+    Counters in the paths, which Keras takes on from one build to the next ("variable_54"), need not agree. For VGG and
+    ResNet50 to 152, which keras.applications trained on BGR, an array "bgr" must tell the order: 0 as in kseg
+    (`save_arrays` writes it), 1 as in keras.applications.
 
     Raises:
         ValueError: for another kind of value, or a file whose arrays do not fit.
@@ -130,13 +127,7 @@ def _read_arrays(path):
     reader = next((read for ending, read in _READERS.items() if path.endswith(ending)), None)
     if reader is None:
         raise ValueError(checks.sentence("encoder_weights", f"must end in one of {FORMATS}", path, "Convert the file."))
-    try:
-        return reader(path)
-    except ImportError:
-        raise
-    except Exception as error:  # a truncated zip, a wrong header: each format raises its own
-        raise ValueError(checks.sentence("encoder_weights", "must be a readable file", path,
-                                         "The file is damaged: copy or download it again.")) from error
+    return reader(path, "encoder_weights")
 
 
 def save_arrays(encoder: keras.Model, path: Path) -> None:

@@ -13,6 +13,7 @@ import keras
 
 from kseg import checks
 from kseg.encoders.row import Encoder, Features, Pairs
+from kseg.encoders.stride_plan import StridePlan
 from kseg.layers import AtrousDepthwiseConv2D, BatchNormalization
 
 # Entry flow: (filters, stride of the third separable convolution) of each module; then how many middle modules.
@@ -25,12 +26,12 @@ OUTPUT_STRIDES = (8, 16, 32)
 
 
 def modified_xception(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: None,
-                      library: None) -> tuple[Features, Pairs]:
+                      library: None, *, full_rates: bool = False) -> tuple[Features, Pairs]:
     """The layout of an Xception-41, 65 or 71; no library has it, so there are no pairs to copy weights of."""
-    return xception(row.name, output_stride, tensor), []
+    return xception(row.name, output_stride, tensor, full_rates), []
 
 
-def xception(name: str, output_stride: int, pixels: keras.KerasTensor) -> Features:
+def xception(name: str, output_stride: int, pixels: keras.KerasTensor, full_rates: bool = False) -> Features:
     """Return the features of a modified aligned Xception.
 
     At output stride 16 the last module runs at rate 2; at 8 the middle flow and the first exit module run at rate 2 and
@@ -51,7 +52,7 @@ def xception(name: str, output_stride: int, pixels: keras.KerasTensor) -> Featur
     checks.one_of("output_stride", output_stride, OUTPUT_STRIDES, context=f" for encoder {name!r}",
                   advice="Use 16 to train and 8 for the densest features.")
     entry, middle_modules = VARIANTS[name]
-    plan = _StridePlan(output_stride, used=2)
+    plan = StridePlan(output_stride, 2, full_rates)
     outputs = _conv_bn(pixels, 32, 3, stride=2, name="stem_conv1")
     outputs = keras.layers.ReLU(name="stem_conv1_relu")(outputs)
     outputs = _conv_bn(outputs, 64, 3, name="stem_conv2")
@@ -71,23 +72,6 @@ def xception(name: str, output_stride: int, pixels: keras.KerasTensor) -> Featur
     outputs, _ = _module(outputs, (1536, 1536, 2048), *plan.take(1), shortcut=None, name="exit2")
     features["c5"] = outputs
     return features
-
-
-class _StridePlan:
-    """Hands out `(stride, rate)`: strides until the output stride is reached, from then on dilation (never both)."""
-
-    def __init__(self, output_stride, used):
-        self.output_stride = output_stride
-        self.used = used
-        self.rate = 1
-
-    def take(self, stride):
-        rate = self.rate
-        if self.used * stride <= self.output_stride:
-            self.used *= stride
-            return stride, rate
-        self.rate *= stride  # the module that gives up its stride still runs at the rate before it
-        return 1, rate
 
 
 def _module(inputs, filters, stride, rate, *, shortcut, name):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.models.deeplab import DeepLabV3Plus as DeepLabV3Plus
     from kseg.models.deeplab_v1 import DeepLabV1 as DeepLabV1
     from kseg.models.deeplab_v2 import DeepLabV2 as DeepLabV2
+    from kseg.models.dilated_fcn import DilatedFCN as DilatedFCN
     from kseg.models.fcn import FCN8s as FCN8s
     from kseg.models.fcn import FCN16s as FCN16s
     from kseg.models.fcn import FCN32s as FCN32s
@@ -24,6 +25,7 @@ _PUBLIC = {
     "DeepLabV2": "kseg.models.deeplab_v2",
     "DeepLabV3": "kseg.models.deeplab",
     "DeepLabV3Plus": "kseg.models.deeplab",
+    "DilatedFCN": "kseg.models.dilated_fcn",
     "FCN16s": "kseg.models.fcn",
     "FCN32s": "kseg.models.fcn",
     "FCN8s": "kseg.models.fcn",
@@ -35,7 +37,7 @@ _PUBLIC = {
     "UNet": "kseg.models.unet",
 }
 BUILDERS = ("FCN32s", "FCN16s", "FCN8s", "SegNet", "SegNetBasic", "UNet", "DeepLabV1", "DeepLabV2", "DeepLabV3",
-            "DeepLabV3Plus", "RefineNet", "PSPNet")
+            "DeepLabV3Plus", "RefineNet", "PSPNet", "DilatedFCN")
 __all__ = sorted(_PUBLIC)
 if not TYPE_CHECKING:  # else every misspelt name would pass
     __getattr__, __dir__ = attach(__name__, _PUBLIC)

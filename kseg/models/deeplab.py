@@ -5,7 +5,9 @@ arXiv:1706.05587; Chen, Zhu, Papandreou, Schroff, Adam, Encoder-Decoder with Atr
 Image Segmentation, ECCV 2018, arXiv:1802.02611.
 """
 
+import functools
 import warnings
+from collections.abc import Callable
 
 import keras
 
@@ -24,7 +26,8 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights: EncoderWeights = None,
               in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 16,
               rates: tuple[int, ...] = (6, 12, 18), multi_grid: tuple[int, int, int] | None = None, filters: int = 256,
-              extra_conv: bool = False, dropout: float = 0.1, aux: bool = False, aux_weight: float = 0.4,
+              extra_conv: bool = False, projection_size: int = 1, align_corners: bool = False, dropout: float = 0.1,
+              full_rates: bool = False, aux: bool = False, aux_weight: float = 0.4,
               compile: bool = True, name: str = "deeplab_v3") -> Segmenter:
     """Return DeepLab v3, pixels to logits.
 
@@ -38,9 +41,13 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
         rates: tuple of int, rates of the pyramid's 3x3 convolutions at output stride 16; doubled at 8, halved at 32
             (section 3.3). Empty for the 1x1 convolution and the image's average alone.
         multi_grid: tuple of three int, factors on the rates of c5's units; None for the paper's (1, 2, 4) in a
-            ResNet50, 101 or 152 and none in other encoders (section 4.2). (1, 1, 1) switches it off.
+            ResNet50, 101 or 152 and none in other encoders (section 4.2). (1, 1, 1) switches it off: rates as
+            torchvision has them.
         filters: int, channels of each branch and of the projection (section 3.3).
-        extra_conv: bool, a further 3x3 convolution before the classifier, as torchvision and others have it.
+        extra_conv: bool, a further 3x3 convolution before the classifier, as torchvision and smp have it.
+        projection_size: int, side of the projection's kernel (mmsegmentation: 3).
+        align_corners: bool, whether the logits are enlarged with their corners' centres on those of the pixels (smp).
+        full_rates: bool, see `kseg.encoders.build_encoder` (smp).
         dropout: float, rate after the projection (released code 0.1, torchvision 0.5).
         aux: bool, adds an auxiliary head on c4, used in training only (torchvision).
         aux_weight: float, weight of its loss.
@@ -54,12 +61,13 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
     if multi_grid is None and row_of(encoder_name).multi_grid:
         multi_grid = (1, 2, 4)
     features = encoder_for(pixels, encoder_name, encoder_weights, builder="DeepLabV3", output_stride=output_stride,
-                           multi_grid=multi_grid, stages=("c4", "c5") if aux else ("c5",))(pixels)
+                           multi_grid=multi_grid, full_rates=full_rates,
+                           stages=("c4", "c5") if aux else ("c5",))(pixels)
     rates = rates_at(output_stride, rates, features["c5"].shape[1:3])
-    context = aspp(features["c5"], filters, rates, dropout=dropout)  # [B, H/os, W/os, filters]
+    context = aspp(features["c5"], filters, rates, projection_size=projection_size, dropout=dropout)
     if extra_conv:
         context = conv_bn_relu(context, filters, 3, name="head")
-    logits = classify(context, classes, like=pixels)
+    logits = classify(context, classes, like=pixels, method=_method(align_corners))  # of [B, H/os, W/os, filters]
     aux_logits = None
     if aux:
         aux_logits = auxiliary_head(features["c4"], classes, like=pixels, filters=features["c4"].shape[-1] // 4,
@@ -72,7 +80,8 @@ def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_
                   in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 16,
                   rates: tuple[int, ...] = (6, 12, 18), multi_grid: tuple[int, int, int] | None = None,
                   filters: int = 256, low_level_filters: int = 48, decoder_filters: int = 256,
-                  separable: bool | None = None, dropout: float = 0.1, compile: bool = True,
+                  separable: bool | None = None, projection_size: int = 1, decoder: str = "paper",
+                  full_rates: bool = False, dropout: float = 0.1, compile: bool = True,
                   name: str = "deeplab_v3_plus") -> Segmenter:
     """Return DeepLab v3+, pixels to logits.
 
@@ -92,6 +101,10 @@ def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_
         decoder_filters: int, channels of the two 3x3 convolutions (section 4.1, table 2).
         separable: bool, whether pyramid and decoder convolve depthwise, BN, ReLU, pointwise; None for True where the
             encoder does so itself (Xception, MobileNet, EfficientNet) and False for the others (section 4.3).
+        projection_size: int, side of the kernel of the pyramid's projection (mmsegmentation: 3).
+        decoder: str, "paper", or "smp" as smp has it: one more convolution after the pyramid, one in place of two
+            after the low-level features, without BN and ReLU between depthwise and pointwise, corners aligned.
+        full_rates: bool, see `kseg.encoders.build_encoder` (smp).
         dropout: float, rate after the pyramid's projection (released code).
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
@@ -101,40 +114,43 @@ def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_
     checks.number_between("dropout", dropout, 0, 1)
     pixels = pixels_input(in_channels, image_size, classes)
     encoder = encoder_for(pixels, encoder_name, encoder_weights, builder="DeepLabV3Plus", output_stride=output_stride,
-                          multi_grid=multi_grid, stages=())
+                          multi_grid=multi_grid, full_rates=full_rates, stages=())
     low_level = "low_level" if "low_level" in encoder.output else "c2"
     require_stages(encoder, (low_level, "c5"), encoder_name, "DeepLabV3Plus")
+    checks.one_of("decoder", decoder, ("paper", "smp"))
     separable = _convolves_depthwise(encoder) if separable is None else separable
+    convolution, method = _convolution(separable, decoder), _method(decoder == "smp")
     features = encoder(pixels)
     rates = rates_at(output_stride, rates, features["c5"].shape[1:3])
-    context = aspp(features["c5"], filters, rates, separable=separable, dropout=dropout)
+    context = aspp(features["c5"], filters, rates, convolution, projection_size=projection_size, dropout=dropout)
+    if decoder == "smp":
+        context = convolution(context, filters, 3, name="head")
     detail = features[low_level]  # [B, H/4, W/4, C]
     detail = conv_bn_relu(detail, low_level_filters, 1, name="low_level")
-    context = ResizeTo(name="context_up")(context, detail)
+    context = ResizeTo(method, name="context_up")(context, detail)
     outputs = keras.layers.Concatenate(name="fuse")([context, detail])  # [B, H/4, W/4, filters + low_level_filters]
-    convolution = separable_conv_bn_relu if separable else conv_bn_relu
-    for index in (1, 2):
+    for index in range(1, 2 if decoder == "smp" else 3):
         outputs = convolution(outputs, decoder_filters, 3, name=f"decoder{index}")
-    logits = classify(outputs, classes, like=pixels)
+    logits = classify(outputs, classes, like=pixels, method=method)
     return finish(pixels, logits, compile=compile, name=name)
 
 
-def aspp(features: keras.KerasTensor, filters: int, rates: tuple[int, ...], *, separable: bool = False,
+def aspp(features: keras.KerasTensor, filters: int, rates: tuple[int, ...],
+         convolution: Callable[..., keras.KerasTensor] = conv_bn_relu, *, projection_size: int = 1,
          dropout: float = 0.0) -> keras.KerasTensor:
     """Atrous spatial pyramid pooling: `[B, h, w, C]` to `[B, h, w, filters]` (DeepLab v3 section 3.3, figure 5).
 
-    A 1x1 convolution, one 3x3 convolution per rate and the image's average, each with BN and ReLU, then a 1x1
+    A 1x1 convolution, one 3x3 `convolution` per rate and the image's average, each with BN and ReLU, then a 1x1
     projection. Layers are named by position, not by rate, so that weights fit every output stride.
     """
     branches = [conv_bn_relu(features, filters, 1, name="aspp_point")]
-    convolution = separable_conv_bn_relu if separable else conv_bn_relu
     for index, rate in enumerate(rates, 1):
         branches.append(convolution(features, filters, 3, dilation_rate=rate, name=f"aspp_atrous{index}"))
     average = AdaptiveAveragePooling2D(1, name="aspp_image_pool")(features)  # [B, 1, 1, C]
     average = conv_bn_relu(average, filters, 1, name="aspp_image")
     branches.append(ResizeTo(name="aspp_image_up")(average, features))
     outputs = keras.layers.Concatenate(name="aspp")(branches)  # [B, h, w, (2 + len(rates)) * filters]
-    outputs = conv_bn_relu(outputs, filters, 1, name="aspp_project")
+    outputs = conv_bn_relu(outputs, filters, projection_size, name="aspp_project")
     return keras.layers.Dropout(dropout, name="aspp_dropout")(outputs)
 
 
@@ -158,6 +174,16 @@ def rates_at(output_stride: int, rates: tuple[int, ...], size: ImageSize, *, ref
             f"(too large: {', '.join(str(rate) for rate in outside)})", scaled if len(scaled) > 1 else scaled[0],
             "Taps beyond it read padding alone: use larger images or smaller rates."), stacklevel=3)
     return scaled
+
+
+def _convolution(separable, decoder):
+    if not separable:
+        return conv_bn_relu
+    return functools.partial(separable_conv_bn_relu, normalize_depthwise=decoder == "paper")
+
+
+def _method(align_corners):
+    return "bilinear_align_corners" if align_corners else "bilinear"
 
 
 def _convolves_depthwise(encoder):

@@ -22,7 +22,7 @@ def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights
     """Return PSPNet, pixels to logits.
 
     Dilated encoder, pyramid pooling, 3x3 convolution, classifier, bilinear to the size of the image. The paper's
-    ResNet has a stem of three 3x3 convolutions; encoders from libraries keep the stem their weights were trained with.
+    ResNet has a stem of three 3x3 convolutions: "resnet50deep", "resnet101deep" and "resnet152deep".
 
     Args:
         Arguments of every builder: `kseg.models.arguments`.

@@ -21,7 +21,7 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights: EncoderWeights = None,
          in_channels: int = 3, image_size: ImageSize = (None, None), *, padding: str = "same", filters: int = 64,
          dropout: float = 0.5, released: bool = False, decoder_filters: tuple[int, ...] = (256, 128, 64, 32, 16),
-         compile: bool = True, name: str = "unet") -> Segmenter:
+         interpolation: str = "bilinear", compile: bool = True, name: str = "unet") -> Segmenter:
     """Return U-Net, pixels to logits: the network of 2015, or the decoder on another encoder.
 
     Args:
@@ -35,6 +35,7 @@ def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights:
             (section 3.1 and released net: 0.5). Only without an encoder.
         released: bool, the last up-convolution keeps 128 channels as in the released Caffe net, not figure 1's 64.
         decoder_filters: tuple of five int, channels of the decoder's stages, deepest first. Only with an encoder.
+        interpolation: str, how the decoder enlarges its maps, "bilinear", or "nearest" as in smp. Only with an encoder.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
@@ -42,6 +43,7 @@ def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights:
     """
     checks.one_of("padding", padding, ("same", "valid"))
     checks.number_between("dropout", dropout, 0, 1)
+    checks.one_of("interpolation", interpolation, ("bilinear", "nearest"))
     pixels = pixels_input(in_channels, image_size, classes)
     if encoder_name is None:
         if padding == "valid":
@@ -59,7 +61,7 @@ def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights:
                                          decoder_filters, "The default is (256, 128, 64, 32, 16)."))
     features = encoder_for(pixels, encoder_name, encoder_weights, builder="U-Net",
                            stages=("c5", "c4", "c3", "c2"))(pixels)
-    logits = classify(_decoder(features, pixels, decoder_filters), classes, like=pixels, kernel_size=3)
+    logits = classify(_decoder(features, pixels, decoder_filters, interpolation), classes, like=pixels, kernel_size=3)
     return finish(pixels, logits, compile=compile, name=name)
 
 
@@ -100,7 +102,7 @@ def _two_convolutions(features, filters, padding, name):
     return features
 
 
-def _decoder(features, pixels, filters):
+def _decoder(features, pixels, filters, interpolation):
     """Raise c5 to each finer stage in turn, join it, and convolve twice; at last to the size of the pixels.
 
     Encoders that start at stride 4 have no c1: that stage is raised to twice the size and joins nothing.
@@ -110,10 +112,10 @@ def _decoder(features, pixels, filters):
         if skip is None:
             current = keras.layers.UpSampling2D(2, name=f"decoder{stage}_up")(current)  # nearest neighbour
         else:
-            current = ResizeTo(name=f"decoder{stage}_up")(current, skip)
+            current = ResizeTo(interpolation, name=f"decoder{stage}_up")(current, skip)
             current = keras.layers.Concatenate(name=f"decoder{stage}_concat")([current, skip])
         current = conv_bn_relu(current, width, name=f"decoder{stage}_1")
         current = conv_bn_relu(current, width, name=f"decoder{stage}_2")  # [B, H / 2^(5 - stage), ..., width]
-    current = ResizeTo(name="decoder5_up")(current, pixels)
+    current = ResizeTo(interpolation, name="decoder5_up")(current, pixels)
     current = conv_bn_relu(current, filters[4], name="decoder5_1")
     return conv_bn_relu(current, filters[4], name="decoder5_2")  # [B, H, W, filters[4]]

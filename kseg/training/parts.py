@@ -66,7 +66,7 @@ class Network:
 
     model: str = option("PSPNet", "builder, see `kseg models`")
     encoder_name: str | None = option(None, "encoder, see `kseg models`; left out: the builder's")
-    encoder_weights: str | None = option(None, "imagenet, or a .weights.h5, .npz or .safetensors file")
+    encoder_weights: str | None = option(None, "imagenet, or a .weights.h5, .npz, .safetensors or .pth file")
     model_options: dict = option({}, "other arguments of the builder, e.g. output_stride=16")
     mixed_precision: str | None = option(None, "compute in half precision", PRECISIONS)
     ema: float | None = option(

@@ -16,6 +16,7 @@ from tests.encoders.test_atrous_consistency import randomize
 
 def test_spellings_of_keras_and_smp():
     assert canonical_name("ResNet50") == "resnet50" == canonical_name("resnet_50")
+    assert canonical_name("Keras-ResNet50") == "kerasresnet50"
     assert canonical_name("tu-efficientnet-lite0") == "efficientnetlite0"
     assert canonical_name("mobilenet_v2") == "mobilenetv2" == canonical_name("MobileNetV2")
 
@@ -36,7 +37,7 @@ def test_features_have_rounded_up_sizes(name):
 
 # Not the library's Xception, whose convolutions without padding kseg pads; B0 stands for all of EfficientNet V2, as in
 # the deeper ones, at random, a change of the pixels by 1e-6 already changes c5 by 5e-2.
-SLOW_FAMILIES = ["resnet50", "resnet18", "resnet50v2", "mobilenet", "mobilenetv2", "mobilenetv3small",
+SLOW_FAMILIES = ["kerasresnet50", "resnet50v2", "mobilenet", "mobilenetv2", "mobilenetv3small",
                  "mobilenetv3large", "efficientnetb0", "efficientnetv2b0", "efficientnetlite0", "densenet121",
                  "convnexttiny", "vgg16"]
 
@@ -192,9 +193,13 @@ def test_backbone_object_plugs_in_by_its_pyramid(bands):
             build_encoder(backbone, in_channels=bands, **option)
 
 
+WITH_MULTI_GRID = ("resnet50", "resnet101", "resnet152", "resnet50deep", "resnet101deep", "resnet152deep",
+                   "resnet50v1c", "resnet101v1c", "kerasresnet50", "kerasresnet101", "kerasresnet152")
+
+
 @pytest.mark.parametrize("name, factors, sentence", [
-    ("xception41", (1, 2, 4), "`encoder_name` must be one of ('resnet50', 'resnet101', 'resnet152') when multi_grid"),
-    ("mitb0", (1, 2, 4), "`encoder_name` must be one of ('resnet50', 'resnet101', 'resnet152') when multi_grid"),
+    ("xception41", (1, 2, 4), f"`encoder_name` must be one of {WITH_MULTI_GRID} when multi_grid is given, got"),
+    ("mitb0", (1, 2, 4), f"`encoder_name` must be one of {WITH_MULTI_GRID} when multi_grid is given, got"),
     ("resnet50", 2, "`multi_grid` must hold three factors, one per unit of the last stage, got multi_grid=2."),
     ("resnet50", (1, 2.5, 4), "`multi_grid` must be a positive integer, got multi_grid=2.5."),
 ])
@@ -207,8 +212,8 @@ def test_bad_weights(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="`encoder_weights` must be the path of a file, got encoder_weights="):
         build_encoder("mobilenetv2", encoder_weights=str(tmp_path / "none.npz"))
     with pytest.raises(ValueError, match=re.escape(
-            "`encoder_weights` must be None, 'imagenet' or the path of a file (.weights.h5, .npz, .safetensors), "
-            "got encoder_weights='imagnet'. Check the spelling.")):
+            "`encoder_weights` must be None, 'imagenet' or the path of a file (.weights.h5, .npz, .safetensors, "
+            ".pth, .pt, .bin), got encoder_weights='imagnet'. Check the spelling.")):
         build_encoder("mobilenetv2", encoder_weights="imagnet")
     broken = tmp_path / "broken.npz"
     broken.write_bytes(b"PK\x03\x04 cut short")
@@ -230,7 +235,8 @@ def test_no_network_for_imagenet(monkeypatch):
     with pytest.raises(ConnectionError, match=re.escape(
             "`encoder_weights` must be downloadable when it is 'imagenet' (keras.applications could not fetch "
             "'mobilenetv2'), got encoder_weights='imagenet'. Connect to the internet once (the file is cached), pass "
-            "the path of a weights file (.weights.h5, .npz, .safetensors), or use encoder_weights=None.")):
+            "the path of a weights file (.weights.h5, .npz, .safetensors, .pth, .pt, .bin), or use "
+            "encoder_weights=None.")):
         build_encoder("mobilenetv2", encoder_weights="imagenet")
 
 

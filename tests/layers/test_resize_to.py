@@ -5,14 +5,20 @@ import pytest
 import tensorflow as tf
 
 from kseg.layers import ResizeTo
-from kseg.layers.resize_to import resize_for_xla
+from kseg.layers.resize_to import METHODS, resize_by_gathering
 from tests.conftest import structured_image
 
 
-def reference(inputs, height, width):
-    """Bilinear interpolation with half-pixel centres, clamped at the border, written out pixel by pixel."""
-    rows = np.clip((np.arange(height) + 0.5) * inputs.shape[1] / height - 0.5, 0, inputs.shape[1] - 1)
-    columns = np.clip((np.arange(width) + 0.5) * inputs.shape[2] / width - 0.5, 0, inputs.shape[2] - 1)
+def places(size, length, method):
+    """The coordinate in `size` pixels of each of `length` pixels."""
+    if method == "bilinear":
+        return np.clip((np.arange(length) + 0.5) * size / length - 0.5, 0, size - 1)
+    return np.linspace(0, size - 1, length) if method != "nearest" else np.arange(length) * size // length
+
+
+def reference(inputs, height, width, method="bilinear"):
+    """Interpolation between the neighbours of each pixel's place, clamped at the border, written out."""
+    rows, columns = (places(size, length, method) for size, length in zip(inputs.shape[1:3], (height, width)))
     top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
     bottom, right = np.minimum(top + 1, inputs.shape[1] - 1), np.minimum(left + 1, inputs.shape[2] - 1)
     v, h = (rows - top)[:, None, None], (columns - left)[None, :, None]
@@ -27,6 +33,22 @@ def test_equals_the_written_out_formula():
     for height, width in ((36, 52), (31, 17), (97, 129), (9, 40)):
         actual = ResizeTo()(inputs, np.zeros((1, height, width, 1), "float32"))
         np.testing.assert_allclose(actual, reference(inputs, height, width), atol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_equal_the_written_out_formula_whether_one_operation_or_gathered(method):
+    inputs = structured_image(9, 13)[None].astype("float32")
+    for height, width in ((36, 52), (31, 17), (97, 129), (1, 40)):
+        target = np.zeros((1, height, width, 1), "float32")
+        expected = reference(inputs, height, width, method)
+        np.testing.assert_allclose(ResizeTo(method)(inputs, target), expected, atol=1e-3)
+        np.testing.assert_allclose(resize_by_gathering(inputs, (height, width), method), expected, atol=1e-3)
+
+
+def test_an_unknown_method_is_refused_and_the_known_one_kept():
+    with pytest.raises(ValueError, match="`method` must be one of"):
+        ResizeTo("cubic")
+    assert ResizeTo.from_config(ResizeTo("nearest").get_config()).method == "nearest"
 
 
 def test_unknown_sizes_and_half_precision():
@@ -57,7 +79,7 @@ def test_xla_takes_the_same_neighbours(size, target):
         return outputs, tape.gradient(outputs, values, upstream)
 
     slope = run(inputs)[1]
-    for function in (lambda values: run(values, lambda values: resize_for_xla(values, target)),
+    for function in (lambda values: run(values, lambda values: resize_by_gathering(values, target)),
                      tf.function(run, jit_compile=True)):
         outputs, gradient = function(inputs)
         np.testing.assert_allclose(outputs, reference(inputs.numpy(), *target), atol=1e-3)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from kseg.encoders.families import ENCODERS
 from kseg.models import DeepLabV1, DeepLabV2, DeepLabV3, DeepLabV3Plus
 from kseg.models.blocks import conv_bn_relu
 from kseg.models.deeplab import aspp
@@ -21,10 +22,9 @@ def size_of(weights):
 
 
 def counts(model):
-    """(trainable without the biases of keras.applications' ResNets, moving statistics): what the papers count."""
-    biases = [layer.bias for layer in model.encoder.layers if isinstance(layer, keras.layers.Conv2D) and layer.use_bias]
+    """(trainable, moving statistics): what the papers count."""
     statistics = [weight for weight in model.non_trainable_variables if "moving" in weight.path]
-    return size_of(model.trainable_variables) - size_of(biases), size_of(statistics)
+    return size_of(model.trainable_variables), size_of(statistics)
 
 
 def set_convolution(model, name, kernel):
@@ -108,13 +108,17 @@ def test_weights_trained_at_16_run_at_8():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options, rates", [
-    ({"output_stride": 8}, [4, 8, 16]),
-    ({"output_stride": 16, "multi_grid": (1, 1, 1)}, [2, 2, 2]),
+@pytest.mark.parametrize("encoder_name, options, rates", [
+    ("resnet50", {"output_stride": 8}, [4, 8, 16]),
+    ("resnet50", {"output_stride": 16}, [2, 4, 8]),
+    ("resnet50", {"output_stride": 16, "multi_grid": (1, 1, 1)}, [1, 2, 2]),  # the stride lay in the first unit's 3x3
+    ("kerasresnet50", {"output_stride": 8}, [4, 8, 16]),
+    ("kerasresnet50", {"output_stride": 16, "multi_grid": (1, 1, 1)}, [2, 2, 2]),
 ])
-def test_multi_grid_multiplies_the_rates_of_c5(options, rates):
-    encoder = DeepLabV3(2, "resnet50", filters=8, compile=False, **options).encoder
-    assert [encoder.get_layer(f"conv5_block{unit}_2_conv").dilation_rate[0] for unit in (1, 2, 3)] == rates
+def test_multi_grid_multiplies_the_rates_of_c5(encoder_name, options, rates):
+    encoder = DeepLabV3(2, encoder_name, filters=8, compile=False, **options).encoder
+    middles = ENCODERS[encoder_name].multi_grid
+    assert [encoder.get_layer(middle).dilation_rate[0] for middle in middles] == rates
 
 
 def tiny_encoder(encoder_name, output_stride, encoder_weights, in_channels, *, multi_grid=None, image_size=None):

@@ -9,10 +9,10 @@ _UNITS = (1, 2, 3, 4, 3, 3, 1)  # of the seven stages
 
 
 def names(arrays: dict[str, np.ndarray], encoder: keras.Model) -> dict[str, np.ndarray]:
-    """Return `arrays` by Keras's paths; the last convolution, behind c5, and the classifier are left out."""
+    """Return `arrays` by Keras's paths; the classifier is left out."""
     if "conv_stem.weight" in arrays:
-        return renamed(arrays, _of_timm(), encoder, r"(conv_head|bn2|classifier)\.")
-    return renamed(arrays, _of_torchvision(), encoder, r"(features\.18|classifier)\.")
+        return renamed(arrays, _of_timm(), encoder, r"classifier\.")
+    return renamed(arrays, _of_torchvision(), encoder, r"classifier\.")
 
 
 def _blocks():
@@ -20,7 +20,8 @@ def _blocks():
 
 
 def _of_torchvision():
-    modules = {"Conv1": "features.0.0", "bn_Conv1": "features.0.1"}
+    modules = {"Conv1": "features.0.0", "bn_Conv1": "features.0.1",
+               "Conv_1": "features.18.0", "Conv_1_bn": "features.18.1"}
     for index, block in enumerate(_blocks()):
         parts = ("0.0", "0.1", "1.0", "1.1", "2", "3") if index else (None, None, "0.0", "0.1", "1", "2")
         modules |= _block(block, [f"features.{index + 1}.conv.{part}" for part in parts])
@@ -28,7 +29,7 @@ def _of_torchvision():
 
 
 def _of_timm():
-    modules = {"Conv1": "conv_stem", "bn_Conv1": "bn1"}
+    modules = {"Conv1": "conv_stem", "bn_Conv1": "bn1", "Conv_1": "conv_head", "Conv_1_bn": "bn2"}
     places = [(stage, unit) for stage, count in enumerate(_UNITS) for unit in range(count)]
     for index, (block, (stage, unit)) in enumerate(zip(_blocks(), places, strict=True)):
         parts = (("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3") if index

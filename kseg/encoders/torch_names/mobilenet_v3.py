@@ -13,17 +13,16 @@ _TIMM_SQUEEZE = {"squeeze_excite_conv": "se.conv_reduce", "squeeze_excite_conv_1
 
 
 def names(arrays: dict[str, np.ndarray], encoder: keras.Model) -> dict[str, np.ndarray]:
-    """Return `arrays` by Keras's paths; the last convolution, behind c5, and the classifier are left out."""
+    """Return `arrays` by Keras's paths; the classifier is left out."""
     blocks = blocks_of(encoder, r"(expanded_conv(?:_\d+)?)_[a-z]")
     if "conv_stem.weight" in arrays:
-        last = len(_UNITS[len(blocks)])
-        return renamed(arrays, _of_timm(blocks), encoder, rf"(blocks\.{last}|conv_head|norm_head|classifier)\.")
-    last = len(blocks) + 1
-    return renamed(arrays, _of_torchvision(blocks, encoder), encoder, rf"(features\.{last}|classifier)\.")
+        return renamed(arrays, _of_timm(blocks), encoder, r"(conv_head|norm_head|classifier)\.")
+    return renamed(arrays, _of_torchvision(blocks, encoder), encoder, r"classifier\.")
 
 
 def _of_timm(blocks):
-    modules = {"conv": "conv_stem", "conv_bn": "bn1"}
+    last = f"blocks.{len(_UNITS[len(blocks)])}.0"
+    modules = {"conv": "conv_stem", "conv_bn": "bn1", "conv_1": f"{last}.conv", "conv_1_bn": f"{last}.bn1"}
     places = [(stage, unit) for stage, count in enumerate(_UNITS[len(blocks)]) for unit in range(count)]
     for block, (stage, unit) in zip(blocks, places, strict=True):
         parts = {**(_TIMM if stage else _TIMM_FIRST), **_TIMM_SQUEEZE}
@@ -33,7 +32,8 @@ def _of_timm(blocks):
 
 def _of_torchvision(blocks, encoder):
     layers = {layer.name for layer in encoder.layers}
-    modules = {"conv": "features.0.0", "conv_bn": "features.0.1"}
+    last = f"features.{len(blocks) + 1}"
+    modules = {"conv": "features.0.0", "conv_bn": "features.0.1", "conv_1": f"{last}.0", "conv_1_bn": f"{last}.1"}
     for number, block in enumerate(blocks, start=1):
         index = 0  # a block is numbered by the parts that it has
         for part in ("expand", "depthwise", "squeeze_excite_conv", "project"):

@@ -11,6 +11,7 @@ _FIRST = {  # the first array of a network under each scheme of names
     "timm": ("conv_stem.weight", "stem.0.weight"),
     "torchvision_bn": ("features.1.running_mean",),  # VGG with batch normalisation
     "cadene": ("block1.skip.weight",),  # Xception, in smp and timm
+    "resnet": ("layer1.0.conv1.weight",),
     "torchvision": ("features.0.0.weight", "features.0.weight", "features.conv0.weight"),
 }
 
@@ -27,12 +28,13 @@ def bare(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     out, and timm's pyramids write `stages_0` for `stages.0`.
     """
     while scheme_of(arrays) is None:
-        prefix = next((prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in arrays)), None)
-        if prefix is None:
-            break
-        arrays = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
         if "stem_0.weight" in arrays:
             arrays = {re.sub(r"^(stem|stages)_(\d+)\.", r"\1.\2.", name): value for name, value in arrays.items()}
-        elif "0.0.weight" in arrays and scheme_of(arrays) is None:
+        elif "0.0.weight" in arrays:
             arrays = {f"features.{name}": value for name, value in arrays.items()}
+        else:
+            prefix = next((prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in arrays)), None)
+            if prefix is None:
+                break
+            arrays = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
     return arrays

@@ -24,7 +24,7 @@ GOOGLE_LITE = ((127.0,) * 3, (128.0,) * 3)
 
 
 def ends(*modules, **more):
-    """Return the module at the end of each stage: c1… of `modules`; "relu:" before one applies ReLU to it."""
+    """Return the module at the end of each stage: c1… of `modules`; "relu:" or "silu:" before one is applied to it."""
     return {**{f"c{stage}": module for stage, module in enumerate(modules, 6 - len(modules))}, **more}
 
 
@@ -35,35 +35,38 @@ def inside(form, *places):
 
 TIMM_EFFICIENTNET = inside("blocks.{}", 0, 1, 2, 4, 6)
 TORCHVISION_EFFICIENTNET = inside("features.{}", 1, 2, 3, 5, 7)
-TORCHVISION_MOBILENET_V2 = {**inside("features.{}", 1, 3, 6, 13, 17), "low_level": "features.3.conv.1"}
-TIMM_V3_LARGE = inside("blocks.{}", 0, 1, 2, 4, 5)
+TORCHVISION_MOBILENET_V2 = inside("features.{}", 1, 3, 6, 13, 18)
+TIMM_V3_LARGE = inside("blocks.{}", 0, 1, 2, 4, 6)
 DENSENET = ends("features.relu0", *(f"features.transition{index}.relu" for index in (1, 2, 3)), "relu:features.norm5")
 NETWORKS = {  # file -> library, its name, what it reads, the ends of its stages
     "torchvision_mobilenet_v2": ("torchvision", "mobilenet_v2", IMAGENET, TORCHVISION_MOBILENET_V2),
     "timm_mobilenetv2_100": ("timm", "mobilenetv2_100", IMAGENET,
-                             inside("blocks.{}", "0.0", "1.1", "2.2", "4.2", "6.0")),
+                             ends("blocks.0", "blocks.1", "blocks.2", "blocks.4", "bn2")),
     "smp_mobilenet_v2": ("smp", "mobilenet_v2", IMAGENET, TORCHVISION_MOBILENET_V2),
     "timm_tf_efficientnet_lite0": ("timm", "tf_efficientnet_lite0", MINUS_ONE_TO_ONE, TIMM_EFFICIENTNET),
     "timm_efficientnet_lite0": ("timm", "efficientnet_lite0", IMAGENET, TIMM_EFFICIENTNET),
     "timm_tf_efficientnet_b0": ("timm", "tf_efficientnet_b0", IMAGENET, TIMM_EFFICIENTNET),
     "timm_efficientnet_b0": ("timm", "efficientnet_b0", IMAGENET, TIMM_EFFICIENTNET),
-    "smp_efficientnet_b0": ("smp", "efficientnet-b0", IMAGENET, inside("_blocks.{}", 0, 2, 4, 10, 15)),
+    "smp_efficientnet_b0": ("smp", "efficientnet-b0", IMAGENET,
+                            ends("silu:_bn0", *(f"_blocks.{index}" for index in (2, 4, 10, 15)))),
     "torchvision_efficientnet_b0": ("torchvision", "efficientnet_b0", IMAGENET, TORCHVISION_EFFICIENTNET),
     "torchvision_efficientnet_b5": ("torchvision", "efficientnet_b5", IMAGENET, TORCHVISION_EFFICIENTNET),
     "torchvision_vgg16": ("torchvision", "vgg16", IMAGENET, inside("features.{}", 4, 9, 16, 23, 30)),
     "torchvision_vgg19": ("torchvision", "vgg19", IMAGENET, inside("features.{}", 4, 9, 18, 27, 36)),
     "torchvision_vgg16_bn": ("torchvision", "vgg16_bn", IMAGENET, inside("features.{}", 6, 13, 23, 33, 43)),
     "torchvision_vgg19_bn": ("torchvision", "vgg19_bn", IMAGENET, inside("features.{}", 6, 13, 26, 39, 52)),
+    "smp_vgg16": ("smp", "vgg16", IMAGENET, inside("features.{}", 8, 15, 22, 29, 30)),
+    "smp_vgg16_bn": ("smp", "vgg16_bn", IMAGENET, inside("features.{}", 12, 22, 32, 42, 43)),
     "torchvision_densenet121": ("torchvision", "densenet121", IMAGENET, DENSENET),
     "smp_densenet121": ("smp", "densenet121", IMAGENET, DENSENET),
     "torchvision_mobilenet_v3_large": ("torchvision", "mobilenet_v3_large", IMAGENET,
-                                       inside("features.{}", 1, 3, 6, 12, 15)),
+                                       inside("features.{}", 1, 3, 6, 12, 16)),
     "torchvision_mobilenet_v3_small": ("torchvision", "mobilenet_v3_small", IMAGENET,
-                                       inside("features.{}", 0, 1, 3, 8, 11)),
+                                       inside("features.{}", 0, 1, 3, 8, 12)),
     "timm_mobilenetv3_large_100": ("timm", "mobilenetv3_large_100", IMAGENET, TIMM_V3_LARGE),
     "timm_tf_mobilenetv3_large_100": ("timm", "tf_mobilenetv3_large_100", MINUS_ONE_TO_ONE, TIMM_V3_LARGE),
     "timm_mobilenetv3_small_100": ("timm", "mobilenetv3_small_100", IMAGENET,
-                                   ends("bn1", "blocks.0", "blocks.1", "blocks.3", "blocks.4")),
+                                   ends("bn1", "blocks.0", "blocks.1", "blocks.3", "blocks.5")),
     "torchvision_convnext_tiny": ("torchvision", "convnext_tiny", IMAGENET, inside("features.{}", 1, 3, 5, 7)),
     "timm_convnext_tiny": ("timm", "convnext_tiny", IMAGENET, inside("stages.{}", 0, 1, 2, 3)),
     "smp_xception": ("smp", "xception", MINUS_ONE_TO_ONE,
@@ -101,19 +104,20 @@ def features_of(network, pixels, scale, stages):
 
     seen = {}
 
-    def hook(key, relu):
+    def hook(key, activation):
         def keep(_, __, output):
-            seen[key] = torch.relu(output) if relu else output.clone()
+            seen[key] = getattr(torch.nn.functional, activation)(output) if activation else output.clone()
         return keep
 
-    modules = dict(network.named_modules())
-    hooks = [modules[place.removeprefix("relu:")].register_forward_hook(hook(key, place.startswith("relu:")))
-             for key, place in stages.items()]
+    modules, handles = dict(network.named_modules()), []
+    for key, place in stages.items():
+        activation, _, module = place.rpartition(":")
+        handles.append(modules[module].register_forward_hook(hook(key, activation)))
     mean, std = (np.array(values, "float32") for values in scale)
     values = (pixels.astype("float32") - mean) / std
     with torch.no_grad():
         network(torch.from_numpy(values.transpose(2, 0, 1)[None].copy()))
-    for handle in hooks:
+    for handle in handles:
         handle.remove()
     return {key: value[0].numpy().transpose(1, 2, 0) for key, value in seen.items()}
 

@@ -1,0 +1,170 @@
+"""A PyTorch checkpoint of another library becomes a `Segmenter`."""
+
+import dataclasses
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+
+from kseg import checks, models
+from kseg.encoders.checkpoint import read_checkpoint
+from kseg.labels import LabelSet
+from kseg.models import Segmenter
+from kseg.pretrained.fill import fill
+from kseg.pretrained.origins import mmsegmentation, smp, torchvision
+from kseg.pretrained.origins.plan import Arrays, Plan
+from kseg.types import Path
+
+ORIGINS = {"torchvision": torchvision, "mmsegmentation": mmsegmentation, "smp": smp}
+NETWORKS = "torchvision's DeepLabV3 and FCN, mmsegmentation's PSPNet, DeepLabV3, DeepLabV3+ and FCN, smp's Unet, " \
+           "DeepLabV3 and DeepLabV3Plus"
+
+# The first convolutions of ResNets, MobileNets, EfficientNets, DenseNets, VGGs and MiTs, whose input is the image.
+STEMS = ("conv1", "conv1.0", "stem.0", "features.0.0", "0.0", "conv_stem", "_conv_stem", "features.conv0", "features.0",
+         "patch_embed1.proj")
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """What became of a checkpoint.
+
+    Attributes:
+        model: the `Segmenter`, compiled.
+        origin: str, "torchvision", "mmsegmentation" or "smp".
+        builder: str, the function of `kseg.models` that made the network.
+        options: dict, its arguments.
+        matched: int, arrays of the checkpoint that are in the model.
+        left_out: tuple of str, arrays that are not.
+        new_classifier: bool, whether the last layer starts from random weights.
+        max_abs_difference: float or None, of the logits from those given; with `relative_difference`, the same
+            divided by the largest logit.
+        label_agreement: float or None, the share of pixels with the same class.
+    """
+
+    model: Segmenter
+    origin: str
+    builder: str
+    options: dict[str, Any]
+    matched: int
+    left_out: tuple[str, ...]
+    new_classifier: bool = False
+    max_abs_difference: float | None = None
+    relative_difference: float | None = None
+    label_agreement: float | None = None
+
+
+def convert(checkpoint: Path, like: str | None = None, classes: int | None = None, *,
+            label_set: LabelSet | None = None, replace_classifier: bool = False) -> Segmenter:
+    """Return the network of a PyTorch checkpoint with its weights, ready to predict, train on and export.
+
+    No PyTorch is needed. Pixels are 0-255 as everywhere in kseg: the model normalises them as its origin did.
+
+    Args:
+        checkpoint: path of a `.pth`, `.pt` or `.safetensors` file, or of a folder that smp's `save_pretrained` wrote.
+        like: str, where it comes from: "torchvision", "mmsegmentation" or "smp", and after a slash which network
+            ("torchvision/deeplabv3_resnet50", "smp/unet/mobilenet_v2"); None to tell it from the names of the arrays.
+        classes: int, the classes it must have; None for those that it has.
+        label_set: `LabelSet` or None, the names and colours of its classes.
+        replace_classifier: bool, whether `classes` may differ: the last layer then starts anew, to be fine-tuned.
+    Returns:
+        `Segmenter`, compiled.
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file cannot be read, is of a network that kseg has no builder for, has other arrays than
+            that network, or has other classes than asked for.
+    """
+    return conversion(checkpoint, like, classes, label_set=label_set, replace_classifier=replace_classifier).model
+
+
+def conversion(checkpoint: Path, like: str | None = None, classes: int | None = None, *,
+               label_set: LabelSet | None = None, replace_classifier: bool = False, image: Any = None,
+               logits: np.ndarray | Path | None = None) -> Conversion:
+    """Convert as `convert` does, and return a report with the model.
+
+    Args:
+        checkpoint, like, classes, label_set, replace_classifier: as in `convert`.
+        image: pixels `[H, W, C]` or `[B, H, W, C]`, 0-255, to compare on; only with `logits`.
+        logits: float array or the path of its `.npy` file, what PyTorch's network gives for them, `[B, classes, H, W]`
+            or `[B, H, W, classes]`.
+    Returns:
+        `Conversion`.
+    """
+    path, config = os.fspath(checkpoint), {}
+    file = path
+    if os.path.isdir(path):
+        config, file = {"config": smp.read_config(path)}, _weights_in(path)
+        like = like or "smp"
+    arrays = read_checkpoint(file)
+    origin, detail = _origin(like, arrays, path)
+    plan = ORIGINS[origin].plan(arrays, detail, **config)
+    found, channels = _counts(arrays, plan, path)
+    new = classes is not None and classes != found
+    if new and not replace_classifier:
+        raise ValueError(checks.sentence("classes", f"must be {found}, the classes of the checkpoint", classes,
+                                         "Leave it out, or pass replace_classifier=True to fine-tune on others."))
+    model = getattr(models, plan.builder)(classes if new else found, in_channels=channels, **plan.options)
+    left_out = fill(model, arrays, plan, path, classifier=not new)
+    if label_set is not None and len(label_set) != model.classes:
+        raise ValueError(checks.sentence("label_set", f"must name {model.classes} classes", len(label_set),
+                                         "Give one name per class of the model."))
+    model.label_set = label_set
+    if new:
+        warnings.warn(f"The classifier of {path!r} has {found} classes and the model {classes}: its last layer starts "
+                      "anew, all other weights are kept. Train it before use.", stacklevel=3)
+    matched = sum(not name.endswith("num_batches_tracked") for name in arrays) - len(left_out)
+    report = Conversion(model, origin, plan.builder, plan.options, matched, tuple(left_out), new)
+    return report if logits is None else compared(report, image, logits)
+
+
+def _weights_in(folder):
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if os.path.exists(os.path.join(folder, name)):
+            return os.path.join(folder, name)
+    raise ValueError(checks.sentence("checkpoint", "must be a folder with model.safetensors", folder,
+                                     "Write it with `model.save_pretrained(folder)`."))
+
+
+def _origin(like: str | None, arrays: Arrays, path: str) -> tuple[str, str | None]:
+    if like is not None:
+        origin, _, detail = like.partition("/")
+        return checks.one_of("like", origin.lower(), tuple(ORIGINS)), detail or None
+    origin = next((name for name, module in ORIGINS.items() if module.recognises(arrays)), None)
+    if origin is None:
+        raise ValueError(checks.sentence(
+            "checkpoint", f"must be of a network that kseg has a builder for ({NETWORKS})",
+            f"{path}, whose arrays begin with {', '.join(list(arrays)[:3])}",
+            "An encoder's weights go to `encoder_weights` of a builder."))
+    return origin, None
+
+
+def _counts(arrays: Arrays, plan: Plan, path: str) -> tuple[int, int]:
+    """Return (classes, input bands) of a checkpoint."""
+    classifier = arrays.get(f"{plan.classifier}.weight")
+    stem = next((arrays[name] for name in (f"{plan.encoder}{stem}.weight" for stem in STEMS) if name in arrays), None)
+    if classifier is None or stem is None:
+        raise ValueError(checks.sentence("checkpoint", f"must hold {plan.classifier}.weight and {plan.encoder}*",
+                                         path, "Check that the file is of this network, and `like`."))
+    if classifier.shape[0] < 2:
+        raise ValueError(checks.sentence("checkpoint", "must have two classes or more", classifier.shape[0],
+                                         "Models of one class, for a sigmoid, cannot be converted."))
+    return classifier.shape[0], stem.shape[1]
+
+
+def compared(report: Conversion, image: Any, logits: np.ndarray | Path) -> Conversion:
+    """Return `report` with the differences of the model's logits from those given; arguments as in `conversion`."""
+    if image is None:
+        raise ValueError(checks.sentence("image", "must be given with logits", image, "Pass the pixels they are of."))
+    logits = np.load(logits, allow_pickle=False) if isinstance(logits, (str, os.PathLike)) else np.asarray(logits)
+    pixels = np.asarray(image, "float32")
+    pixels = pixels[None] if pixels.ndim == 3 else pixels
+    ours = np.asarray(report.model(pixels, training=False))
+    theirs = logits[None] if logits.ndim == 3 else logits
+    theirs = theirs if theirs.shape == ours.shape else np.moveaxis(theirs, 1, -1)
+    if theirs.shape != ours.shape:
+        raise ValueError(checks.sentence("logits", f"must have the shape {ours.shape}", logits.shape,
+                                         "Give the logits of exactly this image, [B, classes, H, W]."))
+    difference = float(np.abs(ours - theirs).max())
+    return dataclasses.replace(report, max_abs_difference=difference,
+                               relative_difference=difference / float(np.abs(theirs).max()),
+                               label_agreement=float((ours.argmax(-1) == theirs.argmax(-1)).mean()))

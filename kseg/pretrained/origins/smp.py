@@ -1,0 +1,138 @@
+"""segmentation_models.pytorch: Unet, DeepLabV3 and DeepLabV3Plus, as a `save_pretrained` folder or a state dict."""
+
+import json
+import os
+from typing import Any
+
+from kseg import checks
+from kseg.pretrained.origins.plan import Arrays, Plan, conv_bn, one_grid, resnet_name
+
+MODELS = ("Unet", "DeepLabV3", "DeepLabV3Plus")
+# smp's names of encoders whose geometry kseg has under another name; the others are the same but for "-" and "_".
+ENCODERS = {"mobilenet_v2": "torchmobilenetv2", "vgg16": "smpvgg16", "vgg19": "smpvgg19",
+            "vgg16_bn": "smpvgg16bn", "vgg19_bn": "smpvgg19bn", "xception": "torchxception",
+            **{f"efficientnet-b{number}": f"smpefficientnetb{number}" for number in range(8)},
+            "densenet121": "torchdensenet121",
+            "densenet169": "torchdensenet169", "densenet201": "torchdensenet201"}
+_UNSUPPORTED = {"decoder_attention_type": (None,), "encoder_depth": (5,), "decoder_use_norm": ("batchnorm", True),
+                "decoder_use_batchnorm": (True,), "decoder_interpolation": ("nearest",), "activation": (None,),
+                "decoder_aspp_separable": (None, True, False), "upsampling": (None, 4, 8, 16), "aux_params": (None,)}
+
+
+def read_config(folder: str) -> dict[str, Any]:
+    """Return what `config.json` of a `save_pretrained` folder holds.
+
+    Raises:
+        ValueError: if it cannot be read, or is of another library.
+    """
+    path = os.path.join(folder, "config.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            config = json.load(file)
+    except (OSError, ValueError) as error:
+        raise ValueError(checks.sentence("checkpoint", "must be a folder with smp's config.json", folder,
+                                         "Write it with `model.save_pretrained(folder)`.")) from error
+    if not isinstance(config, dict) or "_model_class" not in config:
+        raise ValueError(checks.sentence("checkpoint", "must be a folder whose config.json names a model of smp",
+                                         folder, "Write it with `model.save_pretrained(folder)`."))
+    return config
+
+
+def recognises(arrays: Arrays) -> bool:
+    """Whether the names of `arrays` are those of an smp model."""
+    return "segmentation_head.0.weight" in arrays and any(name.startswith("encoder.") for name in arrays)
+
+
+def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | None = None) -> Plan:
+    """Return the `Plan` of a checkpoint.
+
+    Args:
+        arrays: the state dict.
+        detail: "unet", "unet/ENCODER" …, or None to tell both from the arrays (the encoder if it is a ResNet).
+        config: what `read_config` returned, or None.
+    Raises:
+        ValueError: for a model, an encoder or an option that kseg has no counterpart of.
+    """
+    config = config or {}
+    named, _, encoder = (detail or "").partition("/")
+    model = config.get("_model_class") or named or _model_of(arrays)
+    model = checks.one_of("like", model.lower(), tuple(name.lower() for name in MODELS), context=" of smp",
+                          advice="kseg has no builder for the others.")
+    for key, legal in _UNSUPPORTED.items():
+        if config.get(key, legal[0]) not in legal:
+            raise ValueError(checks.sentence("checkpoint", f"must have {key} of {legal}", config[key],
+                                             "kseg's builders have no such option."))
+    encoder = config.get("encoder_name") or encoder or None
+    prefix = "encoder.model." if any(name.startswith("encoder.model.") for name in arrays) else "encoder."
+    encoder = ENCODERS.get(encoder, encoder) or resnet_name(arrays, prefix)
+    builder, options, modules = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus}[model](
+        arrays, config)
+    modules["segmentation_head.0"] = "logits_scores"
+    if builder != "UNet":  # networks of timm keep the first convolution of a dilated stage at the rate before
+        options["full_rates"] = prefix == "encoder."
+    if builder == "DeepLabV3":
+        options["multi_grid"] = one_grid(encoder)
+    return Plan("smp", builder, {"encoder_name": encoder, **options}, modules, prefix, "segmentation_head.0",
+                ignored=("classification_head.",))
+
+
+def _model_of(arrays):
+    if "decoder.blocks.0.conv1.0.weight" in arrays:
+        return "unet"
+    return "deeplabv3plus" if any(name.startswith("decoder.block2.") for name in arrays) else "deeplabv3"
+
+
+def _unet(arrays, config):
+    filters = tuple(arrays[f"decoder.blocks.{index}.conv1.0.weight"].shape[0] for index in range(5))
+    modules = {}
+    for index in range(5):
+        for half in (1, 2):
+            modules |= conv_bn(f"decoder.blocks.{index}.conv{half}", f"decoder{index + 1}_{half}")
+    return "UNet", {"decoder_filters": filters, "interpolation": "nearest"}, modules
+
+
+def _pyramid(pyramid, atrous):
+    modules = {**conv_bn(f"{pyramid}.convs.0", "aspp_point"),
+               **conv_bn(f"{pyramid}.convs.4", "aspp_image", conv="1", bn="2"),
+               **conv_bn(f"{pyramid}.project", "aspp_project")}
+    for index in (1, 2, 3):
+        modules |= atrous(f"{pyramid}.convs.{index}", f"aspp_atrous{index}")
+    return modules
+
+
+def _separable(module, layer, *, bn=None):
+    return {f"{module}.0.0": f"{layer}_depthwise", f"{module}.0.1": f"{layer}_pointwise_conv",
+            bn or f"{module}.1": f"{layer}_pointwise_bn"}
+
+
+def _options(config, stride):
+    """Return the options that both DeepLabs share; smp gives its rates at the output stride in use."""
+    output_stride = config.get("encoder_output_stride", stride)
+    rates = tuple(rate * output_stride // 16 for rate in config.get("decoder_atrous_rates", (12, 24, 36)))
+    return {"output_stride": output_stride, "rates": rates, "multi_grid": None,
+            "dropout": config.get("decoder_aspp_dropout", 0.5), "filters": config.get("decoder_channels", 256)}
+
+
+def _deeplab_v3(arrays, config):
+    old = "decoder.0.convs.0.0.weight" in arrays  # a Sequential before smp 0.4
+    separable = "decoder.aspp.convs.1.0.0.weight" in arrays
+    if separable:
+        raise ValueError(checks.sentence("checkpoint", "must have decoder_aspp_separable of False for DeepLabV3", True,
+                                         "kseg's builder has no such option."))
+    modules = {**_pyramid("decoder.0" if old else "decoder.aspp", conv_bn),
+               **conv_bn("decoder", "head", conv="1" if old else "conv", bn="2" if old else "bn")}
+    return "DeepLabV3", {**_options(config, 8), "extra_conv": True, "align_corners": True}, modules
+
+
+def _deeplab_v3_plus(arrays, config):
+    separable = "decoder.aspp.0.convs.1.0.0.weight" in arrays
+    if not separable:
+        raise ValueError(checks.sentence("checkpoint", "must have decoder_aspp_separable of True for DeepLabV3Plus",
+                                         False, "kseg's builder has no such option."))
+    modules = {**_pyramid("decoder.aspp.0", _separable), **conv_bn("decoder.block1", "low_level"),
+               **_separable("decoder.block2", "decoder1"),
+               "decoder.aspp.1.0": "head_depthwise", "decoder.aspp.1.1": "head_pointwise_conv",
+               "decoder.aspp.2": "head_pointwise_bn"}
+    filters = config.get("decoder_channels", 256)
+    return "DeepLabV3Plus", {**_options(config, 16), "decoder": "smp", "separable": True,
+                             "decoder_filters": filters}, modules

@@ -1,0 +1,130 @@
+"""Checkpoints of PyTorch's libraries answer in Keras as they did there, and wrong ones are refused by name."""
+
+import json
+import pathlib
+import warnings
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from kseg import pretrained
+from tests.data.golden.weights import draw_all, picture, sample
+
+GOLDEN = pathlib.Path(__file__).parent.parent / "data" / "golden"
+QUICK = ("torchvision/deeplabv3_resnet50", "mmsegmentation/deeplabv3plus_r50", "smp/unet/resnet18",
+         "smp/deeplabv3plus/tu-tf_efficientnet_lite0")  # one of each origin, head and block; the others are slow
+NAMES = sorted(path.stem.removeprefix("segmentation_").replace("__", "/")
+               for path in GOLDEN.glob("segmentation_*.npz"))
+
+
+def golden(name):
+    """Return (arrays of the checkpoint, the golden file)."""
+    file = np.load(GOLDEN / f"segmentation_{name.replace('/', '__')}.npz")
+    return draw_all(json.loads(str(file["shapes"]))), file
+
+
+def checkpoint(folder, arrays, name="model.safetensors"):
+    path = folder / name
+    save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+                                  for name in NAMES])
+def test_logits_equal_those_of_torch(name, tmp_path):
+    arrays, file = golden(name)
+    like = name if name.count("/") == 2 else None
+    report = pretrained.conversion(checkpoint(tmp_path, arrays), like)
+    assert report.origin == name.split("/")[0]
+    assert report.matched + len(report.left_out) == sum("num_batches_tracked" not in key for key in arrays)
+    for key in file.files:
+        if not key[0].isdigit():
+            continue
+        pixels = picture(*map(int, key.split("x")))
+        logits = np.asarray(report.model(pixels[None].astype("float32"), training=False))[0]
+        largest = float(file[f"largest_{key}"])
+        np.testing.assert_allclose(sample(logits, 9), file[key], atol=1e-4 * largest, rtol=0)
+        assert abs(np.abs(logits).max() - largest) < 1e-4 * largest
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """(path, arrays) of smp's Unet with a ResNet-18."""
+    arrays = golden("smp/unet/resnet18")[0]
+    return checkpoint(tmp_path_factory.mktemp("smp"), arrays), arrays
+
+
+def test_a_folder_of_save_pretrained_needs_no_more_than_its_path(small, tmp_path):
+    checkpoint(tmp_path, small[1])
+    config = {"_model_class": "Unet", "encoder_name": "resnet18", "classes": 5, "in_channels": 3, "activation": None,
+              "decoder_attention_type": None, "encoder_depth": 5}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = pretrained.convert(tmp_path)
+    assert model.classes == 5 and model.name == "unet"
+    (tmp_path / "config.json").write_text(json.dumps({**config, "decoder_attention_type": "scse"}))
+    with pytest.raises(ValueError, match="decoder_attention_type"):
+        pretrained.convert(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json"):
+        pretrained.convert(tmp_path)
+
+
+def test_another_count_of_classes_keeps_all_but_the_classifier(small):
+    path, arrays = small
+    with pytest.raises(ValueError, match="must be 5, the classes of the checkpoint"):
+        pretrained.convert(path, classes=2)
+    with pytest.warns(UserWarning, match="starts anew"):
+        model = pretrained.convert(path, classes=2, replace_classifier=True)
+    assert model.classes == 2
+    kernel = arrays["decoder.blocks.4.conv2.0.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(model.get_layer("decoder5_2_conv").kernel, kernel)
+
+
+def test_the_converted_model_is_saved_as_any_other(small, tmp_path):
+    import kseg
+
+    model = pretrained.convert(small[0])
+    model.save(tmp_path / "unet.keras")
+    pixels = picture(64, 96)[None].astype("float32")
+    again = kseg.load_model(tmp_path / "unet.keras")
+    np.testing.assert_array_equal(again(pixels), model(pixels))
+
+
+def test_logits_given_are_compared(small):
+    pixels = picture(64, 96)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first = pretrained.conversion(small[0])
+    logits = np.asarray(first.model(pixels[None].astype("float32")))
+    same = pretrained.conversion(small[0], image=pixels, logits=np.moveaxis(logits, -1, 1))
+    assert same.max_abs_difference == 0 and same.label_agreement == 1
+    other = pretrained.conversion(small[0], image=pixels, logits=logits + 1)
+    assert other.max_abs_difference == pytest.approx(1, abs=1e-3)
+    with pytest.raises(ValueError, match="must have the shape"):
+        pretrained.conversion(small[0], image=pixels, logits=logits[:, :32])
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda arrays: arrays.pop("decoder.blocks.2.conv1.0.weight"), "blocks.2.conv1.0.weight"),
+    (lambda arrays: arrays.pop("encoder.layer2.0.conv1.weight"), "layer2"),
+    (lambda arrays: arrays.update({f"decoder.more.{i}": np.zeros(3, "float32") for i in range(7)}),
+     "7 that belong nowhere .decoder.more.0, decoder.more.1, decoder.more.2, decoder.more.3, decoder.more.4, …"),
+    (lambda arrays: arrays.update({"segmentation_head.0.weight": np.zeros((5, 8, 3, 3), "float32")}),
+     "of another shape .segmentation_head.0.weight"),
+])
+def test_arrays_that_do_not_fit_are_named(small, tmp_path, change, message):
+    arrays = dict(small[1])
+    change(arrays)
+    with pytest.raises((ValueError, KeyError), match=message):
+        pretrained.convert(checkpoint(tmp_path, arrays))
+
+
+def test_a_network_without_a_builder_is_refused_and_those_with_one_are_named(tmp_path):
+    path = checkpoint(tmp_path, {"backbone.stages.0.weight": np.zeros((3, 3), "float32")})
+    with pytest.raises(ValueError, match="torchvision's DeepLabV3 and FCN"):
+        pretrained.convert(path)
+    with pytest.raises(ValueError, match="like.*must be one of"):
+        pretrained.convert(path, "detectron")
+    with pytest.raises(FileNotFoundError):
+        pretrained.convert(tmp_path / "nothing.pth")
