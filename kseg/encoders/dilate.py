@@ -63,11 +63,10 @@ class Cloner:
 
     def tapped(self, tap: str) -> keras.KerasTensor:
         """Return the tensor that `tap` names (see `kseg.encoders.families`); after `run`."""
-        if tap.startswith("<"):
-            return self._inputs[tap[1:]]
-        if tap.endswith("*"):
-            tap = [name for name in self._outputs if name.startswith(tap[:-1])][-1]
-        return self._outputs[tap]
+        tensors, layer = (self._inputs, tap[1:]) if tap.startswith("<") else (self._outputs, tap)
+        if layer.endswith("*"):
+            layer = [name for name in tensors if name.startswith(layer[:-1])][-1]
+        return tensors[layer]
 
     def _call(self, layer, *args, **kwargs):
         # keras calls this for the operations of the library's graph in order, with the clone's tensors.

@@ -91,7 +91,7 @@ def load_file(encoder: keras.Model, path: EncoderWeights, row: Encoder, library:
     if path.endswith(".weights.h5"):
         _load_keras_file(encoder, path, row, library, pairs)
     else:
-        assign_arrays(encoder, keras_names(_read_arrays(path), encoder), path, row)
+        assign_arrays(encoder, keras_names(_read_arrays(path), encoder, row), path, row)
 
 
 def _load_keras_file(encoder, path, row, library, pairs):

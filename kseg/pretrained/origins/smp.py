@@ -9,8 +9,10 @@ from kseg.pretrained.origins.plan import Arrays, Plan, conv_bn, one_grid, resnet
 
 MODELS = ("Unet", "DeepLabV3", "DeepLabV3Plus")
 # smp's names of encoders whose geometry kseg has under another name; the others are the same but for "-" and "_".
-ENCODERS = {"mobilenet_v2": "torchmobilenetv2", "vgg16": "torchvgg16", "vgg19": "torchvgg19",
-            "vgg16_bn": "torchvgg16bn", "vgg19_bn": "torchvgg19bn", "densenet121": "torchdensenet121",
+ENCODERS = {"mobilenet_v2": "torchmobilenetv2", "vgg16": "smpvgg16", "vgg19": "smpvgg19",
+            "vgg16_bn": "smpvgg16bn", "vgg19_bn": "smpvgg19bn", "xception": "torchxception",
+            **{f"efficientnet-b{number}": f"smpefficientnetb{number}" for number in range(8)},
+            "densenet121": "torchdensenet121",
             "densenet169": "torchdensenet169", "densenet201": "torchdensenet201"}
 _UNSUPPORTED = {"decoder_attention_type": (None,), "encoder_depth": (5,), "decoder_use_norm": ("batchnorm", True),
                 "decoder_use_batchnorm": (True,), "decoder_interpolation": ("nearest",), "activation": (None,),
