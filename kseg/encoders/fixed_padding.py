@@ -41,10 +41,9 @@ class FixedPaddingCloner(Cloner):
 
     def __init__(self, library: keras.Model, output_stride: int, epsilon: float | None, padded_for: int | None = None,
                  full_rates: bool = False):
-        super().__init__(library, output_stride, {}, shifted_shortcuts=False)
+        super().__init__(library, output_stride, {}, False, full_rates)
         self.epsilon = epsilon
         self.padded_for = padded_for
-        self.full_rates = full_rates
 
     def _apply(self, layer, tensor, grid, stride):
         if self._strides(layer, grid * stride > self.output_stride):
@@ -72,8 +71,6 @@ class FixedPaddingCloner(Cloner):
         return keras.layers.ZeroPadding2D((margins, margins), name=f"{layer.name}_margin")(tensor)
 
     def _clone(self, layer, kind, rate, traded):
-        if self.full_rates and traded and kind in ("Conv2D", "DepthwiseConv2D"):
-            rate *= max(layer.strides)
         clone = super()._clone(layer, kind, rate, traded)
         if self._strides(layer, traded):
             return type(clone).from_config({**clone.get_config(), "padding": "valid"})

@@ -72,7 +72,9 @@ def _efficientnet(row):
         {**_TORCH, "name": f"torch{row.name}", "epsilon": 1e-5 if small else 1e-3,
          "origins": ("torchvision", "timm") if small else ("torchvision",)},
         {**_TORCH, "name": f"smp{row.name}", "padding": "static", "padded_for": _SIDES[number],
-         "taps": {**row.taps, "c1": "stem_activation"}, "origins": ("efficientnet_pytorch",)}]
+         # smp's c4 of B0 is read in the middle of the fifth block.
+         "taps": {**row.taps, "c1": "stem_activation", **({} if number else {"c4": "block5a_project_bn"})},
+         "origins": ("efficientnet_pytorch",)}]
 
 
 def _vgg(row):
