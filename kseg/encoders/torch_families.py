@@ -67,12 +67,16 @@ def _efficientnet_lite(row):
 
 def _efficientnet(row):
     number = int(row.name[-1])
+    # smp reads c1 before the first block and, in B0 alone, c4 behind the first of three; c5's stage begins behind it.
+    smp = {"taps": {**row.taps, "c1": "stem_activation"}}
+    if number == 0:
+        smp = {"taps": {**smp["taps"], "c4": "block5a*"}, "ahead": ("block5b", "block5c")}
     small = number < 5  # torchvision keeps TensorFlow's epsilon from B5 on, timm's symmetric networks nowhere
     return {"names": efficientnet.names, "origins": ("timm tf",)}, [
         {**_TORCH, "name": f"torch{row.name}", "epsilon": 1e-5 if small else 1e-3,
          "origins": ("torchvision", "timm") if small else ("torchvision",)},
-        {**_TORCH, "name": f"smp{row.name}", "padding": "static", "padded_for": _SIDES[number],
-         "taps": {**row.taps, "c1": "stem_activation"}, "origins": ("efficientnet_pytorch",)}]
+        {**_TORCH, **smp, "name": f"smp{row.name}", "padding": "static", "padded_for": _SIDES[number],
+         "origins": ("efficientnet_pytorch",)}]
 
 
 def _vgg(row):

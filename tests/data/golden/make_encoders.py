@@ -48,7 +48,7 @@ NETWORKS = {  # file -> library, its name, what it reads, the ends of its stages
     "timm_tf_efficientnet_b0": ("timm", "tf_efficientnet_b0", IMAGENET, TIMM_EFFICIENTNET),
     "timm_efficientnet_b0": ("timm", "efficientnet_b0", IMAGENET, TIMM_EFFICIENTNET),
     "smp_efficientnet_b0": ("smp", "efficientnet-b0", IMAGENET,
-                            ends("silu:_bn0", *(f"_blocks.{index}" for index in (2, 4, 10, 15)))),
+                            ends("silu:_bn0", *(f"_blocks.{index}" for index in (2, 4, 8, 15)))),
     "torchvision_efficientnet_b0": ("torchvision", "efficientnet_b0", IMAGENET, TORCHVISION_EFFICIENTNET),
     "torchvision_efficientnet_b5": ("torchvision", "efficientnet_b5", IMAGENET, TORCHVISION_EFFICIENTNET),
     "torchvision_vgg16": ("torchvision", "vgg16", IMAGENET, inside("features.{}", 4, 9, 16, 23, 30)),

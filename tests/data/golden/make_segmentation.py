@@ -151,7 +151,7 @@ def main(wanted):
         shapes = {key: tuple(value.shape) for key, value in state.items()}
         model.load_state_dict({key: torch.from_numpy(np.asarray(value)) for key, value in draw_all(shapes).items()})
         logits = {}
-        mean, std = ((127,) * 3, (128,) * 3) if "lite0" in name else (MEAN, STD)
+        mean, std = ((127.5,) * 3,) * 2 if "lite0" in name else (MEAN, STD)
         for height, width in sorted({tuple(-(-side // multiple) * multiple for side in size) for size in SIZES}):
             pixels = (picture(height, width).astype("float32") - np.float32(mean)) / np.float32(std)
             with torch.inference_mode():
