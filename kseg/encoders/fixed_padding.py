@@ -21,7 +21,7 @@ _LOWEST = -3.0e38
 def fixed_padding(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_grid: None,
                   library: keras.Model, *, full_rates: bool = False) -> tuple[Features, Pairs]:
     """The layout of a library's network built at 512x512 pixels: its clone with fixed padding, for any size."""
-    cloner = FixedPaddingCloner(library, output_stride, row.epsilon, row.padded_for, full_rates)
+    cloner = FixedPaddingCloner(library, output_stride, row, full_rates)
     cloner.run(tensor)
     return {key: cloner.tapped(tap) for key, tap in row.taps.items()}, cloner.pairs
 
@@ -34,16 +34,13 @@ class FixedPaddingCloner(Cloner):
     Args:
         library: functional `keras.Model`, `[None, 512, 512, 3]` to features.
         output_stride: int, input pixels per pixel of the last stage.
-        epsilon: float or None, of every batch normalisation; None keeps the library's.
-        padded_for: int or None, the side of the image whose SAME padding every size gets; None: symmetric padding.
+        row: `Encoder`, which tells the padding and the epsilon.
         full_rates: bool, whether a convolution that gives up its stride takes the rate of those after it.
     """
 
-    def __init__(self, library: keras.Model, output_stride: int, epsilon: float | None, padded_for: int | None = None,
-                 full_rates: bool = False):
+    def __init__(self, library: keras.Model, output_stride: int, row: Encoder, full_rates: bool = False):
         super().__init__(library, output_stride, {}, False, full_rates)
-        self.epsilon = epsilon
-        self.padded_for = padded_for
+        self.row = row
 
     def _apply(self, layer, tensor, grid, stride):
         if self._strides(layer, grid * stride > self.output_stride):
@@ -57,9 +54,9 @@ class FixedPaddingCloner(Cloner):
         window, stride = self._window(layer), layer.strides[0]
         if window % 2 == 0:
             return 0, 0
-        if self.padded_for is None:
+        if self.row.padded_for is None:
             return window // 2, window // 2
-        side = math.ceil(self.padded_for / grid)
+        side = math.ceil(self.row.padded_for / grid)
         total = max(0, (math.ceil(side / stride) - 1) * stride + window - side)
         return total // 2, total - total // 2
 
@@ -71,13 +68,15 @@ class FixedPaddingCloner(Cloner):
         return keras.layers.ZeroPadding2D((margins, margins), name=f"{layer.name}_margin")(tensor)
 
     def _clone(self, layer, kind, rate, traded):
+        if self.full_rates and layer.name.startswith(self.row.ahead):
+            rate = max(1, 32 // self.output_stride)
         clone = super()._clone(layer, kind, rate, traded)
         if self._strides(layer, traded):
             return type(clone).from_config({**clone.get_config(), "padding": "valid"})
-        if kind == "BatchNormalization" and self.epsilon is not None:
+        if kind == "BatchNormalization" and self.row.epsilon is not None:
             config = clone.get_config()
             kept = {key: config[key] for key in ("name", "axis", "center", "scale")}
-            return BatchNormalization(**kept, epsilon=self.epsilon)
+            return BatchNormalization(**kept, epsilon=self.row.epsilon)
         return clone
 
     @staticmethod

@@ -40,6 +40,7 @@ class Encoder:
         padding: str, "same"; "symmetric" as PyTorch pads, `k // 2` on all sides of strided layers at every size; or
             "static": that of SAME at `padded_for`, at every size.
         padded_for: int or None, side of an image in pixels.
+        ahead: tuple of str, how the layers of c4's stride begin that `full_rates` gives the rate of c5.
         epsilon: float or None, of every batch normalisation instead of the library's.
         origins: tuple of str, whose arrays have this geometry: "torchvision", "timm" or "timm tf" (its networks named
             `tf_…`), "efficientnet_pytorch"; see `kseg.encoders.origin`.
@@ -71,6 +72,7 @@ class Encoder:
     units: tuple[int, ...] = ()
     padding: str = "same"
     padded_for: int | None = None
+    ahead: tuple[str, ...] = ()
     epsilon: float | None = None
     origins: tuple[str, ...] = ()
     names: Callable[..., Any] | None = None

@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from kseg.encoders.fixed_padding import fixed_padding
 from kseg.encoders.pixels import MINUS_ONE_TO_ONE, TORCH
 from kseg.encoders.row import Encoder
+from kseg.encoders.torch_mit import torch_mit
 from kseg.encoders.torch_names import (
     convnext,
     densenet,
     efficientnet,
+    mit,
     mobilenet_v2,
     mobilenet_v3,
     resnet,
@@ -67,13 +69,15 @@ def _efficientnet_lite(row):
 
 def _efficientnet(row):
     number = int(row.name[-1])
+    # smp reads c1 before the first block and, in B0 alone, c4 behind the first of three; c5's stage begins behind it.
+    smp = {"taps": {**row.taps, "c1": "stem_activation"}}
+    if number == 0:
+        smp = {"taps": {**smp["taps"], "c4": "block5a*"}, "ahead": ("block5b", "block5c")}
     small = number < 5  # torchvision keeps TensorFlow's epsilon from B5 on, timm's symmetric networks nowhere
     return {"names": efficientnet.names, "origins": ("timm tf",)}, [
         {**_TORCH, "name": f"torch{row.name}", "epsilon": 1e-5 if small else 1e-3,
          "origins": ("torchvision", "timm") if small else ("torchvision",)},
-        {**_TORCH, "name": f"smp{row.name}", "padding": "static", "padded_for": _SIDES[number],
-         # smp's c4 of B0 is read in the middle of the fifth block.
-         "taps": {**row.taps, "c1": "stem_activation", **({} if number else {"c4": "block5a_project_bn"})},
+        {**_TORCH, **smp, "name": f"smp{row.name}", "padding": "static", "padded_for": _SIDES[number],
          "origins": ("efficientnet_pytorch",)}]
 
 
@@ -110,6 +114,13 @@ def _xception(row):
         {**_TORCH, "name": f"torch{row.name}", "epsilon": 1e-5, "pixels": MINUS_ONE_TO_ONE, "origins": ("cadene",)}]
 
 
+def _mit(row):
+    # Of any size, unlike keras_cv's.
+    return {"names": mit.names}, [
+        {**_TORCH, "name": f"torch{row.name}", "layout": torch_mit, "library": "kseg", "class_name": "", "taps": {},
+         "side_multiple": None, "bands": (), "origins": ("mit",)}]
+
+
 def _resnet(row):
     return {"names": resnet.names, "origins": ("resnet",)}, []
 
@@ -119,5 +130,5 @@ _CONVNEXT_WIDTHS = {"convnexttiny": 768, "convnextsmall": 768, "convnextbase": 1
 _FAMILIES = {  # pattern of the rows' names -> function
     "mobilenetv2": _mobilenet_v2, "mobilenetv3.*": _mobilenet_v3, "efficientnetlite.*": _efficientnet_lite,
     "efficientnetb.*": _efficientnet, "vgg.*": _vgg, "densenet.*": _densenet, "convnext.*": _convnext,
-    "xception": _xception, r"resnet\d+(deep|v1c)?": _resnet,
+    "xception": _xception, "mit.*": _mit, r"resnet\d+(deep|v1c)?": _resnet,
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.layers.dense_grids import ShiftToStridedPhase as ShiftToStridedPhase
     from kseg.layers.dense_grids import SpaceToDepth as SpaceToDepth
     from kseg.layers.local_response_normalization import LocalResponseNormalization as LocalResponseNormalization
+    from kseg.layers.map_attention import MapAttention as MapAttention
     from kseg.layers.margins import CropTo as CropTo
     from kseg.layers.margins import PadPixels as PadPixels
     from kseg.layers.margins import RequireValidSize as RequireValidSize
@@ -38,6 +39,7 @@ _PUBLIC = {
     "ConvCRF": "kseg.layers.conv_crf",
     "CropTo": "kseg.layers.margins",
     "LocalResponseNormalization": "kseg.layers.local_response_normalization",
+    "MapAttention": "kseg.layers.map_attention",
     "MaxPoolingWithArgmax2D": "kseg.layers.argmax_pooling",
     "MaxUnpooling2D": "kseg.layers.argmax_pooling",
     "NormalizePixels": "kseg.layers.normalize_pixels",

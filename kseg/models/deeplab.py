@@ -27,7 +27,7 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
               in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 16,
               rates: tuple[int, ...] = (6, 12, 18), multi_grid: tuple[int, int, int] | None = None, filters: int = 256,
               extra_conv: bool = False, projection_size: int = 1, align_corners: bool = False, dropout: float = 0.1,
-              full_rates: bool = False, aux: bool = False, aux_weight: float = 0.4,
+              full_rates: bool = False, aux: bool = False, aux_stage: str = "c4", aux_weight: float = 0.4,
               compile: bool = True, name: str = "deeplab_v3") -> Segmenter:
     """Return DeepLab v3, pixels to logits.
 
@@ -49,7 +49,8 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
         align_corners: bool, whether the logits are enlarged with their corners' centres on those of the pixels (smp).
         full_rates: bool, see `kseg.encoders.build_encoder` (smp).
         dropout: float, rate after the projection (released code 0.1, torchvision 0.5).
-        aux: bool, adds an auxiliary head on c4, used in training only (torchvision).
+        aux: bool, adds an auxiliary head, used in training only (torchvision).
+        aux_stage: str, the feature that it reads: "c4", or "c3" as in torchvision's MobileNetV3.
         aux_weight: float, weight of its loss.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
@@ -62,7 +63,7 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
         multi_grid = (1, 2, 4)
     features = encoder_for(pixels, encoder_name, encoder_weights, builder="DeepLabV3", output_stride=output_stride,
                            multi_grid=multi_grid, full_rates=full_rates,
-                           stages=("c4", "c5") if aux else ("c5",))(pixels)
+                           stages=(aux_stage, "c5") if aux else ("c5",))(pixels)
     rates = rates_at(output_stride, rates, features["c5"].shape[1:3])
     context = aspp(features["c5"], filters, rates, projection_size=projection_size, dropout=dropout)
     if extra_conv:
@@ -70,8 +71,8 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
     logits = classify(context, classes, like=pixels, method=_method(align_corners))  # of [B, H/os, W/os, filters]
     aux_logits = None
     if aux:
-        aux_logits = auxiliary_head(features["c4"], classes, like=pixels, filters=features["c4"].shape[-1] // 4,
-                                    dropout=0.1)
+        aux_logits = auxiliary_head(features[aux_stage], classes, like=pixels, dropout=0.1,
+                                    filters=features[aux_stage].shape[-1] // 4)
     return finish(pixels, logits, aux_logits, compile=compile, name=name, aux_weight=aux_weight)
 
 

@@ -62,7 +62,7 @@ def DeepLabV1(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights
 def paper_encoder(pixels: keras.KerasTensor, encoder_name: EncoderName, encoder_weights: EncoderWeights,
                   output_stride: int) -> keras.Model:
     """Return the encoder of DeepLab v1 and v2: VGG16 with holes for "vgg16", a library's dilated network otherwise."""
-    row = row_of(encoder_name)
+    row = row_of(encoder_name, encoder_weights)
     if not row.with_holes:
         return encoder_for(pixels, encoder_name, encoder_weights, builder="DeepLab v1 and v2", stages=("c5",),
                            output_stride=output_stride)

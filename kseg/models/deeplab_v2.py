@@ -63,7 +63,7 @@ def DeepLabV2(classes: int, encoder_name: EncoderName = "resnet101", encoder_wei
     features = keras.Input((None, None, encoder.output["c5"].shape[-1]), name="features")
     size = encoder.compute_output_shape(tuple(pixels.shape))["c5"][1:3]
     rates = rates_at(output_stride, rates, size, reference_stride=8)
-    if row_of(encoder_name).with_holes:
+    if row_of(encoder_name, encoder_weights).with_holes:
         scores = [_fully_connected_branch(features, classes, rate, index, filters=filters, dropout=dropout)
                   for index, rate in enumerate(rates, 1)]
     else:

@@ -12,6 +12,7 @@ from tests.conftest import structured_image
 FAST = ["mobilenetv2"]
 SLOW = ["efficientnetlite0", "vgg16", "resnet18", "resnet50", "kerasresnet50", "resnet50v2", "mobilenet",
         "mobilenetv3large", "efficientnetb0", "efficientnetv2b0", "densenet121", "xception", "convnexttiny",
+        "torchmobilenetv2", "torchdensenet121", "torchvgg16bn", "torchmobilenetv3small", "torchxception",
         "cspdarknettiny"]
 SIZES = [(128, 160), (129, 97)]
 # Output stride 8 trades both strides, so that it covers 16; the fast pair runs at both.

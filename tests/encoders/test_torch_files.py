@@ -39,6 +39,7 @@ NAMES = {  # golden file -> the name a user writes; a plain one is recognised by
     "torchvision_convnext_tiny": "convnext_tiny",
     "timm_convnext_tiny": "tu-convnext_tiny",
     "smp_xception": "xception",
+    "smp_mit_b0": "mit_b0",
 }
 FAST = ("torchvision_mobilenet_v2",)
 

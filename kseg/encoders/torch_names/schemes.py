@@ -11,6 +11,7 @@ _FIRST = {  # the first array of a network under each scheme of names
     "timm": ("conv_stem.weight", "stem.0.weight"),
     "torchvision_bn": ("features.1.running_mean",),  # VGG with batch normalisation
     "cadene": ("block1.skip.weight",),  # Xception, in smp and timm
+    "mit": ("patch_embed1.proj.weight",),
     "resnet": ("layer1.0.conv1.weight",),
     "torchvision": ("features.0.0.weight", "features.0.weight", "features.conv0.weight"),
 }

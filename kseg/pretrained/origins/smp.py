@@ -69,10 +69,6 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
     builder, options, modules = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus}[model](
         arrays, config)
     modules["segmentation_head.0"] = "logits_scores"
-    if builder != "UNet" and encoder == "smpefficientnetb0":
-        raise ValueError(checks.sentence(
-            "checkpoint", "must have another encoder than efficientnet-b0 in a DeepLab: smp begins to dilate it in the "
-            "middle of a block, which kseg does not", encoder, "Its Unet can be converted, and efficientnet-b1 to b7."))
     if builder != "UNet":  # networks of timm keep the first convolution of a dilated stage at the rate before
         options["full_rates"] = prefix == "encoder."
     if builder == "DeepLabV3":

@@ -71,6 +71,7 @@ NETWORKS = {  # file -> library, its name, what it reads, the ends of its stages
     "timm_convnext_tiny": ("timm", "convnext_tiny", IMAGENET, inside("stages.{}", 0, 1, 2, 3)),
     "smp_xception": ("smp", "xception", MINUS_ONE_TO_ONE,
                      ends("relu:bn2", "relu:block1", "relu:block2", "relu:block11", "relu:bn4")),
+    "smp_mit_b0": ("smp", "mit_b0", IMAGENET, inside("norm{}", 1, 2, 3, 4)),
 }
 GAINS = {"torchvision_efficientnet_b5": 0.8}  # at 1 float32 itself is off by 0.1 in so deep a network
 
