@@ -15,7 +15,7 @@ def runner_for(model: "keras.Model | str | os.PathLike | Runner") -> Runner:
 
     Args:
         model: a `keras.Model` from pixels to logits, the path of a `.keras` file, of a SavedModel folder or of a
-            `.tflite` file, or a Runner, which is returned.
+            `.tflite` file, an address or name that `kseg.load_model` takes, or a Runner, which is returned.
     Raises:
         TypeError: if it is none of these.
         FileNotFoundError: if nothing stands at the path.
@@ -43,7 +43,11 @@ def _made(model):
         raise TypeError(checks.sentence(
             "model", "must be a keras.Model, or the path of a .keras file, a SavedModel folder or a .tflite file",
             type(model).__name__, "Build one with kseg.models or load one with kseg.load_model."))
+    from kseg.pretrained.load import goes_by_name, load_model
+
     path = os.fspath(model)
+    if goes_by_name(path):
+        return KerasRunner(load_model(path, compile=False))
     if os.path.isdir(path):
         from kseg.inference.runners.saved_model import SavedModelRunner
 
@@ -53,6 +57,4 @@ def _made(model):
         from kseg.inference.runners.tflite import TFLiteModel
 
         return TFLiteModel(path, os.cpu_count())
-    from kseg.models.load import load_model
-
     return KerasRunner(load_model(path, compile=False))
