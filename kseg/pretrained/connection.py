@@ -58,6 +58,8 @@ def refusals(argument: str, place: str, file: str) -> Iterator[None]:
         raise _answered(failure, said) from failure
     except errors.OfflineModeIsEnabled as failure:
         raise ConnectionError(unreachable) from failure
+    except ValueError as failure:  # what the client checks before it asks
+        raise ValueError(said(*_rejected(str(failure)))) from failure
     except Exception as failure:
         if type(failure).__module__.partition(".")[0] not in _NETWORK:
             raise
@@ -66,7 +68,8 @@ def refusals(argument: str, place: str, file: str) -> Iterator[None]:
 
 def _answered(failure, said):
     """Return the error for what the hub answered."""
-    status, told = failure.response.status_code, failure.server_message or "nothing more"
+    status = failure.response.status_code
+    told = " ".join((failure.server_message or "nothing more").split())
     if status in (401, 403):  # 401 also for a repository that is missing, so that nobody can ask which are private
         return PermissionError(said("must be a repository that exists and that your token gives access to",
                                     "Check its name; log in with `hf auth login`, or set HF_TOKEN to a token with the "
@@ -74,5 +77,9 @@ def _answered(failure, said):
     if status == 404:
         return ValueError(said("must be a repository of the hub", "Check the spelling of user and model."))
     if status == 400:
-        return ValueError(said("must be what the hub accepts", f"It says: {told}."))
+        return ValueError(said(*_rejected(told)))
     return ConnectionError(said("must be reachable", f"The hub answered {status}: {told}. Try again later."))
+
+
+def _rejected(told):
+    return "must be written as the hub accepts it", f"It says: {' '.join(told.split()).rstrip('.')}."

@@ -237,8 +237,11 @@ def test_what_a_hub_refuses_to_take(hub):
     hub.commit("ann/street", "Begin", {"README.md": b""})
     with pytest.raises(PermissionError, match="`private` must be False for ann/street, which everyone sees"):
         push(tiny(), "ann/street", token=TOKEN, private=True)
-    with pytest.raises(ValueError, match='"license" must be one of'):
+    with pytest.raises(ValueError) as caught:
         push(tiny(), "ann/street", token=TOKEN, licence="mine")
+    assert str(caught.value) == (
+        "`repository` must be written as the hub accepts it, got repository='ann/street'. It says: Invalid metadata in "
+        'README.md. - "license" must be one of [mit, apache-2.0].')
     hub.failing = True
     with pytest.raises(ConnectionError, match="The hub answered 503: Down for maintenance"):
         push(tiny(), "ann/street", token=TOKEN)
