@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.inference.evaluation import evaluate as evaluate
     from kseg.inference.predict import predict as predict
     from kseg.labels import LabelSet as LabelSet
-    from kseg.models.load import load_model as load_model
+    from kseg.pretrained.load import load_model as load_model
 
 _PUBLIC = {
     "LabelSet": "kseg.labels",
@@ -39,7 +39,7 @@ _PUBLIC = {
     "inference": None,
     "labels": None,
     "layers": None,
-    "load_model": "kseg.models.load",
+    "load_model": "kseg.pretrained.load",
     "losses": None,
     "machine": None,
     "metrics": None,

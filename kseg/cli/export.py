@@ -7,6 +7,7 @@ import argparse
 
 from kseg import checks
 from kseg.cli import options
+from kseg.cli.predict import KERAS_MODEL
 from kseg.cli.tables import show_table
 
 COMPARED_IMAGES = 8
@@ -15,7 +16,7 @@ QUANTIZE = ("float16", "dynamic", "int8", "int8_float_io")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg export`."""
-    parser.add_argument("model", help="a .keras file")
+    parser.add_argument("model", help=KERAS_MODEL)
     parser.add_argument("path", help="a file ending in .tflite, or a SavedModel folder such as serving/street/1")
     options.add_image_size(parser, help="height and width in pixels; needed for TFLite, any size for a SavedModel")
     parser.add_argument("--quantize", choices=QUANTIZE, help="of TFLite; int8 takes its calibration images from --data")

@@ -5,7 +5,8 @@ import argparse
 from kseg.cli import options
 from kseg.cli.tables import say
 
-MODEL = "a .keras file, a SavedModel folder or a .tflite file"
+KERAS_MODEL = "a .keras file, hf://user/model, or a name such as torchvision/deeplabv3_resnet50"
+MODEL = f"{KERAS_MODEL}; a SavedModel folder or a .tflite file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

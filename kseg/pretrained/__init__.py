@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.pretrained.convert import Conversion as Conversion
     from kseg.pretrained.convert import conversion as conversion
     from kseg.pretrained.convert import convert as convert
+    from kseg.pretrained.hub import push as push
     from kseg.pretrained.load import load as load
     from kseg.pretrained.load import names as names
 
@@ -17,6 +18,7 @@ _PUBLIC = {
     "convert": "kseg.pretrained.convert",
     "load": "kseg.pretrained.load",
     "names": "kseg.pretrained.load",
+    "push": "kseg.pretrained.hub",
 }
 __all__ = sorted(_PUBLIC)
 if not TYPE_CHECKING:  # else every misspelt name would pass

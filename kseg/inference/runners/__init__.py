@@ -9,7 +9,7 @@ from kseg.inference.runners.interface import Runner
 from kseg.inference.runners.keras_model import KerasRunner
 from kseg.inference.runners.saved_model import SavedModelRunner
 from kseg.inference.runners.tflite import TFLiteModel
-from kseg.models.load import load_model
+from kseg.pretrained.load import goes_by_name, load_model
 
 
 def runner_for(model: keras.Model | str | os.PathLike | Runner) -> Runner:
@@ -17,7 +17,7 @@ def runner_for(model: keras.Model | str | os.PathLike | Runner) -> Runner:
 
     Args:
         model: a `keras.Model` from pixels to logits, the path of a `.keras` file, of a SavedModel folder or of a
-            `.tflite` file, or a Runner, which is returned.
+            `.tflite` file, an address or name that `kseg.load_model` takes, or a Runner, which is returned.
     Raises:
         TypeError: if it is none of these.
         FileNotFoundError: if nothing stands at the path.
@@ -42,7 +42,9 @@ runner = runner_for  # the public name, `kseg.inference.runner`
 
 
 def _opened(path):
-    """Return the model in a file or folder, as a Runner or still as a `keras.Model`."""
+    """Return the model in a file or folder, or by name, as a Runner or still as a `keras.Model`."""
+    if goes_by_name(path):
+        return load_model(path, compile=False)
     if os.path.isdir(path):
         return SavedModelRunner(path)
     checks.existing_file("model", path, "Give a .keras file, a SavedModel folder or a .tflite file.")
