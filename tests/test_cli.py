@@ -214,7 +214,8 @@ def test_models_prints_builders_and_encoders(capsys):
     out = capsys.readouterr().out
     assert "DeepLabV3Plus" in out and "efficientnetlite0" in out
     rows = {line.split()[1]: line for line in out.splitlines() if len(line.split()) > 2}
-    assert " imagenet " in rows["kerasresnet50"] and " none " in rows["resnet34"]
+    assert "keras, MIT" in rows["kerasresnet50"] and " none " in rows["resnet50deep"]
+    assert "torchvision," in rows["resnet34"] and "0.664" in rows["torchvision/deeplabv3_resnet50"]
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ COMMANDS = {
     "serve-config": "write what TensorFlow Serving starts from",
     "request": "segment images on a server",
     "check-data": "find what is wrong with a dataset",
-    "models": "list builders and encoders",
+    "models": "list builders, encoders and trained models",
 }
 
 

@@ -1,4 +1,4 @@
-"""`kseg models`: the builders and the encoders they take."""
+"""`kseg models`: the builders, the encoders they take, and trained models by name."""
 
 import argparse
 
@@ -8,9 +8,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print two tables: builders, and encoders with parameters, output strides, normalisation and downloads."""
+    """Print three tables: builders; encoders with their strides, normalisation and downloads; trained models."""
     from kseg import encoders, models
     from kseg.cli.tables import show
+    from kseg.pretrained.zoo import PUBLISHED
 
     rows = []
     for name in models.BUILDERS:
@@ -22,9 +23,12 @@ def run(arguments: argparse.Namespace) -> None:
         rows.append([row["name"], f"{row['parameters']:,}",
                      ", ".join(str(stride) for stride in row["output_strides"]),
                      f"(x - {_numbers(row['mean'])}) / {_numbers(row['std'])}", row["library"],
-                     "imagenet" if row["imagenet"] else "none"])
+                     f"{row['imagenet'].removesuffix('.applications')}, {row['licence']}" if row["imagenet"] else "none"])
     show([("encoder", "left"), ("parameters", "right"), ("output strides", "left"), ("pixels, 0-255, become", "left"),
-          ("library", "left"), ("weights", "left")], rows)
+          ("library", "left"), ("ImageNet weights, licence", "left")], rows)
+    rows = [[row.name, row.data, str(row.classes), f"{row.mean_iou:.3f}", row.licence] for row in PUBLISHED.values()]
+    show([("trained model", "left"), ("data", "left"), ("classes", "right"), ("mean IoU, as published", "right"),
+          ("licence", "left")], rows)
 
 
 def _numbers(values):

@@ -7,6 +7,7 @@ import keras
 
 from kseg import checks
 from kseg.encoders.backbone import BACKBONE, plug_in
+from kseg.encoders.downloads import fetch
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.model import encoder_model, normalized_input
 from kseg.encoders.origin import row_of_weights, warn_of_another
@@ -45,7 +46,10 @@ def row_of(encoder_name: EncoderName, encoder_weights: EncoderWeights = None) ->
     """
     if isinstance(encoder_name, keras.Model):
         return BACKBONE
-    return row_of_weights(ENCODERS[canonical_name(encoder_name)], encoder_name, encoder_weights)
+    row = ENCODERS[canonical_name(encoder_name)]
+    if encoder_weights == "imagenet":
+        return ENCODERS[row.imagenet_row or row.name]
+    return row_of_weights(row, encoder_name, encoder_weights)
 
 
 def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_weights: EncoderWeights = None,
@@ -58,9 +62,10 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
             without a Rescaling or Normalization layer of its own is fed `(pixels - mean) / std` with PyTorch's values
             for ImageNet; one trained on other pixels must hold its own preprocessing.
         output_stride: 8, 16 or 32, input pixels per c5 pixel; strides beyond it are traded for dilation.
-        encoder_weights: None, "imagenet" (the library's download), or a file: `.weights.h5`, `.npz`, `.safetensors`,
-            or of PyTorch `.pth`, `.pt`, `.bin` (read without it). Arrays under the names of torchvision, timm or smp
-            bring their library's geometry with them: the row that has it ("torchmobilenetv2") is built, with a warning.
+        encoder_weights: None, "imagenet" (a download: `kseg models` says of whom), or a file: `.weights.h5`, `.npz`,
+            `.safetensors`, or of PyTorch `.pth`, `.pt`, `.bin` (read without it). Arrays under the names of
+            torchvision, timm or smp bring their library's geometry with them: the row that has it
+            ("torchmobilenetv2") is built, with a warning.
         in_channels: int, input bands. Fewer than three are repeated to three; more share out the stem's kernels, so
             that equal bands give what a grey RGB image gives.
         multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only);
@@ -85,6 +90,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
                                                  "It runs as it was built: pass its name to set this."))
         return plug_in(encoder_name, output_stride, in_channels)
     row = row_of(encoder_name, encoder_weights)
+    if encoder_weights == "imagenet" and row.url:
+        encoder_weights = fetch(row.url, "encoder_weights")
     warn_of_another(row_of(encoder_name), row)
     checks.one_of("output_stride", output_stride, row.strides, context=f" for encoder {row.name!r}",
                   advice=f"Use {row.strides[0]} for its densest features.")
@@ -134,9 +141,14 @@ def _input_size(row, image_size, in_channels):
 
 @functools.lru_cache(maxsize=None)
 def table() -> tuple[dict[str, Any], ...]:
-    """Return one dict per encoder: name, library, parameters up to c5, output strides, pixel mean and std (0-255)."""
+    """Return one dict per encoder.
+
+    Its name, library, parameters up to c5, output strides, pixel mean and std (0-255), and of its ImageNet weights who
+    publishes them and under which licence.
+    """
     return tuple({"name": name, "library": row.library, "parameters": row.parameters, "output_strides": row.strides,
-                  "mean": row.pixels[0], "std": row.pixels[1], "imagenet": row.has_imagenet}
+                  "mean": row.pixels[0], "std": row.pixels[1], "imagenet": row.imagenet_source,
+                 "licence": row.licence}
                  for name, row in ENCODERS.items())
 
 

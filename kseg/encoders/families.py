@@ -8,6 +8,7 @@ PyTorch's geometry are in `kseg.encoders.torch_families`.
 from kseg.encoders.dilate import dilated
 from kseg.encoders.mit import mix_transformer
 from kseg.encoders.pixels import CAFFE, EFFICIENTNET_LITE, MINUS_ONE_TO_ONE, TORCH, ZERO_TO_ONE
+from kseg.encoders.published import published
 from kseg.encoders.resnet import resnet
 from kseg.encoders.row import Encoder
 from kseg.encoders.torch_families import with_siblings
@@ -182,4 +183,4 @@ _ROWS = (
     _mit(4, [3, 8, 27, 3], [64, 128, 320, 512], 60_842_688),
     _mit(5, [3, 6, 40, 3], [64, 128, 320, 512], 81_443_008),
 )
-ENCODERS = {row.name: row for row in with_siblings(_ROWS)}
+ENCODERS = {row.name: published(row) for row in with_siblings(_ROWS)}

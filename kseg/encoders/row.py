@@ -30,6 +30,9 @@ class Encoder:
         arguments: mapping, its keyword arguments.
         taps: mapping, "c1"…"c5" (and "low_level") to a layer name of the library's network.
         preset: str or None, name of the library's ImageNet weights in keras_cv.
+        url: str, the file of ImageNet weights of PyTorch's libraries in this geometry; empty for none.
+        imagenet_row: str, the sibling that is built for "imagenet", where only its geometry has weights.
+        licence: str, of the ImageNet weights as published; empty for none.
         bgr: bool, whether the library's weights expect blue first.
         strides: tuple of int, output strides it can give.
         multi_grid: tuple of str, the 3x3 convolutions of c5's three units, for DeepLab v3; empty: it has no such units.
@@ -62,6 +65,9 @@ class Encoder:
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     taps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     preset: str | None = None
+    url: str = ""
+    imagenet_row: str = ""
+    licence: str = ""
     bgr: bool = False
     strides: tuple[int, ...] = (8, 16, 32)
     multi_grid: tuple[str, ...] = ()
@@ -82,9 +88,12 @@ class Encoder:
     with_holes: bool = False
 
     @property
-    def has_imagenet(self) -> bool:
-        """Whether its library offers ImageNet weights, which were trained in the library's geometry."""
-        return self.padding == "same" and (self.library == "keras.applications" or self.preset is not None)
+    def imagenet_source(self) -> str:
+        """Where "imagenet" comes from: the library, "torchvision" or "timm"; empty if nobody publishes such weights."""
+        if self.url or self.imagenet_row:
+            return "torchvision" if "pytorch.org" in self.url else "timm"
+        own = self.padding == "same" and (self.library == "keras.applications" or self.preset is not None)
+        return self.library if own else ""
 
     def build(self, weights: str | None = None, size: ImageSize = (512, 512)) -> keras.Model | None:
         """Return the library's network without its classifier at `size` pixels; None for a network of kseg's own.

@@ -36,10 +36,10 @@ def load_imagenet(row: Encoder, size: ImageSize = (512, 512)) -> keras.Model:
         ValueError: if the library offers no ImageNet weights for it.
         ConnectionError: if they cannot be downloaded.
     """
-    if not row.has_imagenet:
+    if not row.imagenet_source:
         raise ValueError(checks.sentence(
             "encoder_weights",
-            f"must be None or a file for encoder {row.name!r}, whose library offers no ImageNet weights", "imagenet",
+            f"must be None or a file for encoder {row.name!r}, of which nobody publishes ImageNet weights", "imagenet",
             f"Pass the path of a file ({', '.join(FORMATS)})."))
     try:
         return row.build("imagenet", size)
