@@ -36,13 +36,9 @@ def main(arguments=None):
         return options.run(options) or 0
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
-    except (ValueError, TypeError, OSError, ImportError, NotImplementedError, ServingError) as error:
-        if options.traceback:
-            raise
-        return _complain(str(error), 1)
     except Exception as error:
-        text = _sentence_within(error)
-        if options.traceback or text is None:
+        text = None if options.traceback else _sentence_of(error)
+        if text is None:
             raise
         return _complain(text, 1)
 
@@ -67,8 +63,10 @@ def _complain(text, status):
     return status
 
 
-def _sentence_within(error):
-    """Return kseg's sentence inside an error that TensorFlow raised from a data function, or None."""
+def _sentence_of(error):
+    """Return what an error says if it is kseg's own, or TensorFlow's from a data function of kseg; else None."""
+    if isinstance(error, (ValueError, TypeError, OSError, ImportError, NotImplementedError, ServingError)):
+        return str(error)
     if "tensorflow" not in type(error).__module__:
         return None
     from kseg.data import failure_sentence

@@ -6,7 +6,7 @@ import sys
 
 from kseg import files
 from kseg.cli import options
-from kseg.cli.tables import say
+from kseg.cli.tables import say, show_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,20 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, print the findings; the exit status is 1 if training would fail on any."""
-    report = _checked(arguments)
-    if arguments.json == "-":
-        json.dump(report.to_dict(), sys.stdout, indent=1)
-        return 0 if report.ok else 1
-    from kseg.cli.tables import show_table
-    show_table(report.table())
-    if arguments.json is not None:
-        files.write_text(arguments.json, json.dumps(report.to_dict(), indent=1))
-        say(arguments.json)
-    return 0 if report.ok else 1
-
-
-def _checked(arguments):
-    """Return the report, with a bar on the standard error if that is a terminal."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
 
@@ -41,6 +27,14 @@ def _checked(arguments):
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True), transient=True,
                   disable=arguments.quiet or not sys.stderr.isatty()) as progress:
         task = progress.add_task("checking", total=None)
-        return kseg.data.check(arguments.data, arguments.split, data_dir=arguments.data_dir,
-                               progress=lambda done, total: progress.update(task, completed=done, total=total),
-                               **dict(arguments.data_options))
+        report = kseg.data.check(arguments.data, arguments.split, data_dir=arguments.data_dir,
+                                 progress=lambda done, total: progress.update(task, completed=done, total=total),
+                                 **dict(arguments.data_options))
+    if arguments.json == "-":
+        json.dump(report.to_dict(), sys.stdout, indent=1)
+    else:
+        show_table(report.table())
+        if arguments.json is not None:
+            files.write_text(arguments.json, json.dumps(report.to_dict(), indent=1))
+            say(arguments.json)
+    return 0 if report.ok else 1

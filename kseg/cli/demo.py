@@ -43,11 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"{recipe.image_size[0]}x{recipe.image_size[1]} pixels: {recipe.epochs} epochs and {PYRAMID_RECIPE.epochs}")
     with quiet():
         result = demo(arguments.output, recipe, verbose=arguments.verbose)
-    _report(result, time.perf_counter() - began)
-
-
-def _report(result, seconds):
-    """Print what the demo measured and wrote."""
+    seconds = time.perf_counter() - began
     iou_of_models_table({"U-Net": result.training, "PSPNet on its encoder, 1 epoch": result.pyramid},
                         "IoU on the validation shapes")
     measured = [dict(report.rows()) for report in result.reports]

@@ -3,9 +3,9 @@
 import argparse
 
 from kseg import checks
-from kseg.cli import inference_options, options
+from kseg.cli import options
 from kseg.cli.predict import MODEL
-from kseg.cli.tables import say
+from kseg.cli.tables import say, show_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FOLDER", help="write report.html, report.json and their pictures")
     parser.add_argument("--overwrite", action="store_true", help="replace a report that is there")
     parser.add_argument("--no-boundaries", action="store_true", help="leave boundary IoU and F1 out")
-    inference_options.add(parser)
+    options.add_inference(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -29,7 +29,6 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(checks.sentence("image_size", "must be given with --at-image-size", None,
                                          "Add for example --image-size 384 512."))
     import kseg
-    from kseg.cli.tables import show_table
     from kseg.inference.report.outcome import refuse_report
 
     if arguments.output is not None:
@@ -38,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.model, arguments.data, arguments.split, data_dir=arguments.data_dir,
         image_size=tuple(arguments.image_size) if arguments.image_size else None,
         full_resolution=not arguments.at_image_size, boundaries=not arguments.no_boundaries,
-        data_options=dict(arguments.data_options) or None, **inference_options.read(arguments))
+        data_options=dict(arguments.data_options) or None, **options.read_inference(arguments))
     show_table(evaluation.table())
     if arguments.output is not None:
         for path in evaluation.write(arguments.output, overwrite=arguments.overwrite):

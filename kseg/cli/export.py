@@ -8,6 +8,7 @@ import argparse
 from kseg import checks
 from kseg.cli import options
 from kseg.cli.predict import KERAS_MODEL
+from kseg.cli.tables import show_table
 
 COMPARED_IMAGES = 8
 QUANTIZE = ("float16", "dynamic", "int8", "int8_float_io")
@@ -41,14 +42,18 @@ def run(arguments: argparse.Namespace) -> None:
     if (tflite or arguments.data is not None) and arguments.image_size is None:
         raise ValueError(checks.sentence("image_size", "must be given for TFLite and wherever data is used", None,
                                          "Add for example --image-size 384 512."))
+    import numpy as np
+
     import kseg
-    from kseg.cli.tables import show_table
 
     model = kseg.load_model(arguments.model)
     size = tuple(arguments.image_size) if arguments.image_size else None
     shared = {"minimum_agreement": arguments.minimum_agreement, "overwrite": arguments.overwrite,
               "evaluate_on": _data(arguments, model, "validation") if arguments.evaluate else None,
-              "images": _images(arguments, model)}
+              "images": None}
+    if arguments.data is not None:
+        compared = _data(arguments, model, "validation").take(COMPARED_IMAGES)
+        shared["images"] = np.concatenate([pixels for pixels, _ in compared])
     if tflite:
         calibration = _data(arguments, model, "train") if int8 else None
         report = kseg.export.tflite(model, arguments.path, size, arguments.quantize, calibration,
@@ -57,15 +62,6 @@ def run(arguments: argparse.Namespace) -> None:
         report = kseg.export.saved_model(model, arguments.path, image_size=size or (None, None),
                                          probabilities=arguments.probabilities, **shared)
     show_table(report.table())
-
-
-def _images(arguments, model):
-    """Return validation images of --data `[N, H, W, channels]`, to compare on; None (structured ones) without it."""
-    if arguments.data is None:
-        return None
-    import numpy as np
-
-    return np.concatenate([pixels for pixels, _ in _data(arguments, model, "validation").take(COMPARED_IMAGES)])
 
 
 def _data(arguments, model, split):

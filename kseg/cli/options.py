@@ -1,4 +1,4 @@
-"""Types and checks of command-line values that several subcommands share."""
+"""Options that several subcommands share, and types and checks of their values."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import typing
 from collections.abc import Callable
 
 NAME_VALUE = "NAME=VALUE"
+_INFERENCE = ("batch_size", "window", "overlap", "blend", "scales", "flip")
 
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -20,6 +21,26 @@ def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
 def add_image_size(parser: argparse.ArgumentParser, help: str = "height and width in pixels") -> None:
     """Add `--image-size HEIGHT WIDTH`."""
     parser.add_argument("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=help)
+
+
+def add_inference(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `kseg.predict`."""
+    group = parser.add_argument_group("inference")
+    group.add_argument("--batch-size", type=int, default=4, help="images or windows run at once")
+    group.add_argument("--window", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"),
+                       help="slide a window of this size; left out: the whole image at once")
+    group.add_argument("--overlap", type=float, default=0.5, help="share of a window that its neighbour covers too")
+    group.add_argument("--blend", choices=("hann", "uniform"), default="hann", help="how windows are blended")
+    group.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="SCALE", help="sizes to average over")
+    group.add_argument("--flip", action="store_true", help="average over the mirrored image too")
+    group.add_argument("--quiet", action="store_true", help="draw no progress bar")
+
+
+def read_inference(arguments: argparse.Namespace) -> dict[str, typing.Any]:
+    """Return the keyword arguments of `kseg.predict` that were parsed."""
+    values = {name: getattr(arguments, name) for name in _INFERENCE}
+    values["window"] = tuple(values["window"]) if values["window"] else None
+    return {**values, "scales": tuple(values["scales"]), "progress": not arguments.quiet}
 
 
 def optional(kind: Callable[[str], typing.Any]) -> Callable[[str], typing.Any]:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from kseg.cli import inference_options
+from kseg.cli import options
 from kseg.cli.tables import say
 
 KERAS_MODEL = "a .keras file, hf://user/model, or a name such as torchvision/deeplabv3_resnet50"
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-sheet", action="store_true", help="write no sheet")
     parser.add_argument("--opacity", type=float, default=0.5, help="of the labels in overlays, 0 to 1")
     parser.add_argument("--overwrite", action="store_true", help="replace label files and a sheet that are there")
-    inference_options.add(parser)
+    options.add_inference(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     written = predict_files(arguments.model, arguments.inputs, arguments.output, overlays=not arguments.no_overlays,
                             sheet=not arguments.no_sheet, opacity=arguments.opacity, overwrite=arguments.overwrite,
-                            **inference_options.read(arguments))
+                            **options.read_inference(arguments))
     say(f"{len(written)} files below {arguments.output}")
     if not arguments.no_sheet:
         say(written[-1])

@@ -45,13 +45,18 @@ def recipe(arguments: argparse.Namespace) -> Recipe:
     Raises:
         ValueError: if options that do not belong together are typed, or a value is illegal.
     """
-    stored, of_the_run = _stored(arguments.recipe), typed(arguments)
+    stored, of_the_run = {}, typed(arguments)
+    if arguments.recipe is not None:
+        with open(arguments.recipe, encoding="utf-8") as file:
+            stored = json.load(file)
+        stored = stored.get("recipe", stored)  # of a whole run.json
     _refuse_what_does_not_belong_together(arguments.in_stages, stored, of_the_run)
     for name in BUILDER_OPTIONS:
         if name in of_the_run:
             of_the_run["model_options"] = [*of_the_run.get("model_options", ()), (name, of_the_run.pop(name))]
     if "loss" in of_the_run:
-        of_the_run["loss"] = dict(_term(term) for term in of_the_run["loss"])
+        terms = [term.partition("=") for term in of_the_run["loss"]]
+        of_the_run["loss"] = {name: float(weight) if separator else 1.0 for name, separator, weight in terms}
     for name in ("model_options", "data_options", "multipliers"):
         if name in of_the_run:
             of_the_run[name] = {**(stored.get(name) or {}), **dict(of_the_run[name])}
@@ -61,15 +66,6 @@ def recipe(arguments: argparse.Namespace) -> Recipe:
 def typed(arguments: argparse.Namespace) -> dict[str, typing.Any]:
     """Return the fields of a recipe and the options of a builder that were typed, by name."""
     return {name: value for name, value in vars(arguments).items() if name in FIELDS or name in BUILDER_OPTIONS}
-
-
-def _stored(path):
-    """Return the recipe in a `run.json`, as a dict; of no path an empty one."""
-    if path is None:
-        return {}
-    with open(path, encoding="utf-8") as file:
-        values = json.load(file)
-    return values.get("recipe", values)
 
 
 def _refuse_what_does_not_belong_together(in_stages, stored, of_the_run):
@@ -128,8 +124,3 @@ def _members(field):
 def _holds_pairs(field):
     """Return whether a field is a dict, which is typed as NAME=VALUE."""
     return all(member is dict or typing.get_origin(member) is dict for member in _members(field))
-
-
-def _term(text):
-    name, separator, weight = text.partition("=")
-    return name, float(weight) if separator else 1.0

@@ -10,13 +10,7 @@ from rich.table import Table
 
 
 def show(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
-    """Print a table.
-
-    Args:
-        columns: list of (heading, "left" or "right").
-        rows: list of lists of str.
-        title: str or None.
-    """
+    """Print a table of texts; each column is its heading and "left" or "right"."""
     table = Table(title=title, title_justify="left")
     for place, (heading, side) in enumerate(columns):
         table.add_column(heading, justify=side, no_wrap=place == 0)
@@ -35,25 +29,13 @@ def say(text: str) -> None:
     Console(soft_wrap=True).print(text, markup=False, highlight=False)
 
 
-def iou_table(per_class_iou: Mapping[str, float], mean_iou: float, title: str) -> None:
-    """Print class -> intersection over union, NaN as a dash, and the mean below."""
-    rows = [[name, _iou(value)] for name, value in per_class_iou.items()]
-    show([("class", "left"), ("IoU", "right")], [*rows, ["mean", f"{mean_iou:.3f}"]], title)
-
-
 def iou_of_models_table(results: Mapping[str, typing.Any], title: str) -> None:
-    """Print class -> intersection over union, one column per model, and the mean below.
+    """Print class -> intersection over union, NaN as a dash, and the mean below.
 
-    Args:
-        results: dict of name -> `kseg.training.TrainingResult` on the same classes.
-        title: str.
+    There is one column per entry of `results`, name -> `kseg.training.TrainingResult` on the same classes.
     """
-    columns = [[_iou(value) for value in [*result.per_class_iou.values(), result.mean_iou]]
-               for result in results.values()]
+    columns = [[*result.per_class_iou.values(), result.mean_iou] for result in results.values()]
     names = [*next(iter(results.values())).per_class_iou, "mean"]
-    show([("class", "left"), *((name, "right") for name in results)],
-         [list(row) for row in zip(names, *columns, strict=True)], title)
-
-
-def _iou(value):
-    return "–" if math.isnan(value) else f"{value:.3f}"
+    rows = [[name, *("–" if math.isnan(value) else f"{value:.3f}" for value in values)]
+            for name, *values in zip(names, *columns, strict=True)]
+    show([("class", "left"), *((name, "right") for name in results)], rows, title)

@@ -4,7 +4,7 @@ import argparse
 
 from kseg import checks
 from kseg.cli import recipe_options
-from kseg.cli.tables import iou_table, show
+from kseg.cli.tables import iou_of_models_table, show
 from kseg.machine import prepare_to_train
 
 
@@ -56,5 +56,5 @@ def _resume(arguments):
 
 
 def _report(result):
-    iou_table(result.per_class_iou, result.mean_iou,
-              f"validation, epoch {result.best_epoch}, model {result.output_dir}/best.keras")
+    iou_of_models_table({"IoU": result},
+                        f"validation, epoch {result.best_epoch}, model {result.output_dir}/best.keras")

@@ -13,13 +13,13 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.data.check import CheckReport as CheckReport
     from kseg.data.check import check as check
     from kseg.data.class_balance import class_weights as class_weights
-    from kseg.data.failures import failure_sentence as failure_sentence
     from kseg.data.pipeline import load as load
     from kseg.data.record_writer import write_records as write_records
     from kseg.data.sources import Source as Source
     from kseg.data.sources import label_set as label_set
     from kseg.data.sources import shapes as shapes
     from kseg.data.sources import source as source
+    from kseg.data.sources.base import failure_sentence as failure_sentence
 
 _PUBLIC = {
     "CheckReport": "kseg.data.check",
@@ -30,7 +30,7 @@ _PUBLIC = {
     "check": "kseg.data.check",
     "class_weights": "kseg.data.class_balance",
     "decode": None,
-    "failure_sentence": "kseg.data.failures",
+    "failure_sentence": "kseg.data.sources.base",
     "label_set": "kseg.data.sources",
     "load": "kseg.data.pipeline",
     "shapes": "kseg.data.sources",

@@ -1,7 +1,7 @@
 """Recipes: which augmentations run, in which order and how strongly; the papers' by name.
 
 A recipe is data (`to_dict`), so that a run can be repeated from its record. The single steps are in `geometry`,
-`warps`, `photometry` and `mixing` and are offered here by name.
+`photometry` and `mixing` and are offered here by name.
 """
 
 import dataclasses
@@ -12,10 +12,9 @@ import tensorflow as tf
 
 from kseg import checks
 from kseg.data import geometry
-from kseg.data.geometry import flip, resize, scale_and_crop
+from kseg.data.geometry import elastic, flip, resize, rotate, scale_and_crop
 from kseg.data.mixing import classmix, cutmix
 from kseg.data.photometry import blur, check_bands, colour_jitter, with_blur, with_jitter
-from kseg.data.warps import elastic, rotate, with_warps
 
 __all__ = ["RECIPES", "Recipe", "augment_batch", "augment_example", "blur", "classmix", "colour_jitter", "cutmix",
            "elastic", "flip", "recipe", "resize", "rotate", "scale_and_crop"]
@@ -139,7 +138,7 @@ def cutter(plan: Recipe, channels: int = 3) -> Callable:
         plan.scale, plan.scale_step, plan.class_aware, mirror=(plan.flip_vertical, plan.flip),
         colour=functools.partial(with_jitter, **colour) if any(colour.values()) else None,
         sharpness=functools.partial(with_blur, probability=plan.blur) if plan.blur else None,
-        warp=functools.partial(with_warps, **warp) if any(warp.values()) else None)
+        warp=functools.partial(geometry.with_warps, **warp) if any(warp.values()) else None)
 
 
 def augment_batch(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, plan: Recipe) -> tuple[tf.Tensor, tf.Tensor]:

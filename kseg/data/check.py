@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kseg.data import label_ids, sources
-from kseg.data.sources.findings import Findings
+from kseg.data.sources.base import Findings
 from kseg.labels import IGNORE_CLASS
 
 if typing.TYPE_CHECKING:

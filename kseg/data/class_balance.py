@@ -8,7 +8,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.data import sources
-from kseg.data.failures import failure_sentence
+from kseg.data.sources.base import failure_sentence
 from kseg.labels import IGNORE_CLASS
 
 _LOG = logging.getLogger("kseg")
@@ -16,15 +16,11 @@ METHODS = ("median_frequency", "inverse_log", "effective_number")
 
 
 def class_counts(labels: Iterable[np.ndarray], classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return how often each class occurs.
+    """Return how often each class occurs in label maps, integers `[H, W]` (255 = ignore).
 
-    Args:
-        labels: iterable of integer label maps `[H, W]` (255 = ignore).
-        classes: int.
     Returns:
-        pixels: int64 `[classes]`, pixels of each class.
-        present: int64 `[classes]`, all pixels, ignored ones too, of the images that contain the class.
-        images: int64 `[classes]`, number of images that contain the class.
+        int64 `[classes]` each: pixels of each class; all pixels, ignored ones too, of the images that contain the
+        class; number of these images.
     """
     pixels, present, images = (np.zeros(classes, np.int64) for _ in range(3))
     for label_map in labels:

@@ -21,10 +21,8 @@ from PIL import Image
 
 from kseg import checks
 from kseg.data import filesystems, label_ids, mask_values
-from kseg.data.grey import to_grey
 
-DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error,
-                    Image.DecompressionBombError)
+DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 _LIMIT = threading.Lock()
 
 
@@ -56,7 +54,7 @@ def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False) -> 
         ValueError: if the file is empty, truncated, no image, implausibly large, or of more than 16 bits.
         FileNotFoundError: if there is no such file.
     """
-    data, shown = (image, "<bytes>") if isinstance(image, bytes) else (_file_content("image", image), image)
+    data, shown = _content("image", image)
     if channels == 3 and not strict and _is_plain_jpeg(data):
         array = _by_opencv(data, cv2.IMREAD_COLOR_RGB)
         if array is not None:
@@ -68,6 +66,11 @@ def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False) -> 
         return np.asarray(picture.convert("RGB")) if channels == 3 else to_grey(picture)
     except DECODER_FAILURES as failure:
         raise ValueError(unreadable("image", shown, failure)) from failure
+
+
+def to_grey(picture: Image.Image) -> np.ndarray:
+    """Return a picture of any mode that Pillow turns grey as uint8 `[H, W, 1]`, by the luminance of ITU-R BT.601."""
+    return np.asarray(picture.convert("L"))[..., None]  # [H, W, 1]
 
 
 def _grey_of_8_bits(picture, shown):
@@ -95,28 +98,26 @@ def read_labels(path: str | bytes, table: np.ndarray, classes: int, palette: byt
         ValueError: if the file is unreadable or lossy, has transparent pixels, or holds a value that is no class.
         FileNotFoundError: if there is no such file.
     """
-    stored = read_stored_values(path, palette, shown)
-    return label_ids.to_class_ids(stored, table, shown or path, classes)
+    return label_ids.to_class_ids(read_stored_values(path, palette, shown), table, shown or path, classes)
 
 
 def read_stored_values(path: str | bytes, palette: bytes | None = None, shown: str | None = None) -> np.ndarray:
     """Return the values a label file stores, unsigned integers `[H, W]`, before any table. Arguments as above."""
-    data = path if isinstance(path, bytes) else _file_content("labels", path)
-    path = shown or path
+    data, shown = _content("labels", path, shown)
     if _is_plain_png(data):
         array = _by_opencv(data, cv2.IMREAD_GRAYSCALE)
         if array is None:  # Pillow would make rows that are missing 0, a class
-            raise ValueError(unreadable("labels", path, ValueError("not enough rows of pixels")))
+            raise ValueError(unreadable("labels", shown, "not enough rows of pixels"))
         return array
-    picture = _decoded("labels", path, data)
+    picture = _decoded("labels", shown, data)
     if picture.format in ("JPEG", "MPO"):
         raise ValueError(checks.sentence(
-            "labels", "must be stored without loss; JPEG blurs class ids", path,
+            "labels", "must be stored without loss; JPEG blurs class ids", shown,
             "Write masks again from their source as PNG."))
     try:
-        return mask_values.stored_values(picture, data, path, palette)
+        return mask_values.stored_values(picture, data, shown, palette)
     except OSError as failure:
-        raise ValueError(unreadable("labels", path, failure)) from failure
+        raise ValueError(unreadable("labels", shown, failure)) from failure
 
 
 def exif_orientation(data: bytes) -> int | None:
@@ -127,7 +128,10 @@ def exif_orientation(data: bytes) -> int | None:
         return None
 
 
-def _file_content(name, path):
+def _content(name, path, shown=None):
+    """Return (bytes, how messages name them) of a file, or of bytes that are given instead of its path."""
+    if isinstance(path, bytes):
+        return path, shown or "<bytes>"
     try:
         data = filesystems.read_bytes(path)
     except FileNotFoundError as failure:
@@ -138,15 +142,14 @@ def _file_content(name, path):
     if not data:
         raise ValueError(checks.sentence(name, "must be an image file; this one has no bytes", path,
                                          "Copy it again or remove the pair."))
-    return data
+    return data, path
 
 
 def _decoded(name, path, data):
     try:
         picture = Image.open(io.BytesIO(data))
         picture.load()
-        wrong = _wrong_part(data) if data.startswith(mask_values.PNG_SIGNATURE) else None
-        if wrong is not None:
+        if data.startswith(mask_values.PNG_SIGNATURE) and (wrong := _wrong_part(data)) is not None:
             raise ValueError(f"wrong checksum of part {wrong!r}")
     except DECODER_FAILURES as failure:
         raise ValueError(unreadable(name, path, failure)) from failure
@@ -190,7 +193,7 @@ def _wrong_part(data):
     return None
 
 
-def unreadable(name: str, path: typing.Any, failure: BaseException) -> str:
+def unreadable(name: str, path: typing.Any, failure: BaseException | str) -> str:
     """Return the sentence about an image file that a decoder refused with `failure`."""
     said = str(failure).split("<_io")[0].strip().rstrip(".") or type(failure).__name__
     return checks.sentence(name, "must be a complete image file", path,

@@ -6,25 +6,20 @@ tf.data calls it as Python.
 
 Own code instead of keras-cv's layers: in 0.9.0 these paint uncovered labels as class 0, offer no other value and take
 no stateless seed. Processor ms an image 360×480 with its labels in tf.data, keras-cv and own: RandomFlip 10.8 and 0.9,
-JitteredResize and `scale_and_crop` 8.3 and 2.3, RandomRotation and `warps.rotate` 14.5 and 5.3.
+JitteredResize and `scale_and_crop` 8.3 and 2.3, RandomRotation and `rotate` 14.5 and 5.3.
 """
 
+import functools
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
 from kseg.data import windows
 from kseg.data.draws import Draws
-from kseg.data.python_calls import numpy_function
+from kseg.data.parallelism import numpy_function
 from kseg.labels import IGNORE_CLASS
-
-
-def to_dtype(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Return float32 `values` in `dtype`, rounded and clipped to 0..255 if it is an integer type."""
-    if dtype.is_floating:
-        return tf.cast(values, dtype)
-    return tf.cast(tf.clip_by_value(values + 0.5, 0.0, 255.0), dtype)
 
 
 def resize(pixels: tf.Tensor, labels: tf.Tensor, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -72,17 +67,30 @@ def flip(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, probability: flo
     return called(cutter(mirror=mirror), pixels, labels, seed, tf.shape(labels))
 
 
+def rotate(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, degrees: float = 10.0,
+           shift: float = 0.0) -> tuple[tf.Tensor, tf.Tensor]:
+    """Rotate about the centre by a uniform angle within ±`degrees`, and shift by up to ±`shift` of each side.
+
+    Reference: Zhao et al., PSPNet, arXiv:1612.01105, §5.1 (±10°); Ronneberger et al., U-Net, arXiv:1505.04597, §3.1.
+    """
+    return called(functools.partial(with_warps, degrees=degrees, shift=shift), pixels, labels, seed)
+
+
+def elastic(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, sigma: float = 10.0,
+            grid: int = 3) -> tuple[tf.Tensor, tf.Tensor]:
+    """Deform smoothly: normal displacements of `sigma` pixels on a `grid` × `grid` grid, bicubic in between.
+
+    Reference: Ronneberger et al., U-Net, arXiv:1505.04597, §3.1 (3×3 grid, 10 px).
+    """
+    return called(functools.partial(with_warps, sigma=sigma, grid=grid), pixels, labels, seed)
+
+
 def called(function: Callable, pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor | None,
            size: tuple[int, int] | tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return what a NumPy function makes of one example.
+    """Return what a NumPy function makes of one example: pixels of the same dtype, labels int32.
 
-    Args:
-        function: (pixels, labels, `Draws`) → pixels and labels; if `size` is given, (…, size) → those of `size`.
-        pixels, labels: as `scale_and_crop`; the function gets uint8 or float32 pixels.
-        seed: int `[2]`, or None, for which the function gets None.
-        size: (height, width), or None if it stays.
-    Returns:
-        pixels of the same dtype, labels int32.
+    The function takes uint8 or float32 pixels, labels, the `Draws` of `seed` (None without one) and, if there is one,
+    the `size` (height, width) of the result.
     """
     kept = pixels if pixels.dtype in (tf.uint8, tf.float32) else tf.cast(pixels, tf.float32)
 
@@ -97,7 +105,9 @@ def called(function: Callable, pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Te
     sides = labels.shape if size is None or tf.is_tensor(size) else [
         side if isinstance(side, int) else None for side in size]
     part, ids = tf.ensure_shape(part, [*sides, pixels.shape[-1]]), tf.ensure_shape(ids, sides)
-    return part if part.dtype == pixels.dtype else to_dtype(part, pixels.dtype), ids
+    if part.dtype != pixels.dtype and pixels.dtype.is_integer:
+        part = tf.clip_by_value(part + 0.5, 0.0, 255.0)
+    return tf.cast(part, pixels.dtype), ids
 
 
 def cutter(scale: tuple[float, float] = (1.0, 1.0), step: float = 0.0, class_aware: float = 0.0, *,
@@ -107,10 +117,9 @@ def cutter(scale: tuple[float, float] = (1.0, 1.0), step: float = 0.0, class_awa
 
     Args:
         scale, step, class_aware: as `scale_and_crop`.
-        mirror: (top and bottom, left and right), probabilities of exchanging these sides.
-        colour: None, or a function (pixels, draws) → pixels, whose order with a resize does not matter.
-        sharpness: None, or a function (pixels, draws) → pixels, for pixels that were resized.
-        warp: None, or a function (pixels, labels, draws) → both, for what is complete, labels with `UNCOVERED`.
+        mirror: probabilities of exchanging (top and bottom, left and right).
+        colour, sharpness: (pixels, draws) → pixels; colour before or after a resize, sharpness after it.
+        warp: (pixels, labels, draws) → both, for what is complete, labels with `UNCOVERED`.
     """
     def function(pixels, labels, draws, size):
         size = tuple(int(side) for side in size)
@@ -128,3 +137,39 @@ def cutter(scale: tuple[float, float] = (1.0, 1.0), step: float = 0.0, class_awa
         return part, ids.astype(labels.dtype, copy=False)
 
     return function
+
+
+def with_warps(pixels: np.ndarray, labels: np.ndarray, draws: Draws, degrees: float = 0.0, shift: float = 0.0,
+               sigma: float = 0.0, grid: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return `elastic` and then `rotate` of arrays, as one map of coordinates: both are interpolated once.
+
+    Pixels are uint8 or float32, mean colour where labels are `windows.UNCOVERED`; labels keep their dtype and become
+    255 where nothing is covered.
+    """
+    height, width = labels.shape
+    angle = np.deg2rad(draws.uniform(20, -degrees, degrees))
+    down, right = (side * offset for side, offset in zip((height, width), draws.uniform_pair(21, -shift, shift)))
+    rows, columns = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
+    y, x = rows[:, None] - (height - 1) / 2 - np.float32(down), columns[None] - (width - 1) / 2 - np.float32(right)
+    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    source_x = cosine * x - sine * y + np.float32((width - 1) / 2)  # [H, W]: where each pixel comes from
+    source_y = sine * x + cosine * y + np.float32((height - 1) / 2)
+    if sigma:
+        field = cv2.resize(draws.normal(30, (grid, grid, 2)) * np.float32(sigma), (width, height),
+                           interpolation=cv2.INTER_CUBIC)
+        field = cv2.remap(field, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        source_y, source_x = source_y + field[..., 0], source_x + field[..., 1]
+    return _moved(pixels, labels, source_y, source_x)
+
+
+def _moved(pixels, labels, source_y, source_x):
+    """Return pixels bilinear and labels to the nearest at the given coordinates, float32 `[H, W]`."""
+    row, column = (np.floor(source + np.float32(0.5)).astype(np.int32) for source in (source_y, source_x))
+    outside = (row < 0) | (row >= labels.shape[0]) | (column < 0) | (column >= labels.shape[1])
+    ids = labels[row.clip(0, labels.shape[0] - 1), column.clip(0, labels.shape[1] - 1)]
+    uncovered = outside | (ids == windows.UNCOVERED)
+    moved = cv2.remap(pixels, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = windows.channels_last(moved)
+    moved[uncovered] = windows.fill_colour(pixels.shape[-1], pixels.dtype)
+    ids[uncovered] = IGNORE_CLASS
+    return moved, ids

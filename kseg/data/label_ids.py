@@ -34,25 +34,20 @@ def label_set_of_map(label_map: Mapping[int, int]) -> LabelSet:
     return LabelSet.generic(max(int(value) for value in label_map.values() if int(value) != IGNORE_CLASS) + 1)
 
 
-def table(label_map: Mapping[int, int] | None, classes: int) -> np.ndarray:
-    """Return the table of an argument `label_map`; None leaves ids as they are."""
-    return identity_table(classes) if label_map is None else mapped_table(label_map, classes)
-
-
 def identity_table(classes: int) -> np.ndarray:
     """Return the table of a set whose files store class ids: `0 … classes-1` and 255, all else illegal."""
-    table = np.full(256, ILLEGAL, np.int16)
-    table[:classes] = np.arange(classes)
-    table[IGNORE_CLASS] = IGNORE_CLASS
-    return table
+    return mapped_table(None, classes)
 
 
-def mapped_table(label_map: Mapping[int, int], classes: int) -> np.ndarray:
+def mapped_table(label_map: Mapping[int, int] | None, classes: int) -> np.ndarray:
     """Return the table of `label_map`, a dict from stored value to class id or 255; values not named are illegal.
+
+    None leaves ids as they are.
 
     Raises:
         ValueError: if a stored value is outside 0..255, or an id is neither a class nor 255.
     """
+    label_map = {index: index for index in range(classes)} if label_map is None else label_map
     table = np.full(256, ILLEGAL, np.int16)
     table[IGNORE_CLASS] = IGNORE_CLASS
     for stored, class_id in label_map.items():
@@ -65,12 +60,7 @@ def mapped_table(label_map: Mapping[int, int], classes: int) -> np.ndarray:
 
 
 def likely_cause(values: Iterable[int], classes: int) -> str:
-    """Return a sentence on why stored `values` (distinct integers of one or more masks) do not fit `classes`.
-
-    Args:
-        values: iterable of int, the distinct stored values, legal ones included.
-        classes: int, number of classes.
-    """
+    """Return a sentence on why stored `values`, all distinct ones of one or more masks, do not fit so many classes."""
     values = sorted(int(value) for value in values)
     foreground = [value for value in values if value not in (0, IGNORE_CLASS)]
     if values and not foreground and IGNORE_CLASS in values:
@@ -96,17 +86,13 @@ def likely_cause(values: Iterable[int], classes: int) -> str:
 def to_class_ids(stored: np.ndarray, table: np.ndarray, path: str, classes: int) -> np.ndarray:
     """Return `stored` (integers `[H, W]`) as class ids, uint8 `[H, W]`, 255 where ignored.
 
-    Args:
-        stored: the values of one label file.
-        table: int16 `[256]` as made above.
-        path: str, named in the error.
-        classes: int, for the error's likely cause.
     Raises:
-        IllegalIds: if a stored value is neither a class nor mapped.
+        IllegalIds: if a stored value is neither a class nor mapped; names `path` and the likely cause.
     """
     if stored.dtype != np.uint8:
         if stored.size and (stored.min() < 0 or stored.max() > 255):
-            raise _illegal(path, np.unique(stored), np.unique(stored[(stored < 0) | (stored > 255)]), classes)
+            bad = np.unique(stored[(stored < 0) | (stored > 255)])
+            raise _illegal(path, np.unique(stored), "ids", bad[:6].tolist(), classes)
         stored = stored.astype(np.uint8)
     suspicious = 254  # a class id only if there are 255 classes: count only then, it takes longer
     ids = cv2.LUT(stored, np.where(table == ILLEGAL, suspicious, table).astype(np.uint8))
@@ -114,14 +100,12 @@ def to_class_ids(stored: np.ndarray, table: np.ndarray, path: str, classes: int)
         counts = np.bincount(stored.ravel(), minlength=256)
         bad = np.flatnonzero((counts > 0) & (table == ILLEGAL))
         if bad.size:
-            raise _illegal(path, np.flatnonzero(counts), bad, classes, counts)
+            raise _illegal(path, np.flatnonzero(counts), "pixels by id",
+                           {int(value): int(counts[value]) for value in bad[:6]}, classes)
     return ids
 
 
-def _illegal(path, values, bad, classes, counts=None):
-    shown = {int(value): int(counts[value]) for value in bad[:6]} if counts is not None else [
-        int(value) for value in bad[:6]]
-    what = "pixels by id" if counts is not None else "ids"
+def _illegal(path, values, what, shown, classes):
     return IllegalIds(checks.sentence(
         "labels", f"must hold class ids 0..{classes - 1} or {IGNORE_CLASS} (ignore); {path!r} has other {what}",
         shown, likely_cause(values, classes)))

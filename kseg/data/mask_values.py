@@ -11,13 +11,10 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def stored_values(picture: Image.Image, data: bytes, path: str, palette: bytes | None) -> np.ndarray:
-    """Return the values of a mask, unsigned integers `[H, W]`.
+    """Return the values, unsigned integers `[H, W]`, of a mask that was decoded from `data` without loss.
 
-    Args:
-        picture: decoded without loss.
-        data: the file it was decoded from.
-        path: str, named in errors.
-        palette: bytes or None, uint8 `[classes, 3]` colours, by which RGB masks are read.
+    RGB masks are read by the `palette`, uint8 `[classes, 3]` colours.
+
     Raises:
         ValueError: if the mask has transparent pixels, colours that are not the palette's, or another kind of pixels.
     """

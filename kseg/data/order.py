@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from kseg import checks
-from kseg.data.python_calls import numpy_function
+from kseg.data.parallelism import numpy_function
 
 _SHUFFLE_BUFFER = 1024
 _NO_GLOBAL_SEED = 87654321  # what TensorFlow pairs with an operation's own seed where no global one is set
@@ -16,18 +16,9 @@ _NO_GLOBAL_SEED = 87654321  # what TensorFlow pairs with an operation's own seed
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """The order of a dataset's examples.
+    """The order of a dataset's examples; fields as `kseg.data.load`, an illegal `shard` or `patches` raises."""
 
-    Args:
-        seed: int.
-        shuffle: bool.
-        epoch: which epoch a pass gives, as `kseg.data.load`.
-        shard: None, or (index, count): every `count`-th example from `index` on; shuffled shards are of equal length.
-        patches: int, how often an epoch takes each image.
-    Raises:
-        ValueError: if `shard` or `patches` is illegal.
-    """
-
+    images: int  # of the whole dataset
     seed: int
     shuffle: bool
     epoch: int | Callable[[], int] | None = None
@@ -41,13 +32,20 @@ class Order:
             raise ValueError(checks.sentence("shard", "must be (index, count) with 0 <= index < count", self.shard,
                                              "Write for example shard=(0, 2) and shard=(1, 2)."))
 
-    def numbers(self, count: int) -> np.ndarray:
+    def _of_shard(self, count):
         """Return which of the numbers below `count` are the shard's, int64, in rising order."""
         index, shards = self.shard or (0, 1)
         return np.arange(count // shards * shards if self.shuffle else count)[index::shards]
 
-    def of_numbers(self, numbers: np.ndarray) -> tf.data.Dataset:
-        """Return a dataset of (number, epoch), int64 scalars."""
+    @property
+    def streamed_images(self) -> int:
+        """How many images of a stream the shard takes: it is cut by image, so that each reads its own only."""
+        return len(self._of_shard(self.images))
+
+    def of_numbers(self) -> tf.data.Dataset:
+        """Return a dataset of (number, epoch), int64 scalars; image `number // patches` is read."""
+        numbers = self._of_shard(self.images * self.patches)
+
         def ordered(epoch):
             chosen = tf.constant(numbers, tf.int64)
             if self.shuffle:
@@ -56,13 +54,13 @@ class Order:
 
         return self._over_epochs(ordered, len(numbers))
 
-    def of_stream(self, images: tf.data.Dataset, count: int) -> tf.data.Dataset:
-        """Return a dataset of (pixels, labels, index, epoch) of images that are slow in any but their stored order.
+    def of_stream(self, images: tf.data.Dataset) -> tf.data.Dataset:
+        """Return a dataset of (pixels, labels, index, epoch) of the shard's images, slow in any but their stored order.
 
-        Args:
-            images: `tf.data.Dataset` of (pixels, labels, index), the shard's alone.
-            count: int, how many there are; up to 1024 examples are shuffled in a buffer.
+        Up to 1024 examples of (pixels, labels, index) are shuffled in a buffer.
         """
+        count = self.streamed_images * self.patches
+
         def ordered(epoch):
             examples = images
             if self.patches > 1:
@@ -71,10 +69,10 @@ class Order:
             if self.shuffle:
                 seed = tf.random.stateless_uniform([], tf.stack([np.int64(self.seed), epoch]), maxval=1 << 30,
                                                    dtype=tf.int64)
-                examples = _shuffled(examples, min(count * self.patches, _SHUFFLE_BUFFER), seed)
+                examples = _shuffled(examples, min(count, _SHUFFLE_BUFFER), seed)
             return examples.map(lambda pixels, labels, index: (pixels, labels, index, epoch))
 
-        return self._over_epochs(ordered, count * self.patches)
+        return self._over_epochs(ordered, count)
 
     def _over_epochs(self, ordered, count):
         """Return `ordered(epoch)` for the epoch of each pass, asked when it starts."""

@@ -12,9 +12,8 @@ import tensorflow as tf
 
 from kseg import checks
 from kseg.data.draws import Draws
-from kseg.data.geometry import to_dtype
-from kseg.data.grey import LUMINANCE
-from kseg.data.python_calls import numpy_function
+from kseg.data.geometry import called
+from kseg.data.windows import LUMINANCE
 
 _TO_YIQ = np.array([LUMINANCE, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
@@ -43,18 +42,15 @@ def colour_jitter(pixels: tf.Tensor, seed: tf.Tensor, brightness: float = 0.2, c
 
 def _called(function, pixels, seed):
     """Return what a NumPy function of (pixels, `Draws`) makes of a tensor, in its dtype."""
-    kept = pixels if pixels.dtype in (tf.uint8, tf.float32) else tf.cast(pixels, tf.float32)
-    values = numpy_function(lambda image, key: function(image, Draws(key)), [kept, tf.cast(seed, tf.int64)], kept.dtype)
-    values = tf.ensure_shape(values, pixels.shape)
-    return values if kept is pixels else to_dtype(values, pixels.dtype)
+    no_labels = tf.zeros(tf.shape(pixels)[:2], tf.uint8)
+    return called(lambda image, ids, draws: (function(image, draws), ids), pixels, no_labels, seed)[0]
 
 
 def with_jitter(pixels: np.ndarray, draws: Draws, brightness: float, contrast: float, saturation: float,
                 hue: float) -> np.ndarray:
     """Return `colour_jitter` of an array, uint8 or float32, with the `Draws` given."""
     check_bands(pixels.shape[-1])
-    matrix = colour_matrix(pixels, draws, brightness=brightness, contrast=contrast, saturation=saturation,
-                           hue=hue)  # [4, 3]
+    matrix = colour_matrix(pixels, draws, brightness, contrast, saturation, hue)  # [4, 3]
     if pixels.shape[-1] == 1:  # grey stays grey
         matrix = np.stack([matrix[:3, :1].sum(0), matrix[3, :1]])
     changed = cv2.transform(pixels, matrix.T).reshape(pixels.shape)  # clips integers
@@ -69,13 +65,7 @@ def check_bands(bands: int) -> None:
 
 def colour_matrix(pixels: np.ndarray, draws: Draws, brightness: float, contrast: float, saturation: float,
                   hue: float) -> np.ndarray:
-    """Return `colour_jitter` of an image as float32 `[4, 3]`, NumPy: new colour = (colour, 1) · result.
-
-    Args:
-        pixels: uint8 or float `[H, W, channels]`.
-        draws: `Draws`.
-        brightness, contrast, saturation, hue: as `colour_jitter`.
-    """
+    """Return `colour_jitter` of an image as float32 `[4, 3]`, NumPy: new colour = (colour, 1) · result."""
     gain, slope, colourfulness = (draws.uniform(salt, 1.0 - strength, 1.0 + strength) for salt, strength in (
         (40, brightness), (41, contrast), (42, saturation)))
     angle = 2 * np.pi * draws.uniform(43, -hue, hue)

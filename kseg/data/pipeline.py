@@ -19,12 +19,10 @@ from kseg.data import augment as augmentation
 from kseg.data import borders, geometry, sources
 from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
-from kseg.data.identity import cache_folder
 from kseg.data.label_ids import Classes
 from kseg.data.order import Order
-from kseg.data.parallelism import PREFETCHED_BATCHES, parallel_calls, untuned
-from kseg.data.python_calls import numpy_function
-from kseg.data.reader import AUTOMATIC_CACHE_BYTES, Reader, first_size
+from kseg.data.parallelism import PREFETCHED_BATCHES, numpy_function, parallel_calls, untuned
+from kseg.data.reader import Reader, kept_stream
 
 
 def load(name: str | sources.Source, split: str | None = None, *, data_dir: str | None = None,
@@ -76,33 +74,29 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
     cache_size = None if cache_size is None else checks.image_size(cache_size)
     source = sources.opened(name, split, channels=channels, image_size=size, data_dir=data_dir, classes=classes,
                             label_map=label_map, image_pattern=image_pattern, label_pattern=label_pattern)
-    checks.one_of("on_error", on_error, ("raise", "skip"))
     function, recipe = (augment, None) if callable(augment) else (None, augmentation.recipe(augment))
     seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(
         "seed", seed, "Pass a whole number from 0.", minimum=0)
     shuffle = source.split == "train" if shuffle is None else bool(shuffle)
-    order = Order(seed, shuffle, epoch, shard, patches)
+    order = Order(len(source), seed, shuffle, epoch, shard, patches)
     if batch_size is not None:
         checks.positive_integer("batch_size", batch_size)
     steps = _Steps(seed, size, recipe, function)
     stream = source.stream()
-    if stream is not None:
-        checks.one_of("on_error", on_error, ("raise",), "A stream leaves no example out: prepare the set without the "
-                      "broken ones.", f" for {source.name!r}")
-        examples = _shaped(_streamed(source, stream, order, cache, cache_size), steps)
-        count = int(examples.cardinality())
-    else:
+    if stream is None:
         if on_error == "raise":
             source.probe()
-        expected = None
-        if size is None and batch_size not in (1, None):
-            expected = cache_size or first_size(source, on_error)
-        numbers = order.numbers(len(source) * patches)
-        count = len(numbers)
-        reader = Reader(source, cache, on_error, expected_size=expected, cache_size=cache_size)
-        examples = _read(order.of_numbers(numbers), reader, steps, patches)
+        reader = Reader(source, cache, on_error, one_size=size is None and batch_size not in (1, None),
+                        cache_size=cache_size)
+        ordered = order.of_numbers()
+        examples = _read(ordered, reader, steps, patches)
+    else:
+        checks.one_of("on_error", on_error, ("raise",), "A stream leaves no example out: prepare the set without the "
+                      "broken ones.", f" for {source.name!r}")
+        ordered = order.of_stream(kept_stream(stream, source, order, cache, cache_size))
+        examples = _shaped(ordered, steps)
     if drop_remainder is None:
-        drop_remainder = shuffle and batch_size is not None and count >= batch_size
+        drop_remainder = shuffle and batch_size is not None and int(ordered.cardinality()) >= batch_size
     return _batched(examples, steps, batch_size, drop_remainder, border_weights)
 
 
@@ -113,27 +107,6 @@ class _Steps(typing.NamedTuple):
     size: tuple[int, int] | None
     recipe: augmentation.Recipe | None
     function: Callable | None  # the user's own augmentation, instead of a recipe
-
-
-def _streamed(source, stream, order, cache, cache_size):
-    """Return a dataset of (pixels, labels, index, epoch) of a source that is slow in any but its stored order."""
-    count = len(order.numbers(len(source)))  # cut to shards by image, so that each reads its own only
-    if order.shard is not None:  # not after the cache, which is kept if read to its end
-        stream = stream.shard(order.shard[1], order.shard[0]).take(count)
-    if cache_size is not None:
-        def reduced(pixels, labels, index):
-            pixels, labels = geometry.resize(pixels, labels, cache_size)
-            return pixels, tf.cast(labels, tf.uint8), index
-        stream = stream.map(reduced, num_parallel_calls=parallel_calls(), deterministic=True)
-    if cache is None:
-        pixels, labels, _ = next(iter(untuned(stream)))
-        small = (pixels.shape.num_elements() + labels.shape.num_elements()) * len(source) <= AUTOMATIC_CACHE_BYTES
-        cache = "memory" if small else False
-    if cache == "memory":
-        stream = stream.cache()
-    elif cache is not False:
-        stream = stream.cache(os.path.join(cache_folder(cache, source, cache_size, order.shard), f"examples-{count}"))
-    return order.of_stream(stream, count)
 
 
 def _read(numbers, reader, steps, patches):

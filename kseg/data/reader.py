@@ -1,18 +1,23 @@
-"""Reading a source example by example from many threads: decoded cache, skipped files, one expected size."""
+"""Reading a source from many threads: what is kept once decoded, and where; skipped files, one expected size."""
 
+import hashlib
+import json
 import logging
 import os
+import re
 import threading
 
 import numpy as np
+import tensorflow as tf
 
 from kseg import checks, files
-from kseg.data import windows
-from kseg.data.identity import cache_folder
+from kseg.data import geometry, windows
+from kseg.data.order import Order
+from kseg.data.parallelism import parallel_calls
 from kseg.data.sources.base import Source
 
 _LOG = logging.getLogger("kseg")
-AUTOMATIC_CACHE_BYTES = 1 << 30  # decoded sets up to this size are kept in memory unless told otherwise
+_AUTOMATIC_CACHE_BYTES = 1 << 30  # decoded sets up to this size are kept in memory unless told otherwise
 
 
 class Reader:
@@ -20,40 +25,36 @@ class Reader:
 
     Args:
         source: `Source`.
-        cache: None (memory if the decoded set is below 1 GiB), False, "memory", or a folder for files that later runs
-            of the same source use again (`identity.digest`); each file is written whole or not at all, so that a
-            killed run leaves none broken.
+        cache: as `kseg.data.load`; each file of a folder is written whole or not at all, so that a killed run leaves
+            none broken.
         on_error: "raise", or "skip" to leave unreadable pairs out, with a warning and their list in `skipped`.
-        expected_size: (height, width) or None; any other size is an error.
+        one_size: bool, whether any other size than that of the first readable pair is an error.
         cache_size: (height, width) or None, to which pairs are resized before they are kept.
     """
 
     def __init__(self, source: Source, cache: bool | str | os.PathLike | None = None, on_error: str = "raise",
-                 expected_size: tuple[int, int] | None = None, cache_size: tuple[int, int] | None = None) -> None:
-        self.source, self.expected_size, self.cache_size = source, expected_size, cache_size
+                 one_size: bool = False, cache_size: tuple[int, int] | None = None) -> None:
+        self.source, self.cache_size = source, cache_size
         self.on_error = checks.one_of("on_error", on_error, ("raise", "skip"))
+        self.expected_size = (cache_size or _first_shape(source, on_error)) if one_size else None
         self.skipped: dict[int, str] = {}
-        self._memory, self._folder = None, None
+        cache = _settled(cache, source, cache_size, on_error)
+        self._memory = {} if cache == "memory" else None
+        self._folder = None if cache in (False, "memory") else _folder(cache, source, cache_size)
         self._lock = threading.Lock()
-        if cache not in (None, False, "memory"):
-            self._folder = cache_folder(cache, source, cache_size)
-        elif cache == "memory" or (
-                cache is None and _decoded_bytes(source, cache_size) <= AUTOMATIC_CACHE_BYTES):
-            self._memory = {}
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray, bool]:
         """Return (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, True), or empty arrays and False."""
         index = int(index)
         if self._folder is not None:
             return self._from_disk(index)
-        if self._memory is not None and index in self._memory:
-            return self._memory[index]
-        example = self._checked(index)
-        if self._memory is not None:
-            self._memory[index] = example
-        return example
+        if self._memory is None:
+            return self._decoded(index)
+        if index not in self._memory:
+            self._memory[index] = self._decoded(index)
+        return self._memory[index]
 
-    def _checked(self, index):
+    def _decoded(self, index):
         try:
             pixels, labels = self.source.read(index)
             if self.cache_size is not None:
@@ -66,31 +67,55 @@ class Reader:
         except self.source.failures as failure:
             if self.on_error == "raise":
                 raise
-            self._note(index, failure)
-            return (np.zeros((1, 1, self.source.channels), np.uint8), np.zeros((1, 1), np.uint8), np.bool_(False))
+            with self._lock:
+                known = index in self.skipped
+                self.skipped[index] = str(failure)
+            if not known:
+                _LOG.warning("skipped %d of %d examples of %s so far; last: %s", len(self.skipped), len(self.source),
+                             self.source.name, failure)
+            return np.zeros((1, 1, self.source.channels), np.uint8), np.zeros((1, 1), np.uint8), np.bool_(False)
         return pixels, labels, np.bool_(True)
-
-    def _note(self, index, failure):
-        with self._lock:
-            known = index in self.skipped
-            self.skipped[index] = str(failure)
-        if not known:
-            _LOG.warning("skipped %d of %d examples of %s so far; last: %s", len(self.skipped), len(self.source),
-                         self.source.name, failure)
 
     def _from_disk(self, index):
         path = os.path.join(self._folder, f"{index:07d}.npy")
         if os.path.exists(path):
             both = np.load(path, mmap_mode="r")
             return np.ascontiguousarray(both[..., :-1]), np.ascontiguousarray(both[..., -1]), np.bool_(True)
-        pixels, labels, good = self._checked(index)
+        pixels, labels, good = self._decoded(index)
         if good:
             with files.draft(path, unique=True) as temporary:
                 np.save(temporary, np.concatenate([pixels, labels[..., None]], -1))
         return pixels, labels, good
 
 
-def first_size(source: Source, on_error: str) -> tuple[int, int] | None:
+def kept_stream(stream: tf.data.Dataset, source: Source, order: Order, cache: bool | str | os.PathLike | None,
+                cache_size: tuple[int, int] | None) -> tf.data.Dataset:
+    """Return the shard's part of `source.stream()`, kept as a `Reader` keeps pairs."""
+    if order.shard is not None:  # not after the cache, which is kept if read to its end
+        stream = stream.shard(order.shard[1], order.shard[0]).take(order.streamed_images)
+    if cache_size is not None:
+        def reduced(pixels, labels, index):
+            pixels, labels = geometry.resize(pixels, labels, cache_size)
+            return pixels, tf.cast(labels, tf.uint8), index
+        stream = stream.map(reduced, num_parallel_calls=parallel_calls(), deterministic=True)
+    cache = _settled(cache, source, cache_size)
+    if cache is False:
+        return stream
+    return stream.cache("" if cache == "memory" else os.path.join(
+        _folder(cache, source, cache_size, order.shard), f"examples-{order.streamed_images}"))
+
+
+def _settled(cache, source, size, on_error="raise"):
+    """Return an argument `cache`, None settled by the estimated bytes of all pairs decoded."""
+    if cache is not None:
+        return cache
+    shape = size or _first_shape(source, on_error)
+    if shape is None or shape[0] * shape[1] * (source.channels + 1) * len(source) > _AUTOMATIC_CACHE_BYTES:
+        return False
+    return "memory"
+
+
+def _first_shape(source, on_error):
     """Return (height, width) of a source's first pair, with `on_error="skip"` of the first readable one or None."""
     for index in range(len(source)):
         try:
@@ -101,14 +126,22 @@ def first_size(source: Source, on_error: str) -> tuple[int, int] | None:
     return None
 
 
-def _decoded_bytes(source, size):
-    """Return the estimated bytes of all decoded pairs, from their `size` or the first readable one."""
+def digest(source: Source) -> str:
+    """Return 12 hexadecimal digits that change with what a source reads: its files, table of ids, classes, palette.
+
+    By them a cache or records of another source are never taken for its own.
+    """
+    facts = [source.name, source.split, source.channels, len(source), source.label_set.to_dict(), *source.identity()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+
+def _folder(cache, source, size, shard=None):
+    """Return the folder below `cache` of this source, size and shard alone, made if it is missing."""
+    words = [source.name, source.split, str(source.channels)]
     if size is not None:
-        return size[0] * size[1] * (source.channels + 1) * len(source)
-    for index in range(min(3, len(source))):
-        try:
-            pixels, labels = source.read(index)
-        except source.failures:
-            continue
-        return (pixels.nbytes + labels.nbytes) * len(source)
-    return AUTOMATIC_CACHE_BYTES + 1
+        words.append(f"{size[0]}x{size[1]}")
+    if shard is not None:
+        words.append(f"{shard[0]}of{shard[1]}")
+    path = os.path.join(os.fspath(cache), re.sub(r"[/\\:]", "-", "-".join([*words, digest(source)])))
+    os.makedirs(path, exist_ok=True)
+    return path

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from kseg.data.grey import LUMINANCE
 from kseg.labels import IGNORE_CLASS
 
 cv2.setNumThreads(0)  # tf.data runs examples side by side: threads of OpenCV within each would contend with them
+LUMINANCE = np.array([0.299, 0.587, 0.114])  # of red, green and blue: ITU-R BT.601
 MEAN_COLOUR = (123.675, 116.28, 103.53)  # mean of ImageNet, RGB 0–255; what uncovered pixels are filled with
 UNCOVERED = 256  # label between two steps of a recipe: uncovered, as opposed to a stored 255
 
@@ -41,12 +41,7 @@ def whole(shape: tuple[int, int], size: tuple[int, int]) -> Window:
 
 def draw(labels: np.ndarray, numbers: np.ndarray, size: tuple[int, int], scale: tuple[float, float], step: float,
          class_aware: float) -> Window:
-    """Return the `Window` of a random scale and place; arguments as `geometry.scale_and_crop`.
-
-    Args:
-        labels: integers `[H, W]`.
-        numbers: float32 `[128]`, uniform in [0, 1): of `Draws`, two for each salt.
-    """
+    """Return the `Window` of a random scale and place, drawn by `Draws.numbers`; else as `geometry.scale_and_crop`."""
     factor = scale[0] + float(numbers[2]) * (scale[1] - scale[0])  # salt 1
     if step:
         count = int((scale[1] - scale[0]) / step + 1e-6) + 1
@@ -79,16 +74,9 @@ def _pixel_of_a_class(labels, numbers):
 
 def cut_labels(labels: np.ndarray, window: Window, size: tuple[int, int],
                mirrored: tuple[bool, bool] = (False, False), outside: int = IGNORE_CLASS) -> np.ndarray:
-    """Return the ids of a result: the window to the nearest (half-pixel centres, exact), `outside` around it.
+    """Return the ids of a result of `size`: the window to the nearest (half-pixel centres, exact), `outside` around it.
 
-    Args:
-        labels: integers `[H, W]`.
-        window: `Window`.
-        size: (height, width) of the result.
-        mirrored: (top and bottom, left and right), whether the window's sides are exchanged.
-        outside: int.
-    Returns:
-        integers of `size`, uint8 if `labels` are and `outside` fits.
+    `mirrored` says whether top and bottom, left and right are exchanged. uint8 stays so if `outside` fits.
     """
     top, left, height, width, rows, columns, above, before, _ = window
     ids = labels[top:top + height, left:left + width]
@@ -106,13 +94,10 @@ def cut_labels(labels: np.ndarray, window: Window, size: tuple[int, int],
 
 def cut_pixels(pixels: np.ndarray, window: Window, mirrored: tuple[bool, bool] = (False, False),
                change: Callable | None = None) -> np.ndarray:
-    """Return the window's pixels `[rows, columns, channels]`, of the dtype given.
+    """Return the window's pixels `[rows, columns, channels]`, uint8 or float32 as given.
 
-    Args:
-        pixels: uint8 or float32 `[H, W, channels]`.
-        window, mirrored: as `cut_labels`.
-        change: None, or a function of pixels that returns as many (colour): run where there are fewer of them, before
-            or after they are resized.
+    `change`, a function of pixels that returns as many (colour), runs where there are fewer of them, before or after
+    they are resized.
     """
     top, left, height, width, rows, columns = window[:6]
     part = pixels[top:top + height, left:left + width]
@@ -131,10 +116,8 @@ def cut_pixels(pixels: np.ndarray, window: Window, mirrored: tuple[bool, bool] =
 
 def _reduced(part, rows, columns):
     """Return an array reduced with a triangle as wide as the reduction, by Pillow."""
-    if part.dtype == np.uint8 and part.shape[-1] == 3:
-        bands = [part]
-    else:  # band by band: of 2 or 4 bands Pillow would take the last for transparency
-        bands = np.moveaxis(part, -1, 0)
+    # Band by band unless it is RGB: of 2 or 4 bands Pillow would take the last for transparency.
+    bands = [part] if part.dtype == np.uint8 and part.shape[-1] == 3 else np.moveaxis(part, -1, 0)
     reduced = [channels_last(np.asarray(Image.fromarray(band).resize((columns, rows), Image.Resampling.BILINEAR)))
                for band in bands]
     return reduced[0] if len(reduced) == 1 else np.concatenate(reduced, axis=-1)

@@ -9,6 +9,7 @@ from kseg import checks
 from kseg.encoders.backbone import BACKBONE, plug_in
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.model import encoder_model, normalized_input
+from kseg.encoders.origin import row_of_weights, warn_of_another
 from kseg.encoders.row import Encoder
 from kseg.encoders.stem import copy_pairs
 from kseg.encoders.weights import load_file, load_imagenet
@@ -21,17 +22,30 @@ def names() -> tuple[str, ...]:
 
 
 def canonical_name(encoder_name: str) -> str:
-    """Return the table's spelling of `encoder_name`: lower case, without `-` and `_`; raises for an unknown one."""
+    """Return the table's spelling of `encoder_name`: lower case, without `-` and `_`; raises for an unknown one.
+
+    smp's `tu-` (a network of timm) and timm's `tf_` (TensorFlow's padding) may stand before a name, timm's `_100`
+    (the width) after it.
+    """
     spelled = str(encoder_name).lower().replace("-", "").replace("_", "")
-    spelled = spelled[2:] if spelled.startswith("tu") and spelled[2:] in ENCODERS else spelled
+    for prefix, suffix in (("", "100"), ("tu", ""), ("tf", "")):
+        if spelled not in ENCODERS:
+            spelled = spelled.removeprefix(prefix).removesuffix(suffix)
+    if spelled not in ENCODERS and f"torch{spelled}" in ENCODERS:  # "vgg16_bn", which torchvision alone has
+        spelled = f"torch{spelled}"
     if spelled not in ENCODERS:
         checks.one_of("encoder_name", encoder_name, names())
     return spelled
 
 
-def row_of(encoder_name: EncoderName) -> Encoder:
-    """Return what the table says about an encoder; for a backbone object, a row without any speciality."""
-    return BACKBONE if isinstance(encoder_name, keras.Model) else ENCODERS[canonical_name(encoder_name)]
+def row_of(encoder_name: EncoderName, encoder_weights: EncoderWeights = None) -> Encoder:
+    """Return what the table says about an encoder; for a backbone object, a row without any speciality.
+
+    With the path of a file as `encoder_weights` it is the row of the file's geometry (see `build_encoder`).
+    """
+    if isinstance(encoder_name, keras.Model):
+        return BACKBONE
+    return row_of_weights(ENCODERS[canonical_name(encoder_name)], encoder_name, encoder_weights)
 
 
 def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_weights: EncoderWeights = None,
@@ -45,7 +59,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
             for ImageNet; one trained on other pixels must hold its own preprocessing.
         output_stride: 8, 16 or 32, input pixels per c5 pixel; strides beyond it are traded for dilation.
         encoder_weights: None, "imagenet" (the library's download), or a file: `.weights.h5`, `.npz`, `.safetensors`,
-            or of PyTorch `.pth`, `.pt`, `.bin` (read without it).
+            or of PyTorch `.pth`, `.pt`, `.bin` (read without it). Arrays under the names of torchvision, timm or smp
+            bring their library's geometry with them: the row that has it ("torchmobilenetv2") is built, with a warning.
         in_channels: int, input bands. Fewer than three are repeated to three; more share out the stem's kernels, so
             that equal bands give what a grey RGB image gives.
         multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only);
@@ -69,7 +84,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
                 raise ValueError(checks.sentence(argument, "must be None for a backbone object", value,
                                                  "It runs as it was built: pass its name to set this."))
         return plug_in(encoder_name, output_stride, in_channels)
-    row = row_of(encoder_name)
+    row = row_of(encoder_name, encoder_weights)
+    warn_of_another(row_of(encoder_name), row)
     checks.one_of("output_stride", output_stride, row.strides, context=f" for encoder {row.name!r}",
                   advice=f"Use {row.strides[0]} for its densest features.")
     _check_multi_grid(row, multi_grid)
@@ -84,7 +100,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
     if imagenet:
         copy_pairs(pairs, row.bgr)
     else:
-        load_file(encoder, encoder_weights, row, library, pairs)
+        in_its_geometry = row.padding == "same"  # else a file of the library's own network would not fit
+        load_file(encoder, encoder_weights, row, library if in_its_geometry else None, pairs)
     return encoder
 
 

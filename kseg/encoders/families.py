@@ -1,21 +1,17 @@
 """The table of encoders: one row says all about a network.
 
 A stage tap is the name of the layer whose output it is; "<name" means that layer's input, and "block3*" the last layer
-whose name starts with "block3". The last argument of each helper counts the network's parameters.
+whose name starts with "block3". The last argument of each helper counts the network's parameters. The same networks in
+PyTorch's geometry are in `kseg.encoders.torch_families`.
 """
 
 from kseg.encoders.dilate import dilated
 from kseg.encoders.mit import mix_transformer
+from kseg.encoders.pixels import CAFFE, EFFICIENTNET_LITE, MINUS_ONE_TO_ONE, TORCH, ZERO_TO_ONE
 from kseg.encoders.resnet import resnet
 from kseg.encoders.row import Encoder
+from kseg.encoders.torch_families import with_siblings
 from kseg.encoders.xception import modified_xception
-
-IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-CAFFE = ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))  # trained on BGR: stem kernels are flipped when loaded
-TORCH = (IMAGENET_MEAN, IMAGENET_STD)
-MINUS_ONE_TO_ONE = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
-ZERO_TO_ONE = ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
-EFFICIENTNET_LITE = ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
 
 def _taps(*names, **more):
@@ -186,4 +182,4 @@ _ROWS = (
     _mit(4, [3, 8, 27, 3], [64, 128, 320, 512], 60_842_688),
     _mit(5, [3, 6, 40, 3], [64, 128, 320, 512], 81_443_008),
 )
-ENCODERS = {row.name: row for row in _ROWS}
+ENCODERS = {row.name: row for row in with_siblings(_ROWS)}

@@ -37,7 +37,16 @@ class Encoder:
         side_multiple: int or None; None takes images of any size, a number one square size that it divides.
         bands: tuple of int, the numbers of input bands it takes; empty for any.
         convolutions: tuple of int, how many stand in each of the five stages of a VGG; empty for another network.
-        units: tuple of int, how many stand in each of the four stages of a ResNet of kseg's; empty for another network.
+        padding: str, "same"; "symmetric" as PyTorch pads, `k // 2` on all sides of strided layers at every size; or
+            "static": that of SAME at `padded_for`, at every size.
+        padded_for: int or None, side of an image in pixels.
+        epsilon: float or None, of every batch normalisation instead of the library's.
+        origins: tuple of str, whose arrays have this geometry: "torchvision", "timm" or "timm tf" (its networks named
+            `tf_…`), "efficientnet_pytorch"; see `kseg.encoders.origin`.
+        names: function from (PyTorch's arrays, encoder) to arrays by Keras's paths, or None.
+        siblings: tuple of str, the rows of the same network in the geometry of other origins.
+        units: tuple of int, how many stand in each of the four stages of a ResNet of kseg's, or convolutions in those
+            of a VGG with batch normalisation (which SegNet and DeepLab v1 do not take); empty for another network.
         bottleneck: bool, whether these are of three convolutions instead of two.
         stem: tuple of int, the channels of its convolutions before the pooling: one of 7x7, or several of 3x3.
         with_holes: bool, whether DeepLab v1 and v2 lay it out with holes and keep its fully connected layers (VGG16).
@@ -60,14 +69,20 @@ class Encoder:
     bands: tuple[int, ...] = ()
     convolutions: tuple[int, ...] = ()
     units: tuple[int, ...] = ()
+    padding: str = "same"
+    padded_for: int | None = None
+    epsilon: float | None = None
+    origins: tuple[str, ...] = ()
+    names: Callable[..., Any] | None = None
+    siblings: tuple[str, ...] = ()
     bottleneck: bool = False
     stem: tuple[int, ...] = ()
     with_holes: bool = False
 
     @property
     def has_imagenet(self) -> bool:
-        """Whether its library offers ImageNet weights."""
-        return self.library == "keras.applications" or self.preset is not None
+        """Whether its library offers ImageNet weights, which were trained in the library's geometry."""
+        return self.padding == "same" and (self.library == "keras.applications" or self.preset is not None)
 
     def build(self, weights: str | None = None, size: ImageSize = (512, 512)) -> keras.Model | None:
         """Return the library's network without its classifier at `size` pixels; None for a network of kseg's own.

@@ -1,40 +1,12 @@
-"""VGG16 and VGG19 laid out once: five stages, in which each network puts its own convolutions and poolings.
-
-Reference: Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015,
-arXiv:1409.1556, table 1.
-"""
-
-from collections.abc import Callable, Sequence
+"""VGG with holes, and weights of VGG's convolutions."""
 
 import keras
 
 from kseg.encoders.build import build_encoder, row_of
 from kseg.encoders.model import encoder_model, normalized_input
+from kseg.encoders.vgg_stages import FILTERS, vgg_stages
 from kseg.layers import AtrousConv2D
 from kseg.types import EncoderName, EncoderWeights
-
-FILTERS = (64, 128, 256, 512, 512)
-
-
-def vgg_stages(tensor: keras.KerasTensor, convolutions: Sequence[int], filters: Sequence[int],
-               convolve: Callable[..., keras.KerasTensor],
-               pool: Callable[..., keras.KerasTensor]) -> list[keras.KerasTensor]:
-    """Return what each of the five stages ends in.
-
-    Args:
-        tensor: `KerasTensor` `[B, H, W, bands]`, pixels already normalised.
-        convolutions: sequence of five int, how many stand in each stage.
-        filters: sequence of five int, their channels.
-        convolve: function (tensor, channels, stage, name), a convolution and what follows it.
-        pool: function (tensor, stage, name), the end of a stage.
-    """
-    ends = []
-    for stage, (count, width) in enumerate(zip(convolutions, filters, strict=True), start=1):
-        for index in range(1, count + 1):
-            tensor = convolve(tensor, width, stage, f"block{stage}_conv{index}")
-        tensor = pool(tensor, stage, f"block{stage}_pool")
-        ends.append(tensor)
-    return ends
 
 
 def vgg_with_holes(encoder_name: EncoderName, encoder_weights: EncoderWeights, in_channels: int) -> keras.Model:
@@ -43,7 +15,7 @@ def vgg_with_holes(encoder_name: EncoderName, encoder_weights: EncoderWeights, i
     3x3 pools of stride 2, 2, 2, 1, 1, the convolutions of stage 5 at rate 2, and an average pool.
     Reference: Chen et al., arXiv:1412.7062, section 3.1.
     """
-    row = row_of(encoder_name)
+    row = row_of(encoder_name, encoder_weights)
     pixels, normalized = normalized_input((None, None), in_channels, row.pixels)
 
     def convolve(tensor, width, stage, name):

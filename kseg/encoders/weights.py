@@ -73,7 +73,7 @@ def load_file(encoder: keras.Model, path: EncoderWeights, row: Encoder, library:
     an `.npz`, `.safetensors` or PyTorch file (`.pth`, `.pt`, `.bin`; see `read_checkpoint`) are named by Keras's
     variable paths ("conv1_conv/kernel"); EfficientNet-Lite also by PyTorch's ("_blocks.0._depthwise_conv.weight").
     Counters in the paths, which Keras takes on from one build to the next ("variable_54"), need not agree. For VGG and
-    ResNet50 to 152, which keras.applications trained on BGR, an array "bgr" must tell the order: 0 as in kseg
+    kerasresnet50 to 152, which keras.applications trained on BGR, an array "bgr" must tell the order: 0 as in kseg
     (`save_arrays` writes it), 1 as in keras.applications.
 
     Raises:
@@ -91,7 +91,7 @@ def load_file(encoder: keras.Model, path: EncoderWeights, row: Encoder, library:
     if path.endswith(".weights.h5"):
         _load_keras_file(encoder, path, row, library, pairs)
     else:
-        assign_arrays(encoder, keras_names(_read_arrays(path), encoder), path, row)
+        assign_arrays(encoder, keras_names(_read_arrays(path), encoder, row), path, row)
 
 
 def _load_keras_file(encoder, path, row, library, pairs):

@@ -3,7 +3,31 @@
 A constant or white-noise image hides a shifted grid, a swapped axis and a wrong resize; these do not.
 """
 
+from typing import Any
+
 import numpy as np
+
+from kseg import checks
+from kseg.export.original import Original
+
+
+def compared_images(images: Any, original: Original) -> list[np.ndarray]:
+    """Return what a model and its export are compared on, a list of uint8 `[N, H, W, channels]`.
+
+    Those are `images`; where it is None structured ones of the export's size, or of two sizes if it takes any. Raises
+    ValueError if they are of another size.
+    """
+    size, channels = original.image_size, original.channels
+    if images is None:
+        sizes = [size] if None not in size else [(97, 129), (128, 96)]
+        return [structured_images(*(fixed or side for fixed, side in zip(size, pair)), channels) for pair in sizes]
+    images, wanted = np.asarray(images), (*size, channels)
+    if images.ndim != 4 or not len(images) or any(
+            side not in (None, have) for side, have in zip(wanted, images.shape[1:])):
+        sides = ", ".join(str(side or name) for name, side in zip("HWC", wanted))
+        raise ValueError(checks.sentence("images", f"must be an array [N, {sides}]", images.shape,
+                                         "Resize them to image_size."))
+    return [np.clip(np.round(images), 0, 255).astype(np.uint8)]
 
 
 def structured_images(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:

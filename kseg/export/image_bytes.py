@@ -1,4 +1,4 @@
-"""Encoded images in, encoded label maps out, inside the TensorFlow graph."""
+"""Encoded images to label maps, inside the TensorFlow graph."""
 
 from collections.abc import Callable, Sequence
 
@@ -38,40 +38,22 @@ def _with_bands(pixels, channels):
     return tf.cond(grey, lambda: pixels, lambda: tf.image.rgb_to_grayscale(pixels[..., :3]))
 
 
-def inner_size(size: tf.Tensor, image_size: Sequence[int | None], maximum_side: int) -> tf.Tensor:
-    """Return the int32 (height, width) at which an image of `size` is segmented.
-
-    A fixed side of `image_size` is taken as it is. Otherwise the image keeps its size up to `maximum_side` pixels on
-    its longer side, beyond which it is scaled down in proportion.
-    """
-    longest = tf.cast(tf.reduce_max(size), tf.float32)
-    factor = tf.minimum(1.0, maximum_side / longest)
-    scaled = tf.maximum(1, tf.cast(tf.round(tf.cast(size, tf.float32) * factor), tf.int32))
-    return tf.stack([scaled[axis] if side is None else side for axis, side in enumerate(image_size)])
-
-
 def segment(content: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], channels: int,
             image_size: Sequence[int | None], maximum_side: int) -> tf.Tensor:
-    """Return the label map of one encoded image at the image's own size, uint8 `[H, W]`.
+    """Return the label map of one encoded image (scalar string) at the image's own size, uint8 `[H, W]`.
 
-    Args:
-        content: scalar string.
-        labels_of: function, float32 pixels `[1, h, w, channels]` to uint8 labels `[1, h, w]`.
-        channels: int, 1 or 3.
-        image_size: (height, width), None where any size is taken.
-        maximum_side: int, see `inner_size`.
+    `labels_of` is given float32 pixels `[1, h, w, channels]` and answers uint8 `[1, h, w]`. Where `image_size` fixes a
+    side, that is taken; else the image keeps its size up to `maximum_side` pixels on its longer side, beyond which it
+    is scaled down in proportion.
     """
     pixels = decode(content, channels)
     size = tf.shape(pixels)[:2]
-    inner = inner_size(size, image_size, maximum_side)
+    factor = tf.minimum(1.0, maximum_side / tf.cast(tf.reduce_max(size), tf.float32))
+    inner = tf.maximum(1, tf.cast(tf.round(tf.cast(size, tf.float32) * factor), tf.int32))
+    inner = tf.stack([inner[axis] if side is None else side for axis, side in enumerate(image_size)])
     same = tf.reduce_all(inner == size)
     scaled = tf.cond(same, lambda: tf.cast(pixels, tf.float32),
                      lambda: tf.image.resize(pixels, inner, antialias=True))
     scaled = tf.ensure_shape(scaled, [*image_size, channels])
     labels = labels_of(scaled[None])[0][..., None]  # [h, w, 1]
     return tf.cond(same, lambda: labels, lambda: tf.image.resize(labels, size, method="nearest"))[..., 0]  # [H, W]
-
-
-def encode_png(values: tf.Tensor) -> tf.Tensor:
-    """Return uint8 `[H, W]` or `[H, W, 3]` as a PNG file, scalar string."""
-    return tf.io.encode_png(values if values.shape.rank == 3 else values[..., None], compression=1)

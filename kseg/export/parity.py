@@ -2,19 +2,16 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import keras
 import numpy as np
 
 from kseg import checks
 from kseg.inference.predict import label_map
 from kseg.inference.runners import Runner
 from kseg.labels import IGNORE_CLASS
-from kseg.layers import MaxUnpooling2D
 from kseg.metrics.confusion import confusion_matrix, iou_from_confusion, mean_of_present
-from kseg.models.walk import layers_of
 
 Run = Callable[[np.ndarray], np.ndarray]  # pixels [B, H, W, C] → logits [B, H, W, classes] or ids [B, H, W]
 
@@ -23,64 +20,38 @@ LIMITS = {None: (0.999, 1e-3), "float16": (0.995, None), "dynamic": (0.95, None)
           "int8_float_io": (0.90, None)}
 
 
-def limits_for(model: keras.Model, quantize: str | None, minimum_agreement: float | None,
+def limits_for(quantize: str | None, minimum_agreement: float | None,
                maximum_miou_drop: float) -> dict[str, float | None]:
-    """Return the limits of a report: the defaults for `quantize` unless the caller gave others.
-
-    A network that unpools by index has no limit on single logits: where two values of a pooling window are equal but
-    for rounding, another index wins and moves a logit by a pixel. Its labels must agree as those of any network.
-    """
+    """Return the limits of a report: the defaults for `quantize` unless the caller gave others."""
     agreement, difference = LIMITS[quantize]
-    if any(isinstance(layer, MaxUnpooling2D) for layer in layers_of(model)):
-        difference = None
     if minimum_agreement is not None:
         agreement = checks.number_between("minimum_agreement", minimum_agreement, 0, 1)
     drop = checks.number_between("maximum_miou_drop", maximum_miou_drop, 0, 1)
     return {"label_agreement": agreement, "relative_difference": difference, "miou_drop": drop}
 
 
-def given_images(images: Any, size: Sequence[int | None], channels: int) -> np.ndarray:
-    """Return the images to compare on as uint8 `[N, H, W, channels]`; raise ValueError if they are not of `size`."""
-    images = np.asarray(images)
-    wanted = (*size, channels)
-    if images.ndim != 4 or not len(images) or any(
-            side not in (None, have) for side, have in zip(wanted, images.shape[1:])):
-        sides = ", ".join(str(side or name) for name, side in zip("HWC", wanted))
-        raise ValueError(checks.sentence("images", f"must be an array [N, {sides}]", images.shape,
-                                         "Resize them to image_size."))
-    return np.clip(np.round(images), 0, 255).astype(np.uint8)
-
-
 def measure(original: Runner, exported: Runner, batches: list[np.ndarray], evaluate_on: Iterable | None,
             timed: dict[str, Runner]) -> dict[str, Any]:
-    """Run a model and its export on the same images.
+    """Run a model and its export on the same images; return the fields of `ParityReport` that follow.
 
     Args:
-        original: the Keras model.
-        exported: the file or folder.
+        original, exported: the Keras model, and the file or folder.
         batches: list of uint8 `[count, H, W, C]`.
         evaluate_on: batches of `(pixels, labels)` on which mean IoU is compared, or None.
         timed: name -> what is timed on one image.
-    Returns:
-        dict of the fields of `ParityReport` that follow.
     """
     measured = compare(original, exported, batches)
     measured["latency"] = {name: time_runs(run, batches[0][:1]) for name, run in timed.items()}
     if evaluate_on is not None:
-        measured["miou_original"] = mean_iou(original, evaluate_on, original.classes)
-        measured["miou_exported"] = mean_iou(exported, evaluate_on, original.classes)
+        measured["miou_original"] = mean_iou(original, evaluate_on, exported.classes)
+        measured["miou_exported"] = mean_iou(exported, evaluate_on, exported.classes)
     return measured
 
 
 def compare(original: Run, exported: Run, batches: list[np.ndarray]) -> dict[str, Any]:
-    """Compare two functions of uint8 pixels `[1, H, W, C]` image by image.
+    """Compare two functions image by image, uint8 pixels `[1, H, W, C]`; return the fields of `ParityReport`.
 
-    Args:
-        original: function to logits `[1, H, W, classes]`.
-        exported: function to logits of that shape or to labels, integers `[1, H, W]`.
-        batches: list of uint8 `[count, H, W, C]`.
-    Returns:
-        dict of the fields of `ParityReport` that follow.
+    Either gives logits `[1, H, W, classes]`; `exported` may instead give labels, integers `[1, H, W]`.
     """
     largest, total, entries, same, pixels, scale, has_logits = 0.0, 0.0, 0, 0, 0, 0.0, True
     for batch in batches:

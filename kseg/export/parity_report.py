@@ -107,10 +107,9 @@ class ParityReport:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the report as (name, value) strings, in reading order; what was not measured is left out."""
-        found = [("kind", self.kind + (f", {self.quantize}" if self.quantize else ""))]
-        found.append(("size", f"{self.size_bytes / 1e6:.2f} MB"))
-        found.append(("compared on", ", ".join(f"{count} images of {height} x {width}"
-                                               for count, height, width in self.images)))
+        compared = ", ".join(f"{count} images of {height} x {width}" for count, height, width in self.images)
+        found = [("kind", self.kind + (f", {self.quantize}" if self.quantize else "")),
+                 ("size", f"{self.size_bytes / 1e6:.2f} MB"), ("compared on", compared)]
         if self.max_abs_difference is not None:
             found.append(("largest difference", f"{self.max_abs_difference:.3g} (largest logit "
                           f"{self.largest_logit:.3g})"))

@@ -1,42 +1,59 @@
-"""Fewer bits: how the TFLite converter is told, what it calibrates on, and which layers pay for it."""
+"""Conversion to TFLite in fewer bits: what the converter is told and calibrates on, and which layers pay for it."""
 
-from collections.abc import Sequence
+import tempfile
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kseg import checks
+from kseg import checks, files
+from kseg.export import graphs
 from kseg.export.operators import walk
+from kseg.export.original import Original
+from kseg.inference.predict import label_map
 from kseg.inference.runners.tflite import dequantized, quantized
 
 
-def configure(converter: tf.lite.TFLiteConverter, quantize: str | None, samples: np.ndarray | None,
-              output: str) -> None:
-    """Set up `converter` for `quantize`; `samples` are float32 `[N, H, W, C]` for the int8 kinds."""
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if quantize is None:
-        return
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if quantize in ("int8", "int8_float_io"):
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: ([image[None]] for image in samples)
-    if quantize == "int8":
-        converter.inference_input_type = tf.uint8
-        if output == "logits":
-            converter.inference_output_type = tf.int8
+def convert(original: Original, quantize: str | None = None, output: str = "logits",
+            samples: np.ndarray | None = None) -> bytes:
+    """Return a model of one size as the bytes of a TFLite file; `samples`, float32 `[N, H, W, C]`, are for int8."""
+    logits = graphs.captured_logits(original, 1)
+
+    @tf.function(input_signature=logits.input_signature, autograph=False)
+    def serve(pixels):
+        values = logits(pixels)
+        return {"labels": tf.cast(label_map(values), tf.uint8)} if output == "labels" else {"logits": values}
+
+    module = tf.Module()
+    module.serve = serve
+    with tempfile.TemporaryDirectory() as folder:
+        with files.refusals(folder):
+            tf.saved_model.save(module, folder, signatures=serve)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        int8 = quantize in ("int8", "int8_float_io")
+        operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8 if int8 else tf.lite.OpsSet.TFLITE_BUILTINS
+        converter.target_spec.supported_ops = [operators]
+        if quantize is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if int8:
+            converter.representative_dataset = lambda: ([image[None]] for image in samples)
+        if quantize == "int8":
+            converter.inference_input_type = tf.uint8
+            if output == "logits":
+                converter.inference_output_type = tf.int8
+        return converter.convert()
 
 
-def calibration_array(quantize: str | None, calibration: tf.data.Dataset | np.ndarray | None,
-                      image_size: Sequence[int], channels: int, limit: int) -> np.ndarray | None:
+def calibration_array(quantize: str | None, calibration: tf.data.Dataset | np.ndarray | None, original: Original,
+                      limit: int) -> np.ndarray | None:
     """Return the calibration images, float32 `[N, H, W, C]`, 0-255, or None where `quantize` needs none.
 
     Two corner pixels of the first image are set to 0 and 255, so that the input's scale is exactly one grey level.
 
     Raises:
-        ValueError: if there are none, or they are not of `image_size`.
+        ValueError: if there are none, or they are not of the size of the export.
     """
     if quantize not in ("int8", "int8_float_io"):
         return None
@@ -45,13 +62,13 @@ def calibration_array(quantize: str | None, calibration: tf.data.Dataset | np.nd
         raise ValueError(checks.sentence(
             "calibration", f"must be images of the kind the model will see, for quantize={quantize!r}", calibration,
             "Pass the training set or a few dozen images of it."))
-    images = []
+    images, wanted = [], (*original.image_size, original.channels)
     for batch in calibration if isinstance(calibration, tf.data.Dataset) else [calibration]:
         pixels = np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch)
         pixels = pixels[None] if pixels.ndim == 3 else pixels
-        if pixels.ndim != 4 or (len(pixels) and pixels.shape[1:] != (*image_size, channels)):
+        if pixels.ndim != 4 or (len(pixels) and pixels.shape[1:] != wanted):
             raise ValueError(checks.sentence(
-                "calibration", f"must hold pixels [N, {image_size[0]}, {image_size[1]}, {channels}]", pixels.shape,
+                "calibration", f"must hold pixels [N, {', '.join(map(str, wanted))}]", pixels.shape,
                 "Load it with the image_size of the export."))
         images.extend(pixels[:limit - len(images)])
         if len(images) >= limit:
@@ -69,15 +86,14 @@ def layer_errors(plain: bytes, lossy: bytes, image: np.ndarray, count: int = 10)
     Both files run on `image`, keeping every intermediate tensor; tensors of the same name are compared.
 
     Args:
-        plain: bytes, the float32 file.
-        lossy: bytes, the int8 file.
+        plain, lossy: the float32 file and the int8 file.
         image: uint8 `[1, H, W, C]`.
-        count: int, length of the list.
+        count: length of the list.
     Returns:
         list of {"tensor", "operator", "error"}: error is the root mean square difference divided by the standard
         deviation of the float tensor.
     """
-    wanted, found = _tensors(plain, image), _tensors(lossy, image)
+    wanted, found = (_tensors(content, image) for content in (plain, lossy))
     errors = []
     for name, (operator, value) in wanted.items():
         if name not in found or found[name][1].shape != value.shape or np.abs(value).max(initial=0) > 1e30:
@@ -93,22 +109,16 @@ def _tensors(content, image):
     """Run `content` on `image`; return tensor name -> (operator that made it, value as float32)."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+    makers = {int(operator.Outputs(0)): name for name, operator in walk(content)}  # of each tensor, by its index
     interpreter = Interpreter(model_content=content, experimental_preserve_all_tensors=True,
                               experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
     interpreter.allocate_tensors()
     entry = interpreter.get_input_details()[0]
     interpreter.set_tensor(entry["index"], quantized(image.astype(np.float32), entry))
     interpreter.invoke()
-    makers = _makers(content)
     values = {}
     for details in interpreter.get_tensor_details():
-        if details["index"] not in makers or details["dtype"] not in (np.float32, np.int8):
-            continue
-        value = dequantized(interpreter.get_tensor(details["index"]), details)
-        values[details["name"]] = (makers[details["index"]], value)
+        if details["index"] in makers and details["dtype"] in (np.float32, np.int8):
+            value = dequantized(interpreter.get_tensor(details["index"]), details)
+            values[details["name"]] = (makers[details["index"]], value)
     return values
-
-
-def _makers(content):
-    """Return tensor index -> name of the operator whose output it is."""
-    return {int(operator.Outputs(0)): name for name, operator in walk(content)}

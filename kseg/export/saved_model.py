@@ -62,25 +62,35 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
     """
     import tensorflow as tf
 
-    from kseg.export import graphs, parity, signatures, warm_up
+    from kseg.export import operators, parity, signatures
+    from kseg.export.comparison_images import compared_images
+    from kseg.export.original import examined
+    from kseg.export.parity_report import ParityReport
+    from kseg.inference.runners.keras_model import KerasRunner
+    from kseg.inference.runners.saved_model import SavedModelRunner
 
-    graphs.check_model(model)
-    size = graphs.exported_size(model, image_size, evaluate_on)
     checks.positive_integer("maximum_side", maximum_side)
-    limits = parity.limits_for(model, None, minimum_agreement, maximum_miou_drop)
-    description = metadata.describe(model, kind="saved_model", label_set=label_set, image_size=size,
-                                    maximum_side=maximum_side, probabilities=bool(probabilities))
-    compared = _compared_images(images, size, model.inputs[0].shape[-1])
+    original = examined(model, image_size, evaluate_on,
+                        parity.limits_for(None, minimum_agreement, maximum_miou_drop), kind="saved_model",
+                        label_set=label_set, maximum_side=maximum_side, probabilities=bool(probabilities))
+    compared = compared_images(images, original)
     with files.draft(path, overwrite=overwrite, folder_with="saved_model.pb") as temporary:
-        module = signatures.servable(model, size, maximum_side, probabilities, description)
+        module = signatures.servable(original)
         with files.refusals(path):
             tf.saved_model.save(module, temporary, signatures=module.served)
-            metadata.write_to_saved_model(temporary, {**description, "signatures": sorted(module.served)})
+            metadata.write_to_saved_model(temporary, {**original.description, "signatures": sorted(module.served)})
             if warm_up_requests:
                 name = os.path.basename(os.path.dirname(os.path.abspath(path)))
-                warm_up.write(temporary, name, signatures.requests(compared[0][:1], module.served))
-        report = _report(model, module, temporary, compared, evaluate_on)
-        report.path, report.limits = os.fspath(path), limits
+                signatures.write_warm_up(temporary, name, compared[0][:1], module.served)
+        exported, run = SavedModelRunner(temporary), KerasRunner(model)
+        serve = exported.signatures.get("serve_bytes")
+        report = ParityReport(
+            path=os.fspath(path), kind="saved_model", limits=original.limits,
+            size_bytes=sum(os.path.getsize(os.path.join(parent, name))
+                           for parent, _, names in os.walk(temporary) for name in names),
+            operators=operators.graph_operators(module.network_graph),
+            bytes_agreement=signatures.bytes_agreement(run, serve, compared) if serve else None,
+            **parity.measure(run, exported, compared, evaluate_on, {"SavedModel": exported, "Keras": run}))
         report.check()
     report.save(f"{os.fspath(path)}.parity.json")
     return report
@@ -95,32 +105,3 @@ def next_version(folder: str | os.PathLike) -> str:
     folder = os.fspath(folder)
     taken = [int(name) for name in (os.listdir(folder) if os.path.isdir(folder) else ()) if name.isdecimal()]
     return os.path.join(folder, str(max(taken, default=0) + 1))
-
-
-def _compared_images(images, size, channels):
-    """Return the images to compare on, a list of uint8 `[N, H, W, channels]`."""
-    from kseg.export import parity
-    from kseg.export.comparison_images import structured_images
-
-    if images is not None:
-        return [parity.given_images(images, size, channels)]
-    sizes = [size] if None not in size else [(97, 129), (128, 96)]
-    return [structured_images(*(fixed or side for fixed, side in zip(size, pair)), channels) for pair in sizes]
-
-
-def _report(model, module, folder, compared, evaluate_on):
-    """Return the `ParityReport` of the SavedModel in `folder`, without its path and limits."""
-    from kseg.export import operators, parity, signatures
-    from kseg.export.parity_report import ParityReport
-    from kseg.inference.runners.keras_model import KerasRunner
-    from kseg.inference.runners.saved_model import SavedModelRunner
-
-    exported, original = SavedModelRunner(folder), KerasRunner(model)
-    serve = exported.signatures.get("serve_bytes")
-    return ParityReport(
-        path=folder, kind="saved_model",
-        size_bytes=sum(os.path.getsize(os.path.join(parent, name))
-                       for parent, _, names in os.walk(folder) for name in names),
-        operators=operators.graph_operators(module.network_graph),
-        bytes_agreement=signatures.bytes_agreement(original, serve, compared) if serve else None,
-        **parity.measure(original, exported, compared, evaluate_on, {"SavedModel": exported, "Keras": original}))

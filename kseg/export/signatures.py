@@ -1,70 +1,89 @@
 """The signatures of a SavedModel: pixels or encoded images in, labels, probabilities, logits or PNG files out."""
 
+import os
 from collections.abc import Callable
-from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from kseg.export import graphs, image_bytes
+from kseg.export.original import Original
 from kseg.inference.predict import label_map
 from kseg.inference.runners import Runner
 
 
-def servable(model: keras.Model, size: tuple[int | None, int | None], maximum_side: int, probabilities: bool,
-             description: dict[str, Any]) -> tf.Module:
-    """Return what is saved.
+def servable(original: Original) -> tf.Module:
+    """Return what is saved, as the description of `original` has it.
 
-    Args:
-        model: pixels to logits.
-        size, maximum_side, probabilities: as in `kseg.export.saved_model`.
-        description: the model's, with its palette (see `kseg.inference.metadata.describe`).
     Returns:
         `tf.Module` with the signatures by name as `served`, and the graph of the network as `network_graph`.
     """
-    channels = model.inputs[0].shape[-1]
-    logits = graphs.captured_logits(model, size, anywhere=True)  # the server's machine may be another
-    palette = tf.constant(np.asarray(description["label_set"]["palette"], np.uint8))
+    described, size, channels = original.description, original.image_size, original.channels
+    logits = graphs.captured_logits(original, anywhere=True)  # the server's machine may be another
+    palette = tf.constant(np.asarray(described["label_set"]["palette"], np.uint8))
 
     def labels_of(values):
         return tf.cast(label_map(values), tf.uint8)
 
-    def segment(content):
-        return image_bytes.segment(content, lambda pixels: labels_of(logits(pixels)), channels, size, maximum_side)
+    def png_files(contents, painted=lambda labels: labels):
+        def png_file(content):
+            labels = image_bytes.segment(content, lambda pixels: labels_of(logits(pixels)), channels, size,
+                                         described["maximum_side"])
+            picture = painted(labels)  # [H, W] or [H, W, 3]
+            return tf.io.encode_png(picture if picture.shape.rank == 3 else picture[..., None], compression=1)
+
+        # One after the other, so that memory holds one at a time.
+        return tf.map_fn(png_file, contents, fn_output_signature=tf.string, parallel_iterations=1)
 
     def serving_default(pixels):
         values = logits(tf.cast(pixels, tf.float32))
         answer = {"labels": labels_of(values)}
-        return {**answer, "probabilities": tf.nn.softmax(values)} if probabilities else answer
+        return {**answer, "probabilities": tf.nn.softmax(values)} if described["probabilities"] else answer
 
     def serve_bytes(image_bytes):
-        return {"labels_png_bytes": _each(image_bytes, lambda content: _png(segment(content)))}
+        return {"labels_png_bytes": png_files(image_bytes)}
 
     def serve_bytes_color(image_bytes):
-        return {"color_png_bytes": _each(
-            image_bytes, lambda content: _png(tf.gather(palette, tf.cast(segment(content), tf.int32))))}
+        return {"color_png_bytes": png_files(image_bytes, lambda ids: tf.gather(palette, tf.cast(ids, tf.int32)))}
 
     shape = [None, *size, channels]
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")
     module = tf.Module()
     module.network_graph = logits.get_concrete_function().graph.as_graph_def()
-    module.served = {
-        "serving_default": _signature(serving_default, tf.TensorSpec(shape, tf.uint8, "pixels")),
-        "logits": _signature(lambda pixels: {"logits": logits(pixels)}, tf.TensorSpec(shape, tf.float32, "pixels")),
-    }
-    if channels in (1, 3) and graphs.keeps_size(model):
-        module.served["serve_bytes"] = _signature(serve_bytes, encoded)
-        module.served["serve_bytes_color"] = _signature(serve_bytes_color, encoded)
+    served = {"serving_default": (serving_default, tf.TensorSpec(shape, tf.uint8, "pixels")),
+              "logits": (lambda pixels: {"logits": logits(pixels)}, tf.TensorSpec(shape, tf.float32, "pixels"))}
+    if channels in (1, 3) and original.keeps_size:
+        served |= {"serve_bytes": (serve_bytes, encoded), "serve_bytes_color": (serve_bytes_color, encoded)}
+    module.served = {name: tf.function(function, input_signature=[spec], autograph=False)
+                     for name, (function, spec) in served.items()}
     return module
 
 
-def requests(image: np.ndarray, signatures: dict[str, Callable]) -> list[tuple[str, dict[str, Any]]]:
-    """Return one request to each signature that users call, for `image`, uint8 `[1, H, W, channels]`."""
-    found = [("serving_default", {"pixels": image})]
-    if "serve_bytes" in signatures:
-        found.append(("serve_bytes", {"image_bytes": [tf.io.encode_png(image[0]).numpy()]}))
-    return found
+def write_warm_up(folder: str, model_name: str, image: np.ndarray, served: dict[str, Callable]) -> None:
+    """Write requests that TensorFlow Serving answers while it loads a version, so that no user waits for a first run.
+
+    The file is a TFRecord of `PredictionLog` messages. Three nested messages with string keys are written here byte by
+    byte, so that exporting needs no `tensorflow-serving-api`.
+
+    Args:
+        folder: the SavedModel.
+        model_name: the name under which it will be served.
+        image: uint8 `[1, H, W, channels]`.
+        served: the signatures by name, of which those that users call get a request each.
+    """
+    requests = {"serving_default": {"pixels": image}}
+    if "serve_bytes" in served:
+        requests["serve_bytes"] = {"image_bytes": [tf.io.encode_png(image[0]).numpy()]}
+    os.makedirs(os.path.join(folder, "assets.extra"), exist_ok=True)
+    with tf.io.TFRecordWriter(os.path.join(folder, "assets.extra", "tf_serving_warmup_requests")) as writer:
+        for signature, inputs in requests.items():
+            # ModelSpec: name = 1, signature_name = 3. PredictRequest: model_spec = 1, inputs = 2 (map: key = 1,
+            # value = 2). PredictLog: request = 1. PredictionLog: predict_log = 6.
+            request = _field(1, _field(1, model_name.encode()) + _field(3, signature.encode()))
+            for name, value in inputs.items():
+                tensor = tf.make_tensor_proto(value).SerializeToString()
+                request += _field(2, _field(1, name.encode()) + _field(2, tensor))
+            writer.write(_field(6, _field(1, request)))
 
 
 def bytes_agreement(original: Runner, serve: Callable, compared: list[np.ndarray]) -> float:
@@ -79,13 +98,14 @@ def bytes_agreement(original: Runner, serve: Callable, compared: list[np.ndarray
     return same / pixels
 
 
-def _signature(function, spec):
-    return tf.function(function, input_signature=[spec], autograph=False)
+def _field(number, content):
+    """Return `content` (bytes) as a length-delimited field of a protocol buffer."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
-def _each(contents, function):
-    """Apply `function` to one encoded image after the other, so that memory holds one at a time."""
-    return tf.map_fn(function, contents, fn_output_signature=tf.string, parallel_iterations=1)
-
-
-_png = image_bytes.encode_png
+def _varint(value):
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*encoded, value])

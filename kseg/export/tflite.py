@@ -1,7 +1,6 @@
 """Keras models as TFLite (LiteRT) files with built-in operators only."""
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 
 import keras
@@ -9,16 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from kseg import checks, files
-from kseg.export import graphs, operators, parity, quantization
-from kseg.export.comparison_images import structured_images
+from kseg.export import operators, parity, quantization
+from kseg.export.comparison_images import compared_images
+from kseg.export.original import examined
 from kseg.export.parity_report import ParityReport
 from kseg.inference import metadata
-from kseg.inference.predict import label_map
 from kseg.inference.runners.keras_model import KerasRunner
 from kseg.inference.runners.tflite import TFLiteModel
 from kseg.labels import LabelSet
-
-QUANTIZE = (None, "float16", "dynamic", "int8", "int8_float_io")
 
 
 def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int], quantize: str | None = None,
@@ -61,61 +58,30 @@ def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int
         FileExistsError: if `path` exists.
         OSError: if the disk refuses.
     """
-    size = _checked(model, path, image_size, quantize, output, threads, evaluate_on)
-    limits = parity.limits_for(model, quantize, minimum_agreement, maximum_miou_drop)
-    channels = model.inputs[0].shape[-1]
-    samples = quantization.calibration_array(quantize, calibration, size, channels, calibration_images)
-    description = metadata.describe(model, kind="tflite", label_set=label_set, image_size=size, output=output,
-                                    quantize=quantize)
-    if images is None:
-        images = structured_images(*size, channels) if samples is None else samples[:4]
-    compared, twin = parity.given_images(images, size, channels), graphs.float32_twin(model)
-    with files.draft(path, overwrite=overwrite) as temporary:
-        content = metadata.append_to_tflite(convert(twin, size, quantize, output, samples), description)
-        exported = TFLiteModel(content, threads)
-        counts = operators.tflite_operators(content)
-        report = ParityReport(
-            path=os.fspath(path), kind="tflite", quantize=quantize, size_bytes=len(content), operators=counts,
-            gpu_unfriendly_operators=operators.gpu_unfriendly(counts), limits=limits,
-            **parity.measure(KerasRunner(twin), exported, [compared], evaluate_on,
-                             {f"TFLite, {threads} threads": exported}))
-        if samples is not None and layer_errors:
-            report.layer_errors = quantization.layer_errors(convert(twin, size, None, output), content, compared[:1])
-        report.check()
-        with files.refusals(path), open(temporary, "wb") as file:
-            file.write(content)
-    report.save(f"{os.fspath(path)}.parity.json")
-    return report
-
-
-def _checked(model, path, image_size, quantize, output, threads, evaluate_on):
-    graphs.check_model(model)
-    checks.one_of("quantize", quantize, QUANTIZE)
+    checks.one_of("quantize", quantize, parity.LIMITS)
     checks.one_of("output", output, ("logits", "labels"))
     checks.positive_integer("threads", threads)
     if not os.fspath(path).endswith(".tflite"):
         raise ValueError(checks.sentence("path", 'must end in ".tflite"', os.fspath(path), "Add the ending."))
-    return graphs.exported_size(model, checks.image_size(image_size), evaluate_on)
-
-
-def convert(model: keras.Model, image_size: tuple[int, int], quantize: str | None = None, output: str = "logits",
-            samples: np.ndarray | None = None) -> bytes:
-    """Return `model` as the bytes of a TFLite file (arguments as `tflite`; `samples` float32 `[N, H, W, C]`)."""
-    logits = graphs.captured_logits(model, image_size, 1)
-    spec = tf.TensorSpec([1, *image_size, model.inputs[0].shape[-1]], tf.float32, "pixels")
-
-    @tf.function(input_signature=[spec], autograph=False)
-    def serve(pixels):
-        values = logits(pixels)
-        if output == "labels":
-            return {"labels": tf.cast(label_map(values), tf.uint8)}
-        return {"logits": values}
-
-    module = tf.Module()
-    module.serve = serve
-    with tempfile.TemporaryDirectory() as folder:
-        with files.refusals(folder):
-            tf.saved_model.save(module, folder, signatures=serve)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        quantization.configure(converter, quantize, samples, output)
-        return converter.convert()
+    original = examined(model, checks.image_size(image_size), evaluate_on,
+                        parity.limits_for(quantize, minimum_agreement, maximum_miou_drop), kind="tflite",
+                        label_set=label_set, output=output, quantize=quantize)
+    samples = quantization.calibration_array(quantize, calibration, original, calibration_images)
+    compared = compared_images(samples[:4] if images is None and samples is not None else images, original)
+    with files.draft(path, overwrite=overwrite) as temporary:
+        content = quantization.convert(original, quantize, output, samples)
+        with files.refusals(path), open(temporary, "wb") as file:
+            file.write(metadata.append_to_tflite(content, original.description))
+        exported = TFLiteModel(temporary, threads)
+        counts = operators.tflite_operators(temporary)
+        report = ParityReport(
+            path=os.fspath(path), kind="tflite", quantize=quantize, size_bytes=os.path.getsize(temporary),
+            operators=counts, gpu_unfriendly_operators=operators.gpu_unfriendly(counts), limits=original.limits,
+            **parity.measure(KerasRunner(original.model), exported, compared, evaluate_on,
+                             {f"TFLite, {threads} threads": exported}))
+        if samples is not None and layer_errors:
+            plain = quantization.convert(original, None, output)
+            report.layer_errors = quantization.layer_errors(plain, content, compared[0][:1])
+        report.check()
+    report.save(f"{os.fspath(path)}.parity.json")
+    return report

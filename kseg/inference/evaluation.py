@@ -3,7 +3,6 @@
 Logits are resized to the label, never the label to the logits.
 """
 
-import heapq
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -74,7 +73,7 @@ def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *
     settings = {**options, "image_size": image_size, "full_resolution": full_resolution}
     return Evaluation(
         found.name, getattr(model, "name", None) or str(model), label_set, counts.confusion, counts.boundary,
-        counts.calibration, counts.images, counts.worst(), settings, time.perf_counter() - began)
+        counts.calibration, counts.images, counts.worst, settings, time.perf_counter() - began)
 
 
 class _Counts:
@@ -85,7 +84,7 @@ class _Counts:
         self.confusion = np.zeros((classes, classes), np.int64)
         self.boundary = np.zeros((3, classes), np.int64) if boundaries else None
         self.calibration = metrics.Calibration(ignore_class=ignore_class)
-        self.images, self._heap = [], []
+        self.images, self.worst = [], []  # of the worst the lowest first
 
     def add(self, title, pixels, labels, answer):
         """Count one image: `answer`, logits `[h, w, classes]` or ids `[h, w]`, is resized to the labels `[H, W]`."""
@@ -104,21 +103,15 @@ class _Counts:
             row["boundary_f1"] = metrics.image_boundary_f1(labels, predictions, self.classes,
                                                            ignore_class=self.ignore_class)
         self.images.append(row)
-        rank = (-row["mean_iou"], -len(self.images))  # the greatest is the worst; of equal ones the earlier
-        full = len(self._heap) == self.keep
-        if self.keep and not np.isnan(row["mean_iou"]) and (not full or rank > self._heap[0][:2]):
-            example = Example(title, row["mean_iou"], *_thumbnails(pixels, labels, predictions, probabilities))
-            (heapq.heapreplace if full else heapq.heappush)(self._heap, (*rank, example))
-
-    def worst(self):
-        """Return the images of lowest mean IoU, the lowest first."""
-        return [example for _, _, example in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
+        score, full = row["mean_iou"], len(self.worst) == self.keep
+        if self.keep and not np.isnan(score) and (not full or score < self.worst[-1].mean_iou):
+            example = Example(title, score, *_thumbnails(pixels, labels, predictions, probabilities))
+            self.worst = sorted([*self.worst, example], key=lambda one: one.mean_iou)[:self.keep]
 
 
 def _thumbnails(pixels, labels, predictions, probabilities, most=512):
     """Return pixels, labels, predictions and entropy, thinned out to at most about `most` pixels per side."""
     step = max(1, -(-max(labels.shape) // most))
     pixels = resize(np.asarray(pixels, np.float32)[None], labels.shape)[0][::step, ::step]
-    thin = [part[::step, ::step] for part in (labels, predictions)]
-    return pictures.as_rgb(pixels), thin[0].astype(np.int32), thin[1], metrics.entropy_map(
-        probabilities[::step, ::step])
+    labels, predictions, probabilities = (part[::step, ::step] for part in (labels, predictions, probabilities))
+    return pictures.as_rgb(pixels), labels.astype(np.int32), predictions, metrics.entropy_map(probabilities)

@@ -1,32 +1,24 @@
 """The images and labels that an evaluation runs over, one by one."""
 
-import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from kseg import checks, data
 from kseg.data import geometry
 from kseg.labels import LabelSet
 
 
-@dataclasses.dataclass(frozen=True)
-class Examples:
-    """A dataset to measure on.
-
-    Attributes:
-        name: what it is called.
-        examples: yields what an image is called, its pixels `[H, W, C]` and its labels `[h, w]`.
-        count: how many there are, or None if only their end will tell.
-        label_set: the dataset's own, or None.
-    """
+class Examples(NamedTuple):
+    """A dataset to measure on."""
 
     name: str
-    examples: Iterator[tuple[str, np.ndarray, np.ndarray]]
-    count: int | None = None
-    label_set: LabelSet | None = None
+    examples: Iterator[tuple[str, np.ndarray, np.ndarray]]  # what an image is called, pixels [H, W, C], labels [h, w]
+    count: int | None = None  # None if only their end will tell
+    label_set: LabelSet | None = None  # the dataset's own
 
 
 def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike | None, *,
@@ -34,12 +26,7 @@ def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike
                 options: dict[str, Any]) -> Examples:
     """Return the examples of a dataset, by its name or from pairs of pixels and labels.
 
-    Args:
-        dataset, split, data_dir, image_size, full_resolution: as in `kseg.evaluate`.
-        channels: the bands the model takes.
-        options: further arguments of `kseg.data.source`.
-    Raises:
-        ValueError: if arguments contradict each other.
+    The arguments are those of `kseg.evaluate`, and the bands the model takes; ValueError if they contradict each other.
     """
     if not full_resolution and image_size is None:
         raise ValueError(checks.sentence("image_size", "must be given with full_resolution=False", None,
@@ -61,17 +48,9 @@ def _read(source, size, full_resolution):
     for index in range(len(source)):
         pixels, labels = source.read(index)
         if size is not None and pixels.shape[:2] != size:
-            pixels, small = _resized(pixels, labels, size)
-            labels = labels if full_resolution else small
+            resized = geometry.resize(tf.constant(pixels), tf.constant(labels), size)  # as training resizes
+            pixels, labels = resized[0].numpy(), labels if full_resolution else resized[1].numpy()
         yield source.describe(index), pixels, labels
-
-
-def _resized(pixels, labels, size):
-    """Return the pair at `size` as the training pipeline makes it."""
-    import tensorflow as tf
-
-    pixels, labels = geometry.resize(tf.constant(pixels), tf.constant(labels), size)
-    return np.asarray(pixels), np.asarray(labels)
 
 
 def _pairs(dataset):

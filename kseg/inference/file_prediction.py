@@ -1,5 +1,6 @@
 """Prediction on files and folders: indexed PNGs, overlays, and a sheet to look at."""
 
+import collections
 import os
 from collections.abc import Iterable, Sequence
 
@@ -49,16 +50,17 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
         FileExistsError: if a label file or the sheet is there and `overwrite` is False.
         ValueError: if an image cannot be read, or an argument is out of range.
     """
+    output_dir = os.fspath(output_dir)
     predictor = Predictor(model, batch_size=batch_size, window=window, overlap=overlap, blend=blend, scales=scales,
                           flip=flip)
     run = predictor.run
     label_set = known_labels(label_set or run.label_set, run.classes)
     checks.number_between("opacity", opacity, 0, 1)
     checks.positive_integer("sheet_rows", sheet_rows)
-    names = _output_names(list_images(inputs))
-    targets = {path: os.path.join(os.fspath(output_dir), "labels", f"{name}.png") for path, name in names.items()}
-    planned = [*targets.values(), *([os.path.join(os.fspath(output_dir), "sheet.png")] if sheet else [])]
-    there = next((target for target in planned if os.path.exists(target)), None)
+    names = _named(inputs)
+    targets = {path: os.path.join(output_dir, "labels", f"{name}.png") for path, name in names.items()}
+    sheet_path = os.path.join(output_dir, "sheet.png")
+    there = next(filter(os.path.exists, [*targets.values(), *([sheet_path] if sheet else [])]), None)
     if there is not None and not overwrite:
         raise FileExistsError(checks.sentence("output_dir", "must not hold these files already", there,
                                               "Take another folder or pass overwrite=True."))
@@ -71,33 +73,32 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
             pictures.write_labels(targets[path], labels, label_set)
             written.append(targets[path])
             if overlays:
-                painted.append(_write_overlay(output_dir, name, pixels, labels, label_set, opacity))
+                painted.append(os.path.join(output_dir, "overlays", f"{name}.png"))
+                pictures.write_picture(painted[-1], pictures.overlay(
+                    *_thinned(pixels, labels, _OVERLAY_PIXELS), label_set, opacity))
             if sheet and len(rows) < sheet_rows:
-                rows.append(_row(pixels, labels, label_set, opacity))
+                small, ids = _thinned(pixels, labels, _SHEET_PIXELS)
+                rows.append((pictures.as_rgb(small), pictures.overlay(small, ids, label_set, opacity), ids))
             del pixels, labels  # two large images at once would not fit
             advance(1)
     if sheet:
-        painted.append(os.path.join(os.fspath(output_dir), "sheet.png"))
-        pictures.write_picture(painted[-1], pictures.sheet(
+        painted.append(sheet_path)
+        pictures.write_picture(sheet_path, pictures.sheet(
             rows, label_set, ("image", "overlay", "prediction"), list(names.values())[:len(rows)]))
     return written + painted
 
 
-def list_images(inputs: str | os.PathLike | Iterable[str | os.PathLike]) -> dict[str, str]:
-    """Return the image files of `inputs` (a path or a list of paths), sorted within each folder.
+def _named(inputs):
+    """Return the image files of `inputs`, sorted within each folder, path → name of its results.
 
-    Returns:
-        The path of each file, and its path relative to the folder it was found in.
-
-    Raises:
-        FileNotFoundError: if a path is missing, or a folder holds no image file.
+    That is the path relative to the folder, without extension, with it where two would be equal.
     """
     found = {}
     for given in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
         given = os.fspath(given)
         if not os.path.isdir(given):
-            found[checks.existing_file("inputs", given, "Give image files or folders of them.")] = \
-                os.path.basename(given)
+            checks.existing_file("inputs", given, "Give image files or folders of them.")
+            found[given] = os.path.basename(given)
             continue
         files = sorted(os.path.join(place, name) for place, _, names in os.walk(given) for name in names
                        if name.lower().endswith(EXTENSIONS) and not name.startswith("."))
@@ -105,35 +106,17 @@ def list_images(inputs: str | os.PathLike | Iterable[str | os.PathLike]) -> dict
             raise FileNotFoundError(checks.sentence(
                 "inputs", f"must hold image files ({', '.join(EXTENSIONS)})", given, "Give another folder."))
         found.update({path: os.path.relpath(path, given) for path in files})
-    return found
-
-
-def _output_names(found):
-    """Return path → name of its results: without extension, with it where two would be equal."""
     stems = {path: os.path.splitext(relative)[0] for path, relative in found.items()}
-    equal = list(stems.values())
-    names = {path: found[path] if equal.count(stem) > 1 else stem for path, stem in stems.items()}
-    if len(set(names.values())) < len(names):
-        twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+    equal = collections.Counter(stems.values())
+    names = {path: found[path] if equal[stem] > 1 else stem for path, stem in stems.items()}
+    twice = next((name for name, count in collections.Counter(names.values()).items() if count > 1), None)
+    if twice is not None:
         raise ValueError(checks.sentence("inputs", "must have different file names", twice,
                                          "Predict the folders one by one, each into its own output folder."))
     return names
 
 
-def _write_overlay(output_dir, name, pixels, labels, label_set, opacity):
-    path = os.path.join(os.fspath(output_dir), "overlays", f"{name}.png")
-    step = _thinning(labels, _OVERLAY_PIXELS)
-    pictures.write_picture(path, pictures.overlay(pixels[::step, ::step], labels[::step, ::step], label_set, opacity))
-    return path
-
-
-def _row(pixels, labels, label_set, opacity):
-    """Return a row of the sheet, thinned out so that large images are not kept."""
-    step = _thinning(labels, _SHEET_PIXELS)
-    pixels, labels = pictures.as_rgb(pixels[::step, ::step]), labels[::step, ::step]
-    return pixels, pictures.overlay(pixels, labels, label_set, opacity), labels
-
-
-def _thinning(labels, most):
-    """Return the step between rows, and columns, that leaves at most about `most` pixels of an image."""
-    return max(1, int(np.ceil(np.sqrt(labels.size / most))))
+def _thinned(pixels, labels, most):
+    """Return every so many rows and columns of an image and its labels, to leave at most about `most` pixels."""
+    step = max(1, int(np.ceil(np.sqrt(labels.size / most))))
+    return pixels[::step, ::step], labels[::step, ::step]

@@ -18,7 +18,7 @@ _LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as
 _STRIP = 4_000_000  # pixels taken from a picture at once
 
 
-def open_image(image: Any, channels: int, name: str = "images") -> np.ndarray:
+def open_image(image: Any, channels: int, name: str = "images", batches: bool = False) -> np.ndarray:
     """Return one image as an array `[H, W, channels]` that may lie on disk (`numpy.memmap`).
 
     Args:
@@ -27,12 +27,12 @@ def open_image(image: Any, channels: int, name: str = "images") -> np.ndarray:
             `[H, W, channels]`, uint8 or float (for one channel also `[H, W]`).
         channels: int, the bands the model takes.
         name: str, what errors call the argument.
+        batches: whether a batch `[B, H, W, channels]` is returned as it is, its images to be opened in their turn.
     Raises:
         ValueError: if the shape is that of a label map, or the count of bands differs.
         TypeError: if it is none of these.
         FileNotFoundError: if no file stands at the path.
     """
-    image = map_file(image, name)
     if isinstance(image, (str, os.PathLike)):
         image = _from_file(os.fspath(image), channels, name)
     elif isinstance(image, Image.Image):
@@ -40,6 +40,10 @@ def open_image(image: Any, channels: int, name: str = "images") -> np.ndarray:
             image = _from_picture(image, channels)
         except decode.DECODER_FAILURES as failure:  # a lazily opened file
             raise ValueError(decode.unreadable(name, getattr(image, "filename", None) or image, failure)) from failure
+    if batches and getattr(image, "ndim", None) == 4:
+        if not len(image):
+            raise ValueError(checks.sentence(name, "must hold at least one image", image.shape, "Pass one."))
+        return image
     pixels = image if isinstance(image, np.ndarray) else np.asarray(image)
     if pixels.dtype.kind not in "uif":
         raise TypeError(checks.sentence(
@@ -53,26 +57,10 @@ def open_image(image: Any, channels: int, name: str = "images") -> np.ndarray:
     return pixels
 
 
-def map_file(image: Any, name: str = "images") -> Any:
-    """Return the numbers of a `.npy` file, mapped, not read, where `image` is the path of one; else `image` itself."""
-    if not isinstance(image, (str, os.PathLike)) or not os.fspath(image).lower().endswith(".npy"):
-        return image
-    path = checks.existing_file(name, os.fspath(image))
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as failure:
-        raise ValueError(checks.sentence(name, "must be a .npy file of numbers", path,
-                                         "It is damaged, holds objects, or is of another kind.")) from failure
-
-
 def fit(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return images at the one size a model takes, antialiased bilinear, as training and `kseg.evaluate` resize.
 
-    Args:
-        images: numbers 0–255 `[B, H, W, bands]`, any count of bands.
-        size: `(height, width)` in pixels.
-    Returns:
-        `[B, height, width, bands]`, uint8 if `images` are uint8 of 1 or 3 bands, else float32.
+    `images` are numbers 0–255 `[B, H, W, bands]`; they stay uint8 if they are so, of 1 or 3 bands, else become float32.
     """
     if tuple(images.shape[1:3]) == tuple(size):
         return images
@@ -113,23 +101,25 @@ def _mirrored(start, length, size):
 
 
 def _from_file(path, channels, name):
-    if "://" not in path:
+    numbers, decodable = path.lower().endswith(".npy"), channels in (1, 3)
+    if numbers or "://" not in path:
         checks.existing_file(name, path)
-    if "://" in path or channels in (1, 3) and not _is_large(path):
-        return decode.read_pixels(path, channels)
-    try:
-        with decode.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
-            return _from_picture(picture, channels)
-    except decode.DECODER_FAILURES as failure:
-        raise ValueError(decode.unreadable(name, path, failure)) from failure
-
-
-def _is_large(path):
-    try:
-        with decode.any_size(), Image.open(path) as picture:
-            return picture.width * picture.height > _LARGE
-    except (OSError, ValueError, SyntaxError):
-        return False  # the decoder will say what is wrong with the file
+    if numbers:
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as failure:
+            raise ValueError(checks.sentence(name, "must be a .npy file of numbers", path,
+                                             "It is damaged, holds objects, or is of another kind.")) from failure
+    if "://" not in path:
+        try:
+            with decode.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
+                decodable = decodable and picture.width * picture.height <= _LARGE
+                if not decodable:
+                    return _from_picture(picture, channels)
+        except decode.DECODER_FAILURES as failure:
+            if not decodable:
+                raise ValueError(decode.unreadable(name, path, failure)) from failure
+    return decode.read_pixels(path, channels)  # which says, too, what is wrong with the file
 
 
 def _from_picture(picture, channels):

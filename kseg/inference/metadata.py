@@ -23,10 +23,7 @@ def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = No
     Args:
         model: the model that was exported.
         kind: "saved_model" or "tflite".
-        label_set: `LabelSet` or None (the model's own, else numbered classes).
-        image_size: (height, width) in pixels; None for any.
-        output: "logits" or "labels".
-        quantize: None or the kind of quantisation.
+        label_set, image_size, output, quantize: as in `kseg.export.tflite`.
         details: further entries, JSON-ready.
     Raises:
         ValueError: if the label set does not name as many classes as the model has.

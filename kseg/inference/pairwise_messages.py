@@ -29,12 +29,7 @@ def message_function(image, parameters, normalization, exact):
         chain = _side_by_side(appearance, _normalized_chain(gaussian_chain(near), weights[1], normalization))
         return lambda values: _product(chain, values)
     blur = _separable_gaussian(height, width, parameters.smoothness_sigma, weights[1], normalization)
-    return lambda values: _sum_into(_product(appearance, values), blur(values))
-
-
-def _sum_into(first, second):
-    first += second
-    return first
+    return lambda values: np.add(total := _product(appearance, values), blur(values), out=total)
 
 
 def _product(chain, values):

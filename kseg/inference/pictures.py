@@ -32,12 +32,14 @@ def write_labels(path: str | os.PathLike, label_map: np.ndarray, label_set: Labe
             "Pass one map, after the argmax."))
     picture = Image.fromarray(np.ascontiguousarray(label_map, np.uint8))
     picture.putpalette(label_set.lookup_table().tobytes())
-    _write(path, picture)
+    with files.draft(path) as temporary:
+        picture.save(temporary)
 
 
 def write_picture(path: str | os.PathLike, pixels: np.ndarray) -> None:
     """Write uint8 `[H, W, 3]` (or `[H, W]`) as an image file of the path's kind, whole or not at all."""
-    _write(path, Image.fromarray(np.ascontiguousarray(pixels)))
+    with files.draft(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(temporary)
 
 
 def as_rgb(pixels: np.ndarray) -> np.ndarray:
@@ -84,7 +86,7 @@ def sheet(rows: Sequence[Sequence[np.ndarray | None]], label_set: LabelSet,
     Returns:
         uint8 `[H, W, 3]` RGB on white.
     """
-    font = _font(14)
+    font = ImageFont.load_default(14)
     tiles = [[None if one is None else _tile(one, label_set, tile_size) for one in row] for row in rows]
     heights = [max([tile.height for tile in row if tile is not None], default=0) for row in tiles]
     width = len(titles) * (tile_size[1] + GAP) + GAP
@@ -109,7 +111,7 @@ def sheet(rows: Sequence[Sequence[np.ndarray | None]], label_set: LabelSet,
 
 def legend(label_set: LabelSet, width: int, font_size: int = 13) -> np.ndarray:
     """Return the classes with their colours in as many lines as `width` pixels need, uint8 `[H, width, 3]`."""
-    font = _font(font_size)
+    font = ImageFont.load_default(font_size)
     line, x, places = 0, GAP, []
     for name, colour in [*zip(label_set.names, label_set.palette.tolist()), ("ignored", label_set.ignore_color)]:
         name = _shortened(name, width - 2 * GAP - 24, font)
@@ -152,12 +154,3 @@ def _shortened(text, width, font):
     while len(text) > 4 and font.getlength("…" + text) > width:
         text = text[1:]
     return "…" + text
-
-
-def _font(size):
-    return ImageFont.load_default(size)
-
-
-def _write(path, picture):
-    with files.draft(path) as temporary:
-        picture.save(temporary)

@@ -9,14 +9,13 @@ import keras
 import numpy as np
 
 from kseg import checks
-from kseg.inference.images import map_file, open_image, resize
+from kseg.inference.images import open_image, resize
 from kseg.inference.progress import progress_bar
-from kseg.inference.results import checked_output, result_array, softmax, votes
+from kseg.inference.results import result_array, softmax
 from kseg.inference.runners import Runner, runner_for
-from kseg.inference.strategies import Classify, Strategy
+from kseg.inference.strategies import Classify, Strategy, Whole
 from kseg.inference.strategies.overlap_tile import OverlapTile
 from kseg.inference.strategies.sliding_window import SlidingWindow
-from kseg.inference.strategies.whole import Whole
 from kseg.metrics.confusion_metric import most_likely_class
 
 Model = keras.Model | str | os.PathLike | Runner
@@ -83,52 +82,50 @@ class Predictor:
                  window: int | Sequence[int] | None = None, overlap: float = 0.5, blend: str = "hann",
                  scales: float | Sequence[float] = (1.0,), flip: bool = False):
         self.run = run = runner_for(model)
-        self.output = checked_output(output, run)
+        self.output = checks.one_of("output", output, ("labels", "probabilities", "logits"))
+        if run.labels_only and output != "labels":
+            raise ValueError(checks.sentence(
+                "output", "must be 'labels' for a file that was exported with output='labels'", output,
+                "Export it with kseg.export.tflite(..., output='logits')."))
         self.batch_size = checks.positive_integer("batch_size", batch_size)
         checks.one_of("blend", blend, ("hann", "uniform"))
         checks.number_between("overlap", overlap, 0, 0.99)
-        self._window = None if window is None else checked_window(window)
-        if self._window:
-            run.check_window(self._window)
-        self._scales, self._turns = _checked_scales(scales), (1, -1) if flip else (1,)
+        self._window = None if window is None else run.checked_window(window)
+        scales = tuple(scales) if isinstance(scales, (list, tuple, np.ndarray)) else (scales,)
+        if not scales or not all(isinstance(one, numbers.Real) and 0 < one <= 16 for one in scales):
+            raise ValueError(checks.sentence("scales", "must be numbers above 0 and up to 16", scales,
+                                             "Write for example scales=(0.75, 1.0, 1.25)."))
+        self._scales, self._turns = tuple(map(float, scales)), (1, -1) if flip else (1,)
         self._averages = len(self._turns) > 1 or self._scales != (1.0,)
-        if self._window and not run.margin:
-            self._strategy = SlidingWindow(self._window, run.classes, overlap, blend, self.batch_size)
-        else:
-            self._strategy = Whole(self.batch_size, None if run.margin else run.image_size)
+        slides = self._window and not run.margin
+        self._strategy = (SlidingWindow(self._window, run.classes, overlap, blend, self.batch_size) if slides
+                          else Whole(self.batch_size, None if run.margin else run.image_size))
 
     def __call__(self, images: Any, *, progress: bool = False,
                  out: np.ndarray | None = None) -> np.ndarray | list[np.ndarray]:
         """Return the result for an image, a batch or a list; the arguments and the result as in `kseg.predict`."""
-        if not isinstance(images, (list, tuple)):
-            with progress_bar(progress) as advance:
-                return self.answer(self._opened(images), self._strategy, self.scores, advance, out=out)
-        if out is not None:
+        several = isinstance(images, (list, tuple))
+        if several and out is not None:
             raise ValueError(checks.sentence("out", "must be None for a list of images", type(out).__name__,
                                              "Predict the images one by one, each into its own array."))
         results = []
-        with progress_bar(progress, len(images)) as advance:
-            for image in images:
-                results.append(self.answer(self._opened(image), self._strategy, self.scores))
-                advance(1)
-        return results
+        with progress_bar(progress) as advance:  # of a list it counts the images, else the windows
+            advance(0, total=len(images) if several else None)
+            for image in images if several else [images]:
+                opened = open_image(image, self.run.in_channels, batches=True)
+                results.append(self.answer(opened, self._strategy, self.scores, None if several else advance, out=out))
+                advance(int(several))
+        return results if several else results[0]
 
     def answer(self, images: np.ndarray, strategy: Strategy, classify: Classify,
-               advance: Callable[..., None] = lambda steps, total=None: None, *,
-               out: np.ndarray | None = None) -> np.ndarray:
-        """Return the result for one image or one batch, cut by `strategy`, its windows given to `classify`.
+               advance: Callable[..., None] | None = None, *, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the result for an image `[H, W, C]`, opened, or a batch `[B, H, W, C]` to open image by image.
 
-        Args:
-            images: an image `[H, W, C]`, opened, or a batch `[B, H, W, C]`, whose images are opened in their turn.
-            strategy: how they are cut.
-            classify: `scores` or `network`.
-            advance: is told of the windows done, `advance(steps, total=None)`.
-            out: array to write into, or None.
+        They are cut by `strategy`, their windows given to `classify`, and `advance(steps, total=None)` told of those.
         """
-        batched = images.ndim == 4
-        size = tuple(images.shape[-3:-1])
-        out = result_array(out, (len(images), *size) if batched else size, self.output, self.run)
-        images = images if batched else [images]
+        batched, size = images.ndim == 4, images.shape[-3:-1]
+        out = result_array(out, images.shape[:-1], self.run.classes, self.output == "labels")
+        images, advance = images if batched else [images], advance or (lambda steps, total=None: None)
         advance(0, total=len(images) * strategy.count(size))
 
         def counted(pixels):
@@ -142,20 +139,11 @@ class Predictor:
                 chosen = [open_image(one, self.run.in_channels) for one in chosen]
             for top, left, scores in strategy.pieces(chosen, counted):
                 place = slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])
+                finished = self._finished(scores)
                 if batched:
-                    out[(slice(first, first + len(chosen)), *place)] = self._finished(scores)
-                else:
-                    out[place] = self._finished(scores)[0]
+                    place = slice(first, first + len(chosen)), *place
+                out[place] = finished if batched else finished[0]
         return out
-
-    def _opened(self, images):
-        """Return an image `[H, W, C]`, or a batch `[B, H, W, C]` as it is."""
-        images = map_file(images)
-        if getattr(images, "ndim", None) != 4:
-            return open_image(images, self.run.in_channels)
-        if not len(images):
-            raise ValueError(checks.sentence("images", "must hold at least one image", images.shape, "Pass one."))
-        return images
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """Return the logits, or the probabilities averaged over scales and flips, of float32 pixels `[B, h, w, C]`."""
@@ -173,11 +161,6 @@ class Predictor:
                 total = total + resize(answer if self.run.labels_only else softmax(answer), size)
         return total / np.float32(len(self._scales) * len(self._turns))
 
-    def network(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the network's own answer: logits, or votes where it gives labels alone."""
-        answer = self.run(pixels)
-        return votes(answer, self.run.classes) if self.run.labels_only else answer
-
     def _logits(self, pixels):
         """Return the logits at the size of `pixels`, by tiles where the network does not take that size."""
         run, size = self.run, pixels.shape[1:3]
@@ -186,13 +169,13 @@ class Predictor:
         elif run.image_size not in (None, size):
             tiles = SlidingWindow(run.image_size, run.classes, overlap=0.25)
         else:
-            logits = self.network(np.ascontiguousarray(pixels))
+            logits = run.scores(np.ascontiguousarray(pixels))
             if logits.shape[1:3] != size:
                 raise ValueError(checks.sentence(
                     "model", f"must give logits of the pixels' size {size}", logits.shape[1:3],
                     "Use kseg.inference.predict_tiled for a network of valid convolutions."))
             return logits
-        return np.stack([tiles.scores(one, self.network, run.classes) for one in pixels])
+        return np.stack([tiles.scores(one, run.scores, run.classes) for one in pixels])
 
     def _finished(self, scores):
         """Return class scores as the output asked for."""
@@ -201,19 +184,6 @@ class Predictor:
         if self._averages:
             return scores if self.output == "probabilities" else np.log(np.maximum(scores, 1e-30))
         return softmax(scores) if self.output == "probabilities" else scores
-
-
-def checked_window(window: int | Sequence[int]) -> tuple[int, int]:
-    """Return `window`, an int or `(height, width)`, as `(height, width)`; raise ValueError if it is neither."""
-    return checks.image_size((window, window) if isinstance(window, numbers.Integral) else window, "window")
-
-
-def _checked_scales(scales):
-    scales = tuple(scales) if isinstance(scales, (list, tuple, np.ndarray)) else (scales,)
-    if not scales or not all(isinstance(one, numbers.Real) and 0 < one <= 16 for one in scales):
-        raise ValueError(checks.sentence("scales", "must be numbers above 0 and up to 16", scales,
-                                         "Write for example scales=(0.75, 1.0, 1.25)."))
-    return tuple(float(one) for one in scales)
 
 
 def label_map(logits: Any) -> Any:

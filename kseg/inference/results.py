@@ -1,4 +1,4 @@
-"""What a prediction is given as: which output, the array that takes it, and how scores become it."""
+"""What a prediction is given as: the array that takes it, and how scores become it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,36 +7,17 @@ import keras
 import numpy as np
 
 from kseg import checks
-from kseg.inference.runners import Runner
-
-OUTPUTS = ("labels", "probabilities", "logits")
 
 
-def checked_output(output: str, run: Runner) -> str:
-    """Return `output` if it is one of `OUTPUTS` that the model of `run` can give; raise ValueError otherwise."""
-    checks.one_of("output", output, OUTPUTS)
-    if run.labels_only and output != "labels":
-        raise ValueError(checks.sentence(
-            "output", "must be 'labels' for a file that was exported with output='labels'", output,
-            "Export it with kseg.export.tflite(..., output='logits')."))
-    return output
+def result_array(out: Any, size: Sequence[int], classes: int, labels: bool) -> Any:
+    """Return the array for class ids `size`, `([B,] H, W)`, or else scores: `out`, or zeros where it is None.
 
-
-def result_array(out: Any, size: Sequence[int], output: str, run: Runner) -> Any:
-    """Return the array that takes a result, zeros where `out` is None.
-
-    Args:
-        out: array or None.
-        size: `([B,] height, width)` of the images in pixels.
-        output: one of `OUTPUTS`.
-        run: the model's `Runner`.
     Raises:
         TypeError: if `out` is no array.
         ValueError: if `out` is of another shape, or of a dtype that the values do not fit into.
     """
-    labels = output == "labels"
-    shape = tuple(size) if labels else (*size, run.classes)
-    kind = np.dtype(np.float32 if not labels else np.uint8 if run.classes <= 255 else np.int32)
+    shape = tuple(size) if labels else (*size, classes)
+    kind = np.dtype(np.float32 if not labels else np.uint8 if classes <= 255 else np.int32)
     if out is None:
         return np.zeros(shape, kind)
     if getattr(out, "dtype", None) is None or getattr(out, "shape", None) is None:

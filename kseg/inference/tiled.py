@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from kseg import checks
 from kseg.inference.images import open_image
-from kseg.inference.predict import Model, Predictor, checked_window
+from kseg.inference.predict import Model, Predictor
 from kseg.inference.progress import progress_bar
-from kseg.inference.strategies.overlap_tile import OverlapTile, margin_of
+from kseg.inference.strategies.overlap_tile import OverlapTile
 
 
 def predict_tiled(model: Model, image: Any, output: str = "labels", *, window: int | Sequence[int] = (572, 572),
@@ -37,9 +38,24 @@ def predict_tiled(model: Model, image: Any, output: str = "labels", *, window: i
             smaller than `margin` leaves, a network that keeps the size is given no margin, or a file that gives labels
             alone is asked for more.
     """
-    window = checked_window(window)
     predictor = Predictor(model, output, batch_size=batch_size)
-    pixels = open_image(image, predictor.run.in_channels, "image")
-    strategy = OverlapTile(window, margin_of(predictor.run, window, margin), predictor.batch_size)
+    run = predictor.run
+    window = run.checked_window(window)
+    pixels = open_image(image, run.in_channels, "image")
+    if margin is not None:
+        margin = checks.positive_integer("margin", margin, minimum=0)
+    elif run.margin:
+        margin = run.margin
+    else:
+        answer = run(np.zeros((1, *window, run.in_channels), np.float32)).shape[1:3]
+        margin = (window[0] - answer[0]) // 2
+        if margin < 1 or window[1] - answer[1] != 2 * margin or (window[0] - answer[0]) % 2:
+            raise ValueError(checks.sentence(
+                "margin", f"must be given for a network that answers {answer} for a window of {window}", None,
+                "Pass the pixels of context a tile needs on each side, or use kseg.predict with window and overlap."))
+    if min(window) <= 2 * margin:
+        raise ValueError(checks.sentence(
+            "window", f"must be larger than two margins of {margin} pixels", window, "Take a larger window."))
+    strategy = OverlapTile(window, margin, predictor.batch_size)
     with progress_bar(progress) as advance:
-        return predictor.answer(pixels, strategy, predictor.network, advance, out=out)
+        return predictor.answer(pixels, strategy, run.scores, advance, out=out)

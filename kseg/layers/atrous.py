@@ -55,7 +55,7 @@ class AtrousConv2D(keras.layers.Conv2D):
     Input: float `[B, H, W, C_in]`. Output: float `[B, H', W', filters]`, the size as Keras's layer gives it.
     """
 
-    portable = False  # set while a graph for any machine is traced, by `kseg.models.portable`
+    portable = False  # set while a graph for any machine is traced, by `kseg.export.graphs.portable`
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if max(self.strides) > 1 or self.data_format != "channels_last" or keras.backend.backend() != "tensorflow":
@@ -93,7 +93,7 @@ class AtrousDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     Input: float `[B, H, W, C]`. Output: float `[B, H', W', C * depth_multiplier]`.
     """
 
-    portable = False  # set while a graph for any machine is traced, by `kseg.models.portable`
+    portable = False  # set while a graph for any machine is traced, by `kseg.export.graphs.portable`
 
     def call(self, inputs: Tensor) -> Tensor:
         if not _takes_dilated_depthwise(self):
@@ -216,7 +216,7 @@ class AtrousSeparableConv2D(keras.layers.SeparableConv2D):
     Input: float `[B, H, W, C]`. Output: float `[B, H', W', filters]`.
     """
 
-    portable = False  # set while a graph for any machine is traced, by `kseg.models.portable`
+    portable = False  # set while a graph for any machine is traced, by `kseg.export.graphs.portable`
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not _takes_dilated_depthwise(self):

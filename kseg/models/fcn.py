@@ -89,7 +89,7 @@ def _fcn(stride, pixels, classes, *, encoder_name, encoder_weights, geometry, fc
     checks.one_of("geometry", geometry, ("same", "paper"))
     checks.one_of("upsampling", upsampling, ("frozen", "intermediate", "learned"))
     checks.number_between("dropout", dropout, 0, 1)
-    row = row_of(encoder_name)
+    row = row_of(encoder_name, encoder_weights)
     if geometry == "paper" and not row.convolutions:
         raise ValueError(checks.sentence("geometry", "must be 'same' for another encoder than a VGG", geometry,
                                          "The paper's crops are those of VGG's poolings."))

@@ -11,7 +11,8 @@ from kseg.encoders import row_of
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.model import encoder_model, normalized_input
 from kseg.encoders.vgg import FILTERS as VGG_FILTERS
-from kseg.encoders.vgg import copy_convolutions, vgg_stages
+from kseg.encoders.vgg import copy_convolutions
+from kseg.encoders.vgg_stages import vgg_stages
 from kseg.layers import BatchNormalization, LocalResponseNormalization, MaxPoolingWithArgmax2D, MaxUnpooling2D
 from kseg.models.arguments import documented
 from kseg.models.assembly import finish, pixels_input
@@ -42,7 +43,7 @@ def SegNet(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: E
     Raises:
         ValueError: for another encoder, or weights with other `filters` than VGG's.
     """
-    row = row_of(encoder_name)
+    row = row_of(encoder_name, encoder_weights)
     checks.one_of("encoder_name", row.name, [name for name, other in ENCODERS.items() if other.convolutions],
                   advice="Unpooling needs the places of VGG's poolings; for other encoders take UNet or DeepLabV3Plus.")
     checks.number_between("dropout", dropout, 0, 1)

@@ -51,7 +51,7 @@ def fill(model: Segmenter, arrays: Arrays, plan: Plan, path: str, *, classifier:
     if missing or wrong or extra:
         raise ValueError(_sentence(plan, path, missing, wrong, extra, decoder))
     row = row_of(plan.options["encoder_name"])
-    assign_arrays(model.encoder, keras_names(encoder, model.encoder), path, row)
+    assign_arrays(model.encoder, keras_names(encoder, model.encoder, row), path, row)
     for variable, value in values:
         variable.assign(value)
     return left

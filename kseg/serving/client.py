@@ -46,7 +46,11 @@ class Client:
         self.retries = checks.positive_integer("retries", retries, "Pass 0 for a single attempt.", minimum=0)
         self.backoff = checks.number_between("backoff", backoff, 0, 30)
         self.batch_size = checks.positive_integer("batch_size", batch_size)
-        self._transport = _transport(url)(url, model, version, headers)
+        if url.startswith("grpc"):
+            from kseg.serving.grpc_transport import GrpcTransport as Transport
+        else:
+            from kseg.serving.rest import RestTransport as Transport
+        self._transport = Transport(url, model, version, headers)
 
     def segment(self, images: Any, output: str = "labels") -> "np.ndarray | list[np.ndarray]":
         """Return the label maps of images, each at the size of its image.
@@ -66,7 +70,10 @@ class Client:
         answers = []
         for start in range(0, len(contents), self.batch_size):
             batch = contents[start:start + self.batch_size]
-            answers.extend(self._repeat(lambda: self._transport.images(batch, signature, name, self.timeout)))
+            answered = self._repeat(lambda: self._transport.images(batch, signature, name, self.timeout))
+            if len(answered) != len(batch):
+                raise ServingError(f"The server answered {len(answered)} images to {len(batch)}.")
+            answers.extend(answered)
         label_maps = [from_png(answer) for answer in answers]
         return label_maps if several else label_maps[0]
 
@@ -114,11 +121,3 @@ class Client:
                 if not failure.retryable or attempt == self.retries:
                     raise
                 time.sleep(min(30.0, self.backoff * 2 ** attempt) * random.uniform(0.5, 1.0))
-
-
-def _transport(url):
-    if url.startswith("grpc"):
-        from kseg.serving.grpc_transport import GrpcTransport
-        return GrpcTransport
-    from kseg.serving.rest import RestTransport
-    return RestTransport

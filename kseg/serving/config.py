@@ -1,6 +1,7 @@
 """The files and the command TensorFlow Serving starts from."""
 
 import os
+import pathlib
 import shlex
 from collections.abc import Sequence
 
@@ -96,7 +97,8 @@ def write_config(folder: str | os.PathLike, *, batching: bool = False, maximum_b
         FileExistsError: if a file exists.
     """
     folder = checks.existing_folder("folder", folder)
-    names = sorted(name for name in os.listdir(folder) if _versions(os.path.join(folder, name)))
+    versions = [found.parent for found in pathlib.Path(folder).glob("*/*/saved_model.pb")]
+    names = sorted({version.parent.name for version in versions if version.name.isdigit()})
     if not names:
         raise ValueError(checks.sentence(
             "folder", "must hold a folder for each model with its numbered versions inside", folder,
@@ -110,13 +112,6 @@ def write_config(folder: str | os.PathLike, *, batching: bool = False, maximum_b
     for name, text in texts.items():
         files.write_text(os.path.join(folder, name), text)
     return docker_command(folder, names, batching=batching, rest_port=rest_port, grpc_port=grpc_port, image=image)
-
-
-def _versions(folder):
-    if not os.path.isdir(folder):
-        return []
-    return [name for name in os.listdir(folder)
-            if name.isdigit() and os.path.isfile(os.path.join(folder, name, "saved_model.pb"))]
 
 
 def _quoted(text):

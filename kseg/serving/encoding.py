@@ -33,10 +33,8 @@ def to_bytes(image: Any) -> bytes:
             'Read the file with open(path, "rb").read().'))
     if array.dtype != np.uint8:
         array = np.clip(np.round(array), 0, 255).astype(np.uint8)
-    return _png(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)
-
-
-def _png(array):
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]  # [H, W]
     from PIL import Image
 
     content = io.BytesIO()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.training.optimizers import SGD as SGD
     from kseg.training.optimizers import AdamW as AdamW
     from kseg.training.recipe import TrainingRecipe as TrainingRecipe
-    from kseg.training.result import TrainingResult as TrainingResult
+    from kseg.training.run import TrainingResult as TrainingResult
     from kseg.training.run import resume as resume
     from kseg.training.run import train as train
     from kseg.training.schedules import Poly as Poly
@@ -35,7 +35,7 @@ _PUBLIC = {
     "SmallFOV": "kseg.training.adversarial.discriminators",
     "StagedResult": "kseg.training.staged",
     "TrainingRecipe": "kseg.training.recipe",
-    "TrainingResult": "kseg.training.result",
+    "TrainingResult": "kseg.training.run",
     "TwoBranch": "kseg.training.adversarial.discriminators",
     "discriminator": "kseg.training.adversarial.discriminators",
     "freeze_batch_normalization": "kseg.training.freezing",

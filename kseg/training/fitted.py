@@ -9,41 +9,21 @@ import tensorflow as tf
 
 from kseg.metrics import MeanIoU
 from kseg.models.segmenter import Segmenter
-from kseg.training.splits import Splits
 
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """What a run fits, and what it keeps of it.
+    """What a run fits, and what it keeps of it."""
 
-    Args:
-        model: compiled `keras.Model`, what `fit` is called on; its optimisers are built.
-        segmenter: `Segmenter` that is saved: `model` itself, or the part of it that stays.
-        score: the compiled `MeanIoU`, by which the best epoch is chosen.
-        optimizers: every optimiser of `model`.
-        before_fit: called once, before the first epoch, with the training batches and Keras's `verbose`.
-        callbacks: of this kind of training; they see the end of an epoch before its state is saved.
-    """
-
-    model: keras.Model
-    segmenter: Segmenter
-    score: MeanIoU
-    optimizers: Sequence[keras.optimizers.Optimizer]
+    model: keras.Model  # compiled, what `fit` is called on; its optimisers are built
+    segmenter: Segmenter  # what is saved: `model` itself, or the part of it that stays
+    score: MeanIoU  # compiled; by it the best epoch is chosen
+    optimizers: Sequence[keras.optimizers.Optimizer]  # every one of `model`
+    # Called once, before the first epoch, with the training batches and Keras's `verbose`:
     before_fit: Callable[[tf.data.Dataset, typing.Any], None] = lambda batches, verbose: None
-    callbacks: Sequence[keras.callbacks.Callback] = ()
+    callbacks: Sequence[keras.callbacks.Callback] = ()  # they see the end of an epoch before its state is saved
 
     @property
     def variables(self) -> list[keras.Variable]:
         """All that training changes, in a fixed order: weights, statistics, dropout seeds, then the optimisers'."""
         return [*self.model.variables, *(one for optimizer in self.optimizers for one in optimizer.variables)]
-
-
-class Training(typing.Protocol):
-    """A kind of training, begun from a recipe."""
-
-    @property
-    def channels(self) -> int:
-        """Bands of the images that the network takes."""
-
-    def fitted(self, splits: Splits, steps: int) -> Fitted:
-        """Return what a run of `steps` train steps fits, its random numbers drawn from the recipe's seed."""

@@ -13,13 +13,7 @@ from kseg.training.splits import Splits
 
 
 def optimizer(recipe: Optimization, steps: int, ema: float | None = None) -> keras.optimizers.Optimizer:
-    """Return the recipe's optimiser for a run of `steps` updates.
-
-    Args:
-        recipe: `Optimization`, or a whole recipe.
-        steps: int, updates until the schedule ends.
-        ema: float or None, momentum of a moving average of the weights.
-    """
+    """Return the recipe's optimiser for a run of `steps` updates; `ema`: momentum of an average of the weights."""
     rate = recipe.learning_rate
     if recipe.schedule == "poly":
         rate = Poly(rate, steps, power=recipe.power, warmup_steps=recipe.warmup_steps)

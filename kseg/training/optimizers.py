@@ -16,21 +16,22 @@ Rate = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 class _Parts:
-    """Rate and decay of every weight, in the optimiser's order; a plain object, which Keras does not track."""
+    """What is known of the weights; a plain object, which Keras does not track."""
 
     def __init__(self):
         self.rate_by_weight = None  # id of a weight -> factor, once a model is bound
         self.spared_ids, self.spared_words = (), ()
-        self.weights = ()  # (id, name, rank) of each weight the optimiser was built for
-        self.rates, self.decays = (), ()
+        self.weights = ()  # (id, name, rank) of each weight, in the optimiser's order
 
-    def assign(self, decay_biases: bool) -> None:
-        """Fill `rates` and `decays` from what is known of the weights."""
-        rates = self.rate_by_weight or {}
-        self.rates = tuple(rates.get(identity, 1.0) for identity, _, _ in self.weights)
-        self.decays = tuple(
-            identity not in self.spared_ids and not any(word in name for word in self.spared_words)
-            and (decay_biases or rank > 1) for identity, name, rank in self.weights)
+    def rate(self, index):
+        """Return the factor on the learning rate of weight `index`."""
+        return (self.rate_by_weight or {}).get(self.weights[index][0], 1.0)
+
+    def decays(self, index, biases):
+        """Return whether weight `index` decays; `biases`: whether one-dimensional ones do."""
+        identity, name, rank = self.weights[index]
+        return (identity not in self.spared_ids and not any(word in name for word in self.spared_words)
+                and (biases or rank > 1))
 
 
 class _PartRates:
@@ -41,7 +42,12 @@ class _PartRates:
     """
 
     def _set_parts(self, multipliers, decay_biases):
-        self.multipliers = _checked_multipliers(multipliers)
+        multipliers = {} if multipliers is None else multipliers
+        if not isinstance(multipliers, dict):
+            raise TypeError(checks.sentence("multipliers", "must be a dict of part -> factor", multipliers,
+                                            "Write for example multipliers={'encoder': 1.0, 'head': 10.0}."))
+        self.multipliers = {str(part): checks.number_between("multipliers", factor, 0, 1e6)
+                            for part, factor in multipliers.items()}
         self.decay_biases = bool(decay_biases)
         self._parts = _Parts()
 
@@ -60,7 +66,6 @@ class _PartRates:
         self._parts.rate_by_weight = {
             id(weight): self.multipliers.get(layer.name, 1.0 if layer.name == "encoder" else others)
             for layer in model.layers for weight in layer.trainable_weights}
-        self._parts.assign(self.decay_biases)
 
     def exclude_from_weight_decay(self, var_list: list | None = None, var_names: list[str] | None = None) -> None:
         """As in Keras: weights, or words in their names, that do not decay. Call it before training begins."""
@@ -77,14 +82,13 @@ class _PartRates:
         super().exclude_from_weight_decay(var_list=list(variables))
         super().build(variables)
         self._parts.weights = tuple((id(weight), weight.name, len(weight.shape)) for weight in variables)
-        self._parts.assign(self.decay_biases)
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        rate = ops.cast(learning_rate, variable.dtype)
-        if self._parts.rates[index] != 1.0:
-            rate = rate * ops.cast(self._parts.rates[index], variable.dtype)
-        if self.weight_decay and self._parts.decays[index]:
+        rate, factor = ops.cast(learning_rate, variable.dtype), self._parts.rate(index)
+        if factor != 1.0:
+            rate = rate * ops.cast(factor, variable.dtype)
+        if self.weight_decay and self._parts.decays(index, self.decay_biases):
             self.assign_sub(variable, variable * (ops.cast(self.weight_decay, variable.dtype) * rate))
         super().update_step(gradient, variable, rate)
 
@@ -159,12 +163,3 @@ class AdamW(_PartRates, _FusedAdamW):
                  **arguments: typing.Any) -> None:
         super().__init__(learning_rate=learning_rate, weight_decay=weight_decay, **arguments)
         self._set_parts(multipliers, decay_biases)
-
-
-def _checked_multipliers(multipliers):
-    if multipliers is None:
-        return {}
-    if not isinstance(multipliers, dict):
-        raise TypeError(checks.sentence("multipliers", "must be a dict of part -> factor", multipliers,
-                                        "Write for example multipliers={'encoder': 1.0, 'head': 10.0}."))
-    return {str(part): checks.number_between("multipliers", factor, 0, 1e6) for part, factor in multipliers.items()}

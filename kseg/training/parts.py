@@ -136,7 +136,14 @@ class Loss:
         None, "pixels count in the cross-entropy whose class has a probability below this")
 
     def __post_init__(self) -> None:
-        set_field(self, "loss", _checked_terms(self.loss))
+        terms = {self.loss: 1.0} if isinstance(self.loss, str) else self.loss
+        if not isinstance(terms, dict) or not terms:
+            raise TypeError(checks.sentence("loss", "must be a name or a dict of name -> weight", terms,
+                                            "Write for example loss={'cross_entropy': 1.0, 'dice': 0.5}."))
+        for name, weight in terms.items():
+            checks.one_of("loss", name, LOSSES)
+            checks.number_between("loss", weight, 0, 1e6)
+        set_field(self, "loss", dict(terms))
         for name in ("label_smoothing", "ohem_fraction", "ohem_threshold"):
             if getattr(self, name) and "cross_entropy" not in self.loss:
                 raise ValueError(checks.sentence(name, "must be left out where no cross_entropy is in `loss`",
@@ -148,15 +155,3 @@ class Loss:
 def set_field(part: typing.Any, name: str, value: typing.Any) -> None:
     """Put a checked value in the place of what was passed: parts are frozen once they are made."""
     object.__setattr__(part, name, value)
-
-
-def _checked_terms(loss):
-    """Return the loss as a dict of name -> weight."""
-    terms = {loss: 1.0} if isinstance(loss, str) else loss
-    if not isinstance(terms, dict) or not terms:
-        raise TypeError(checks.sentence("loss", "must be a name or a dict of name -> weight", loss,
-                                        "Write for example loss={'cross_entropy': 1.0, 'dice': 0.5}."))
-    for name, weight in terms.items():
-        checks.one_of("loss", name, LOSSES)
-        checks.number_between("loss", weight, 0, 1e6)
-    return dict(terms)

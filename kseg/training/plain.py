@@ -1,7 +1,5 @@
 """Plain training: a network of `kseg.models`, built as the recipe says."""
 
-import contextlib
-
 import keras
 
 from kseg import models
@@ -26,12 +24,7 @@ class PlainTraining:
         return self.recipe.model_options.get("in_channels", 3)
 
     def fitted(self, splits: Splits, steps: int) -> Fitted:
-        """Return the recipe's network, compiled, with random numbers drawn from its seed.
-
-        Args:
-            splits: `Splits`; the network has their classes and carries their label set.
-            steps: int, optimiser steps of the whole run, for the schedule.
-        """
+        """Return what a run of `steps` train steps fits, its random numbers drawn from the recipe's seed."""
         recipe = self.recipe
         keras.utils.set_random_seed(recipe.seed)
         model = _built(recipe, splits.label_set)
@@ -49,19 +42,11 @@ def _built(recipe: TrainingRecipe, label_set: LabelSet) -> Segmenter:
     for name in ("encoder_name", "encoder_weights"):
         if getattr(recipe, name) is not None:
             options[name] = getattr(recipe, name)
-    with _policy(recipe.mixed_precision):
-        model = getattr(models, recipe.model)(len(label_set), compile=False, **options)
-    model.label_set = label_set
-    return model
-
-
-@contextlib.contextmanager
-def _policy(name):
-    """Build layers under a dtype policy; None keeps the one in force."""
     before = keras.config.dtype_policy()
-    if name is not None:
-        keras.config.set_dtype_policy(name)
+    keras.config.set_dtype_policy(recipe.mixed_precision or before)
     try:
-        yield
+        model = getattr(models, recipe.model)(len(label_set), compile=False, **options)
     finally:
         keras.config.set_dtype_policy(before)
+    model.label_set = label_set
+    return model

@@ -18,7 +18,7 @@ from kseg.training.parts import Data, Loss, Network, Optimization
 class Recipe(Data, Optimization, Loss):
     """What every kind of recipe has: data, optimisation and loss. `kseg.training.train` runs it, `run.json` records it.
 
-    A kind adds a part for its network and names its parts in `PARTS`; `kseg.training.kinds` says what fits it.
+    A kind adds a part for its network and names its parts in `PARTS`; `kseg.training.run` says what fits it.
     """
 
     PARTS: typing.ClassVar[tuple[type, ...]] = (Data, Optimization, Loss)

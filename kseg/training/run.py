@@ -6,29 +6,67 @@ validation mean IoU), `last.keras`, `state.npz` (to resume from), `history.csv`,
 """
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 
 import keras
+import numpy as np
 
 from kseg import checks, data
+from kseg.labels import LabelSet
+from kseg.metrics import iou_from_confusion
+from kseg.models.load import load_model
 from kseg.training import state
-from kseg.training.adversarial.recipe import recipe_from_dict
+from kseg.training.adversarial.fine_tuning import FineTuning
+from kseg.training.adversarial.recipe import AdversarialRecipe, recipe_from_dict
 from kseg.training.callbacks.best_model import BestModel, save_model
 from kseg.training.callbacks.panel import Panel
 from kseg.training.callbacks.record import Record
 from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
-from kseg.training.fitted import Fitted
-from kseg.training.kinds import training_of
-from kseg.training.recipe import Recipe
-from kseg.training.result import TrainingResult
-from kseg.training.run_folder import RunFolder
-from kseg.training.run_progress import Progress
-from kseg.training.run_report import RunReport
-from kseg.training.run_report import read as read_report
+from kseg.training.plain import PlainTraining
+from kseg.training.recipe import Recipe, TrainingRecipe
+from kseg.training.run_folder import RunFolder, RunReport, read_report
 from kseg.training.splits import Splits
+from kseg.training.state import Progress
 
+KINDS = {TrainingRecipe: PlainTraining, AdversarialRecipe: FineTuning}  # what fits each kind of recipe
 PANEL_IMAGES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """What a run gave.
+
+    Args:
+        output_dir: str, the run's folder.
+        model: the best model by validation mean IoU, loaded from `best.keras`.
+        label_set: `LabelSet`.
+        history: list of dicts, one per epoch.
+        mean_iou: float, of the best epoch; best_epoch: int, counted from 1.
+        confusion: int64 `[classes, classes]`, `confusion[label, prediction]` over the validation set, best epoch.
+    """
+
+    output_dir: str
+    model: keras.Model
+    label_set: LabelSet
+    history: list[dict[str, float]]
+    mean_iou: float
+    best_epoch: int
+    confusion: np.ndarray
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "TrainingResult":
+        """Return the result of a finished run."""
+        model, progress = load_model(folder.best), Progress.read(folder.state)
+        best = progress.best
+        return cls(folder.path, model, model.label_set, history=progress.history, mean_iou=best["mean_iou"],
+                   best_epoch=best["epoch"], confusion=np.asarray(best["confusion"], np.int64))
+
+    @property
+    def per_class_iou(self) -> dict[str, float]:
+        """Return class name -> intersection over union at the best epoch; NaN where the class does not occur."""
+        return dict(zip(self.label_set.names, iou_from_confusion(self.confusion).tolist()))
 
 
 def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "auto") -> TrainingResult:
@@ -87,7 +125,7 @@ def _plain_errors() -> Iterator[None]:
 
 @_plain_errors()
 def _run(recipe, folder, verbose):
-    training = training_of(recipe)
+    training = KINDS[type(recipe)](recipe)  # a trained network that it starts from is loaded here
     splits = Splits.open(recipe, training.channels)
     progress = Progress.read(folder.state)
     batches, validation = splits.training_batches(lambda: progress.epoch), splits.validation_batches()
@@ -95,7 +133,10 @@ def _run(recipe, folder, verbose):
     fitted = training.fitted(splits, epochs * len(batches))
     if progress.epochs_done:
         state.restore(folder.state, fitted.variables)
-    callbacks = _callbacks(recipe, folder, fitted, progress, splits.validation_examples(PANEL_IMAGES))
+    panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES))
+    stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
+    callbacks = [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping,  # in the order that
+                 Record(folder, fitted, progress, panel), FiniteLoss(recipe.learning_rate)]  # `callbacks` explains
     report = RunReport(folder.report, recipe, splits, fitted.segmenter,
                        length={"steps_per_epoch": len(batches), "epochs": epochs})
     report.write(progress, "running")
@@ -110,15 +151,6 @@ def _run(recipe, folder, verbose):
     save_model(fitted.segmenter, folder.last)
     report.write(progress, "finished")
     return TrainingResult.read(folder)
-
-
-def _callbacks(recipe: Recipe, folder: RunFolder, fitted: Fitted, progress: Progress, examples: tuple
-               ) -> list[keras.callbacks.Callback]:
-    """Return what happens during a run, in its order (`kseg.training.callbacks` says why)."""
-    panel = Panel(folder.panel, fitted.segmenter, examples)
-    stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
-    return [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping,
-            Record(folder, fitted, progress, panel), FiniteLoss(recipe.learning_rate)]
 
 
 def validated_epochs(epochs: int, every: int) -> list[int]:

@@ -1,14 +1,27 @@
-"""The folder of a run: the one owner of the names of its files."""
+"""The folder of a run: the one owner of the names of its files, and `run.json`, everything needed to repeat it."""
 
+import json
+import math
 import os
+import platform
+import time
+import typing
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kseg
+from kseg import files
+from kseg.metrics import iou_from_confusion
+from kseg.models.segmenter import Segmenter
+from kseg.training.recipe import Recipe
+from kseg.training.splits import Splits
+from kseg.training.state import Progress
 
 
 class RunFolder:
-    """Paths in the folder of a run.
-
-    Args:
-        path: the folder, which need not exist.
-    """
+    """Paths in the folder of a run, which need not exist."""
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = os.fspath(path)
@@ -24,3 +37,51 @@ class RunFolder:
     def holds_a_run(self) -> bool:
         """Return whether a run was begun here."""
         return os.path.exists(self.report)
+
+
+class RunReport:
+    """Writes `run.json` at `path`, and goes on with the one that is there; `length`: steps per epoch and epochs."""
+
+    def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter, length: dict[str, int]) -> None:
+        self.path = path
+        self._began = time.perf_counter()
+        earlier = read_report(self.path) if os.path.exists(self.path) else {}
+        self._seconds_before = earlier.get("seconds", 0.0)
+        self._values = {
+            "recipe": recipe.to_dict(),
+            "versions": {"kseg": kseg.__version__, "keras": keras.__version__, "tensorflow": tf.__version__,
+                         "numpy": np.__version__, "python": platform.python_version(),
+                         "backend": keras.backend.backend()},
+            "machine": {"processor": platform.machine(), "cores": os.cpu_count(),
+                        "devices": [device.name for device in tf.config.list_physical_devices()]},
+            "started": earlier.get("started", time.strftime("%Y-%m-%d %H:%M:%S")),
+            "resumed": earlier.get("resumed", -1) + 1,
+            "data": {"train_images": len(splits.train), "validation_images": len(splits.validation),
+                     "classes": list(splits.label_set.names)},
+            "length": length,
+            "parameters": {
+                "total": segmenter.count_params(),
+                "trainable": sum(math.prod(weight.shape) for weight in segmenter.trainable_weights),
+                "encoder": segmenter.encoder.count_params() if segmenter.encoder is not None else None},
+        }
+
+    def write(self, progress: Progress, status: str) -> None:
+        """Write the report with the history's timing and the best model's scores; `status`: "running", "finished"."""
+        history, best = progress.history, progress.best
+        values = {**self._values, "status": status, "epochs_done": progress.epochs_done,
+                  "seconds": round(self._seconds_before + time.perf_counter() - self._began, 1)}
+        if history:
+            values["seconds_an_epoch"] = {"least": min(row["seconds"] for row in history),
+                                          "median": float(np.median([row["seconds"] for row in history]))}
+        if best["confusion"] is not None:
+            iou = iou_from_confusion(np.asarray(best["confusion"]))
+            values["best"] = {"epoch": best["epoch"], "mean_iou": best["mean_iou"], "per_class_iou": {
+                name: None if np.isnan(value) else round(float(value), 6)
+                for name, value in zip(values["data"]["classes"], iou)}}
+        files.write_text(self.path, json.dumps(values, indent=2) + "\n")
+
+
+def read_report(path: str | os.PathLike) -> dict[str, typing.Any]:
+    """Return the values of the report at `path`."""
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)

@@ -1,7 +1,6 @@
 """From the data part of a recipe to the batches of a run; each split of the dataset is opened once."""
 
 import dataclasses
-import typing
 from collections.abc import Callable
 
 import numpy as np
@@ -15,16 +14,11 @@ from kseg.training.parts import SOURCE_OPTIONS, Data
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """The two splits of a recipe's dataset.
+    """The two splits of a recipe's dataset."""
 
-    Args:
-        recipe: `Data`, or a whole recipe.
-        train, validation: the sources of the two splits (`kseg.data.source`).
-    """
-
-    recipe: Data
-    train: typing.Any
-    validation: typing.Any
+    recipe: Data  # or a whole recipe
+    train: data.Source
+    validation: data.Source
 
     @classmethod
     def open(cls, recipe: Data, channels: int) -> "Splits":
@@ -81,8 +75,7 @@ class Splits:
 
     def class_weights(self, method: str) -> np.ndarray:
         """Return float32 `[classes]` from the training labels, see `kseg.data.class_weights`."""
-        return data.class_weights(self.train, method=method,
-                                  on_error=self.recipe.data_options.get("on_error", "raise"))
+        return data.class_weights(self.train, method=method, on_error=self.recipe.data_options.get("on_error", "raise"))
 
     def _validation(self, batch_size, shuffle):
         options = {name: value for name, value in self._load_options.items() if name != "border_weights"}

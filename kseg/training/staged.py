@@ -7,15 +7,12 @@ section 4.3.
 import dataclasses
 import json
 import os
-import typing
 from collections.abc import Sequence
 
 from kseg import checks, files
 from kseg.training.recipe import TrainingRecipe
-from kseg.training.result import TrainingResult
-from kseg.training.run import resume, train
-from kseg.training.run_folder import RunFolder
-from kseg.training.run_report import read as read_report
+from kseg.training.run import TrainingResult, resume, train
+from kseg.training.run_folder import RunFolder, read_report
 
 STAGES = ("FCN32s", "FCN16s", "FCN8s")
 
@@ -73,7 +70,9 @@ def train_fcn_in_stages(recipe: TrainingRecipe, output_dir: str | os.PathLike, s
         raise ValueError(checks.sentence("rate_factors", f"must hold one number for each of {len(stages)} stages",
                                          rate_factors, "The papers use (1, 0.01, 0.0001) for three stages."))
     output_dir = os.fspath(output_dir)
-    _claim(output_dir, {"recipe": recipe.to_dict(), "stages": list(stages), "rate_factors": list(rate_factors)})
+    path = os.path.join(output_dir, "stages.json")
+    settings = _claimed(path, {"recipe": {**recipe.to_dict(), "model": None}, "stages": stages,
+                               "rate_factors": rate_factors})
     results, before = {}, None
     for stage, factor in zip(stages, rate_factors, strict=True):
         folder = RunFolder(os.path.join(output_dir, stage))
@@ -82,37 +81,31 @@ def train_fcn_in_stages(recipe: TrainingRecipe, output_dir: str | os.PathLike, s
         else:
             results[stage] = train(_stage_recipe(recipe, stage, factor, before), folder.path, verbose)
         before = folder.best
-        _record(output_dir, {name: result.mean_iou for name, result in results.items()})
+        _write(path, {**settings, "mean_iou": {name: result.mean_iou for name, result in results.items()}})
     return StagedResult(output_dir, results)
 
 
 def _stage_recipe(recipe, stage, factor, before):
     """Return the recipe of one stage; all but the first start from the model in the file `before`."""
     options = dict(recipe.model_options)
-    changes = {"model": stage, "learning_rate": recipe.learning_rate * factor}
     if stage != "FCN8s":
         options.pop("at_once", None)
     if before is not None:
         options["start_from"] = before
-        changes["encoder_weights"] = None
-    return dataclasses.replace(recipe, model_options=options, **changes)
+    return dataclasses.replace(recipe, model=stage, learning_rate=recipe.learning_rate * factor, model_options=options,
+                               encoder_weights=recipe.encoder_weights if before is None else None)
 
 
-def _claim(output_dir, settings):
-    """Write the settings to a new folder, or check that the folder's stages have the same ones."""
-    path = os.path.join(output_dir, "stages.json")
-    settings = json.loads(json.dumps({**settings, "recipe": {**settings["recipe"], "model": None}}))
+def _claimed(path, settings):
+    """Return the settings as JSON reads them, in a new file `path` or equal to those of the stages that are there."""
+    settings = json.loads(json.dumps(settings))
     if not os.path.exists(path):
         _write(path, {**settings, "mean_iou": {}})
     elif {**read_report(path), "mean_iou": None} != {**settings, "mean_iou": None}:
-        raise ValueError(checks.sentence("output_dir", "must hold stages of the same recipe", output_dir,
+        raise ValueError(checks.sentence("output_dir", "must hold stages of the same recipe", os.path.dirname(path),
                                          "Choose another folder, or pass the recipe that began them."))
+    return settings
 
 
-def _record(output_dir, mean_iou):
-    path = os.path.join(output_dir, "stages.json")
-    _write(path, {**read_report(path), "mean_iou": mean_iou})
-
-
-def _write(path: str, values: dict[str, typing.Any]) -> None:
+def _write(path, values):
     files.write_text(path, json.dumps(values, indent=2) + "\n")

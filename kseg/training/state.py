@@ -1,9 +1,10 @@
-"""The whole state of a training run in one file: what a killed run goes on from.
+"""The whole state of a training run in one file: what a killed run goes on from, and how far it is.
 
 Keras's BackupAndRestore leaves out the seeds of dropout layers and writes weights and epoch in two files, between
 which a kill can fall; here all is one file, which appears whole.
 """
 
+import dataclasses
 import json
 import os
 import typing
@@ -16,13 +17,7 @@ from kseg import checks, files
 
 
 def save(path: str | os.PathLike, variables: Sequence[keras.Variable], facts: dict[str, typing.Any]) -> None:
-    """Write the values of `variables`, and `facts`.
-
-    Args:
-        path: str, `.npz`; replaced in one move.
-        variables: of the model and its optimisers, random seeds included (`Fitted.variables`).
-        facts: JSON-ready values: history, best so far.
-    """
+    """Write the values of `variables` (`Fitted.variables`) and `facts`, JSON-ready values, to `path`, in one move."""
     arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(variables)}
     with files.draft(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
@@ -50,3 +45,37 @@ def restore(path: str | os.PathLike, variables: Sequence[keras.Variable]) -> Non
             "Resume with the versions of kseg and Keras that began the run, or begin anew in another folder."))
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
+
+
+@dataclasses.dataclass
+class Progress:
+    """The course of a run so far."""
+
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)  # one row per finished epoch
+    best: dict[str, typing.Any] = dataclasses.field(  # epoch from 1; 0: none yet; confusion: `[classes][classes]`
+        default_factory=lambda: {"mean_iou": -1.0, "epoch": 0, "confusion": None})
+
+    def __post_init__(self) -> None:
+        self.epoch = self.epochs_done  # the one in progress, from 0; the training data asks for it
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "Progress":
+        """Return the progress saved with the state at `path`; that of a new run if there is none."""
+        if not os.path.exists(path):
+            return cls()
+        stored = facts(path)
+        return cls(stored["history"], stored["best"])
+
+    @property
+    def epochs_done(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history)
+
+    def facts(self) -> dict[str, typing.Any]:
+        """Return what `read` needs, as JSON-ready values."""
+        return {"epochs": self.epochs_done, "history": self.history, "best": self.best}
+
+    def stopped_early(self, patience: int | None) -> bool:
+        """Return whether `patience` validations came after the best, so that `EarlyStopping` has acted."""
+        scores = [row["val_mean_iou"] for row in self.history if "val_mean_iou" in row]
+        return patience is not None and bool(scores) and len(scores) - 1 - int(np.argmax(scores)) >= patience

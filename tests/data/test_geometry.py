@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kseg.data import draws, geometry, warps
+from kseg.data import draws, geometry
 
 STEPS = {
     "resize": lambda pixels, labels, seed: geometry.resize(pixels, labels, (24, 40)),
@@ -14,8 +14,8 @@ STEPS = {
     "class_aware": lambda pixels, labels, seed: geometry.scale_and_crop(pixels, labels, seed, (32, 32), (1.0, 2.0),
                                                                         class_aware=1.0),
     "flip": lambda pixels, labels, seed: geometry.flip(pixels, labels, seed, 0.5),
-    "rotate": lambda pixels, labels, seed: warps.rotate(pixels, labels, seed, 45.0, 0.1),
-    "elastic": lambda pixels, labels, seed: warps.elastic(pixels, labels, seed, 3.0),
+    "rotate": lambda pixels, labels, seed: geometry.rotate(pixels, labels, seed, 45.0, 0.1),
+    "elastic": lambda pixels, labels, seed: geometry.elastic(pixels, labels, seed, 3.0),
 }
 GRAPHS = {name: tf.function(step, reduce_retracing=True) for name, step in STEPS.items()}
 COLOURS = np.array([[10, 20, 30], [90, 200, 40], [240, 60, 120], [30, 130, 250]], np.uint8)
@@ -128,7 +128,7 @@ def test_rotation_by_a_quarter_turn_equals_numpy():
     for seed in range(1000):
         angle = draws.Draws([seed, 0]).uniform(20, -90.0, 90.0)
         if abs(abs(angle) - 90) < 0.9:
-            _, ids = warps.rotate(tf.constant(pixels), tf.constant(labels), [seed, 0], 90.0)
+            _, ids = geometry.rotate(tf.constant(pixels), tf.constant(labels), [seed, 0], 90.0)
             turned = np.rot90(labels, 1 if angle > 0 else -1)
             assert (ids.numpy() == turned).mean() > 0.9
             break
@@ -149,7 +149,7 @@ def test_flip_mirrors_both():
 def test_stored_255_stays_ignored_but_keeps_its_pixels():
     pixels, labels = scene(7)
     labels[:8, :8] = 255
-    out, ids = warps.rotate(tf.constant(pixels), tf.constant(labels), [0, 0], 0.0)
+    out, ids = geometry.rotate(tf.constant(pixels), tf.constant(labels), [0, 0], 0.0)
     np.testing.assert_array_equal(ids, labels)
     np.testing.assert_allclose(out.numpy().astype(int), pixels.astype(int), atol=1)
 

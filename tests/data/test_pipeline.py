@@ -286,7 +286,7 @@ def test_border_weights_come_as_sample_weights(folder):
 
 
 def test_shuffling_moves_the_first_example():
-    dataset = Order(seed=3, shuffle=True).of_numbers(np.arange(3))
+    dataset = Order(3, seed=3, shuffle=True).of_numbers()
     assert {int(next(iter(dataset))[0]) for _ in range(15)} == {0, 1, 2}
 
 

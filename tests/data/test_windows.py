@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kseg.data import augment, draws, photometry, warps, windows
+from kseg.data import augment, draws, geometry, photometry, windows
 from tests.conftest import structured_image
 from tests.data.test_geometry import COLOURS, scene
 
@@ -113,11 +113,11 @@ def test_any_number_of_bands_is_warped_and_blurred_band_by_band(bands):
     image = structured_image(40, 56, 6)[..., :bands]
     labels = (image[..., 0] > 100).astype(np.uint8)
     drawn = draws.Draws([3, 3])
-    moved, ids = warps.with_warps(image, labels, drawn, 20.0, 0.1, 3.0)
+    moved, ids = geometry.with_warps(image, labels, drawn, 20.0, 0.1, 3.0)
     blurred = photometry.with_blur(image, drawn, 1.0)
     assert (ids == 255).any() and (ids != labels).any()
     for band in range(bands):
-        alone, others = warps.with_warps(image[..., band:band + 1], labels, drawn, 20.0, 0.1, 3.0)
+        alone, others = geometry.with_warps(image[..., band:band + 1], labels, drawn, 20.0, 0.1, 3.0)
         np.testing.assert_array_equal(others, ids)
         np.testing.assert_allclose(moved[..., band].astype(int)[ids != 255], alone[..., 0][ids != 255], atol=5)
         np.testing.assert_allclose(blurred[..., band:band + 1].astype(int),
@@ -130,7 +130,7 @@ def test_a_warp_equals_a_loop():
     image = np.stack([rows, columns], -1) * 4 + 20
     labels = (np.arange(33 * 47).reshape(33, 47) % 200).astype(np.uint8)
     drawn = draws.Draws([8, 1])
-    moved, ids = warps.with_warps(image, labels, drawn, 30.0, 0.1)
+    moved, ids = geometry.with_warps(image, labels, drawn, 30.0, 0.1)
     angle, (down, right) = np.deg2rad(drawn.uniform(20, -30, 30)), drawn.uniform_pair(21, -0.1, 0.1)
     for row in range(33):
         for column in range(47):

@@ -32,7 +32,7 @@ def golden(name):
 def encoder_of(name, weights):
     encoder_name, _, stride = name.partition("_at_")
     encoder = build_encoder(encoder_name, int(stride or 32))
-    assign_arrays(encoder, keras_names(weights, encoder), name, ENCODERS[encoder_name])
+    assign_arrays(encoder, keras_names(weights, encoder, ENCODERS[encoder_name]), name, ENCODERS[encoder_name])
     return encoder
 
 
@@ -126,7 +126,7 @@ def test_deep_stems_under_the_names_of_each_library():
     """The arrays of timm's stem, called as mmsegmentation and semseg call them, become the same arrays of kseg."""
     stem = ("conv1.0", "conv1.1", "conv1.3", "conv1.4", "conv1.6", "bn1")
     timm, _ = golden("resnet50v1c")
-    expected = keras_names(timm, None)
+    expected = keras_names(timm, None, ENCODERS["resnet50v1c"])
     assert "conv1_6/kernel" in expected and "fc/kernel" not in expected
     for names in (("stem.0", "stem.1", "stem.3", "stem.4", "stem.6", "stem.7"),
                   ("layer0.0", "layer0.1", "layer0.3", "layer0.4", "layer0.6", "layer0.7"),
@@ -134,7 +134,7 @@ def test_deep_stems_under_the_names_of_each_library():
         called = dict(zip(stem, names))
         arrays = {f"{called.get(module, module)}.{kind}": value
                   for (module, _, kind), value in ((key.rpartition("."), value) for key, value in timm.items())}
-        actual = keras_names(arrays, None)
+        actual = keras_names(arrays, None, ENCODERS["resnet50v1c"])
         assert set(actual) == set(expected)
         for key, value in expected.items():
             np.testing.assert_array_equal(actual[key], value, err_msg=f"{names[0]} {key}")

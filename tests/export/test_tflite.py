@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import kseg
 from kseg.export import ParityReport, TFLiteModel, quantization, read_metadata, structured_images
-from kseg.export.tflite import convert
+from kseg.export.original import examined
 from kseg.inference.runners.keras_model import KerasRunner
 from tests.export.tiny import tiny_model
 
@@ -67,8 +67,9 @@ def test_local_response_normalization_keeps_its_range_in_int8():
     """TFLite's calibration may give a factor the range of its product: the pixels were off by half their deviation."""
     model = kseg.models.SegNetBasic(4, filters=8, compile=False)
     image = structured_images(32, 32)
-    plain = convert(model, (32, 32))
-    quantized = convert(model, (32, 32), "int8", samples=image.astype(np.float32))
+    original = examined(model, (32, 32), None, {}, kind="tflite")
+    plain = quantization.convert(original)
+    quantized = quantization.convert(original, "int8", samples=image.astype(np.float32))
     errors = {entry["tensor"]: entry["error"] for entry in quantization.layer_errors(plain, quantized, image[:1], 1000)}
     normalized = [error for name, error in errors.items() if name.startswith("normalize")]
     assert normalized and max(normalized) < 0.05

@@ -7,13 +7,13 @@ import pytest
 from kseg import models
 from kseg.data import shapes
 from kseg.training import TrainingRecipe
-from kseg.training.kinds import training_of
+from kseg.training.plain import PlainTraining
 from kseg.training.splits import Splits
 from tests.training.tiny import tiny_builder
 
 
 def _fitted(recipe):
-    training = training_of(recipe)
+    training = PlainTraining(recipe)
     return training.fitted(Splits.open(recipe, training.channels), 10)
 
 

@@ -21,8 +21,8 @@ from kseg.training.callbacks.best_model import BestModel
 from kseg.training.callbacks.record import Record
 from kseg.training.fitted import Fitted
 from kseg.training.run import validated_epochs
-from kseg.training.run_progress import Progress
 from kseg.training.splits import Splits
+from kseg.training.state import Progress
 from tests.data.conftest import make_folder
 from tests.training.tiny import tiny_builder
 

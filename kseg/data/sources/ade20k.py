@@ -29,7 +29,6 @@ class ADE20KSource(PublishedSource):
 
     @classmethod
     def find(cls, data_dir: str, split: str, problems: list | None) -> list[tuple[str, str]]:
-        """Return the pairs, as `PublishedSource.find`."""
         root = existing_below(data_dir, "ADEChallengeData2016")
         folder = {"train": "training", "validation": "validation", "test": "testing"}[split]
         if not os.path.isdir(os.path.join(root, "annotations", folder)):

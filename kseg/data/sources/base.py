@@ -1,16 +1,16 @@
-"""What a dataset is to the rest of kseg: the interface `Source`.
+"""What a dataset is to the rest of kseg: the interface `Source`, and what `kseg.data.check` has found in it.
 
 A new dataset or annotation format is one file of this folder, with a subclass, and one row of the table in `__init__`.
 """
 
 import abc
+import hashlib
+import re
 import typing
 
 import numpy as np
 
 from kseg import checks
-from kseg.data.failures import failure_sentence
-from kseg.data.sources.findings import Findings
 from kseg.labels import LabelSet
 
 if typing.TYPE_CHECKING:
@@ -19,6 +19,38 @@ if typing.TYPE_CHECKING:
 SPLIT_NAMES = {"train": ("train", "training"), "validation": ("validation", "val", "valid"),
                "test": ("test", "testing")}  # what folders and published sets call each split
 SPLITS = tuple(SPLIT_NAMES)
+
+
+class Findings:
+    """Errors and warnings, dicts of "kind", "path" and "message" as they were found, and which images were seen."""
+
+    def __init__(self) -> None:
+        self.errors: list[dict] = []  # training would fail on each
+        self.warnings: list[dict] = []  # training would run, but perhaps not as meant
+        self.paths: dict[str, str] = {}  # digest of an encoded image → path of the first image that has it
+
+    def error(self, kind: str, path: str, message: str) -> None:
+        """Note an error."""
+        self.errors.append({"kind": kind, "path": path, "message": message})
+
+    def warn(self, kind: str, path: str, message: str) -> None:
+        """Note a warning; its message begins with the path."""
+        self.warnings.append({"kind": kind, "path": path, "message": f"{path}: {message}"})
+
+    def image(self, path: str, content: bytes) -> None:
+        """Note the encoded image at `path`, and a warning if an earlier one has the same content."""
+        earlier = self.path_of(content)
+        if earlier is not None:
+            self.warn("duplicate image", path, f"holds the same bytes as {earlier}")
+        self.paths[_digest(content)] = path
+
+    def path_of(self, content: bytes) -> str | None:
+        """Return the path of the image with this content, or None."""
+        return self.paths.get(_digest(content))
+
+
+def _digest(content):
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
 
 
 class Source(abc.ABC):
@@ -35,6 +67,7 @@ class Source(abc.ABC):
         channels: int, of the pixels.
         label_set: `LabelSet`, the classes.
         failures: the exceptions of `read` and `read_labels` that say that a pair is unreadable.
+        LABELS: `LabelSet` or None, the classes if they are the same of every such dataset.
         values_are_ids: bool, whether the values of mask files are taken for class ids as they are, and 255 for ignore.
     """
 
@@ -43,12 +76,13 @@ class Source(abc.ABC):
     channels: int
     label_set: LabelSet
     failures: typing.ClassVar[tuple[type[Exception], ...]] = (ValueError, OSError)
+    LABELS: typing.ClassVar[LabelSet | None] = None
     values_are_ids: bool = False
 
     @classmethod
     def known_label_set(cls) -> LabelSet | None:
         """Return the classes if they are known without opening the dataset."""
-        return None
+        return cls.LABELS
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -107,3 +141,13 @@ class Source(abc.ABC):
             return self.read(index)[1]
         except self.failures as failure:
             return findings.error("unreadable", self.describe(index), failure_sentence(failure) or str(failure))
+
+
+def failure_sentence(failure: BaseException) -> str | None:
+    """Return the error sentence inside an exception that a pass over a dataset raised, or None if it has none.
+
+    TensorFlow wraps what a reader raises in `InvalidArgumentError` with its own traceback; this is for messages.
+    """
+    match = re.search(r"(?:ValueError|FileNotFoundError|IllegalIds): (`.*?)(?:\nTraceback|\n\n|$)", str(failure),
+                      re.DOTALL)
+    return match[1].strip() if match else None

@@ -23,18 +23,14 @@ class CamVidSource(PublishedSource):
 
     @classmethod
     def find(cls, data_dir: str, split: str, problems: list | None) -> list[tuple[str, str]]:
-        """Return the pairs, as `PublishedSource.find`."""
         for folder in SPLIT_NAMES[split]:
             if os.path.isdir(os.path.join(data_dir, folder, "images")):
                 return find_pairs(data_dir, split, problems=problems)
             path = os.path.join(data_dir, folder + ".txt")
             if os.path.isfile(path):
-                return [tuple(_below(data_dir, file) for file in line.split()[:2]) for line in lines(path)]
+                # Of "/SegNet/CamVid/folder/file", as SegNet's lists name files, folder and file stand below `data_dir`.
+                return [tuple(os.path.join(data_dir, *file.replace("\\", "/").split("/")[-2:])
+                              for file in line.split()[:2]) for line in lines(path)]
         raise layout_missing("camvid", data_dir, split, "val/images and val/labels, or SegNet's val.txt"
                              if split == "validation" else
                              f"{split}/images and {split}/labels, or SegNet's {split}.txt")
-
-
-def _below(data_dir, path):
-    """Return the path below `data_dir` of a file that SegNet's lists name by "/SegNet/CamVid/folder/file"."""
-    return os.path.join(data_dir, *path.replace("\\", "/").split("/")[-2:])

@@ -29,7 +29,6 @@ class CityscapesSource(PublishedSource):
 
     @classmethod
     def find(cls, data_dir: str, split: str, problems: list | None) -> list[tuple[str, str]]:
-        """Return the pairs, as `PublishedSource.find`."""
         folder = {"train": "train", "validation": "val", "test": "test"}[split]
         if not os.path.isdir(os.path.join(data_dir, "leftImg8bit", folder)):
             raise layout_missing("cityscapes", data_dir, split, f"leftImg8bit/{folder} and gtFine/{folder}")

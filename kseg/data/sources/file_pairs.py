@@ -6,8 +6,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.data import decode, filesystems, label_ids
-from kseg.data.sources.base import Source
-from kseg.data.sources.findings import Findings
+from kseg.data.sources.base import Findings, Source
 from kseg.labels import LabelSet
 
 _PROBED = 8  # pairs that are read before a pass
@@ -15,27 +14,15 @@ _PROBED = 8  # pairs that are read before a pass
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FileSource(Source):
-    """Pairs of an image file and a label file.
-
-    A format whose label files are no images overrides `read_labels`.
-
-    Args:
-        name: str, the dataset's name.
-        split: "train", "validation" or "test".
-        pairs: list of (image path, label path).
-        label_set: `LabelSet`.
-        table: int16 `[256]`, stored value → class id (`kseg.data.label_ids`).
-        channels: 1 or 3, of the pixels.
-        read_colours: bool, whether RGB masks are read by the label set's palette.
-    """
+    """Pairs of an image file and a label file; a format whose label files are no images overrides `read_labels`."""
 
     name: str
     split: str
-    pairs: list[tuple[str, str]]
+    pairs: list[tuple[str, str]]  # paths of image and labels
     label_set: LabelSet
-    table: np.ndarray
+    table: np.ndarray  # int16 `[256]`, stored value → class id (`kseg.data.label_ids`)
     channels: int = 3
-    read_colours: bool = True
+    read_colours: bool = True  # whether RGB masks are read by the label set's palette
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -67,12 +54,10 @@ class FileSource(Source):
         return pixels, labels
 
     def read_labels(self, index: int) -> np.ndarray:
-        """Return the labels of pair `index` alone, uint8 `[H, W]`."""
         palette = self.label_set.palette.tobytes() if self.read_colours else None
         return decode.read_labels(self.pairs[index][1], self.table, len(self.label_set), palette)
 
     def probe(self) -> None:
-        """Read a few pairs spread over the list."""
         self._ids_of_a_few()
 
     def _ids_of_a_few(self):

@@ -27,10 +27,16 @@ class FolderSource(FileSource):
         """Return the source of the files below `data_dir`; arguments as `kseg.data.source`."""
         checks.existing_folder("data_dir", data_dir, f"Pass the folder that holds the files of {name!r}.")
         pairs = find_pairs(data_dir, split, image_pattern, label_pattern, problems)
-        label_set, coloured = _given(classes, os.path.join(data_dir, "classes.txt"), label_map)
-        if label_set is None:
+        listed, coloured = os.path.join(data_dir, "classes.txt"), False
+        if classes is not None:
+            label_set, coloured = label_ids.label_set_of(classes), isinstance(classes, LabelSet)
+        elif os.path.isfile(listed):
+            label_set, coloured = read_classes(listed)
+        elif label_map is not None:
+            label_set = label_ids.label_set_of_map(label_map)
+        else:
             label_set = LabelSet.generic(_count_classes(pairs, f"{name} {split}", problems))
-        table = label_ids.table(label_map, len(label_set))
+        table = label_ids.mapped_table(label_map, len(label_set))
         return cls(name, split, pairs, label_set, table, channels, read_colours=coloured)
 
     def probe(self) -> None:
@@ -40,15 +46,6 @@ class FolderSource(FileSource):
             raise ValueError(checks.sentence(
                 "labels", "must hold class ids, and 255 only for ignore; the files read so far hold nothing else than",
                 sorted(values), label_ids.likely_cause(values, len(self.label_set))))
-
-
-def _given(classes, path, label_map):
-    """Return (`LabelSet` or None, whether RGB masks may be read by its palette)."""
-    if classes is not None:
-        return label_ids.label_set_of(classes), isinstance(classes, LabelSet)
-    if os.path.isfile(path):
-        return read_classes(path)
-    return None if label_map is None else label_ids.label_set_of_map(label_map), False
 
 
 def read_classes(path: str) -> tuple[LabelSet, bool]:

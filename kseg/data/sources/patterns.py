@@ -1,5 +1,6 @@
 """Pairs by patterns of file names: an image and a label file whose wildcards match the same text."""
 
+import itertools
 import os
 import re
 
@@ -51,12 +52,15 @@ def _paired(images, labels, data_dir, problems):
 
 def _matches(data_dir, pattern, problems):
     """Return {text of the wildcards without suffix: path} of the files below `data_dir` that match `pattern`."""
-    root = os.path.join(data_dir, *_fixed_folders(pattern))
-    expression = re.compile(_expression(pattern))
+    folders_of_pattern = pattern.split("/")[:-1]
+    fixed = list(itertools.takewhile(lambda name: "*" not in name, folders_of_pattern))
+    expression = re.compile("".join({"**/": "((?:.*/)?)", "*": "([^/]*)"}.get(piece, re.escape(piece))
+                                    for piece in re.split(r"(\*\*/|\*)", pattern)))
     found = {}
-    for folder, folders, names in os.walk(root):  # links to folders are not followed, so loops end
+    for folder, folders, names in os.walk(os.path.join(data_dir, *fixed)):  # follows no links to folders: loops end
         folders.sort()
-        if "**" not in pattern and _depth(folder, data_dir) >= pattern.count("/"):
+        depth = os.path.relpath(os.path.join(folder, "file"), data_dir).count(os.sep)
+        if "**" not in pattern and depth >= len(folders_of_pattern):
             folders.clear()
         for name in sorted(names):
             path = os.path.join(folder, name)
@@ -77,19 +81,3 @@ def _refuse_second(path, first, data_dir, problems):
             "data_dir", f"must hold one file of each name, the suffix aside; {path!r} and {first!r} are two",
             str(data_dir), "Remove or rename one of them."))
     problems.append(("same name", path, f"{path} differs from {first} in its suffix alone, and is left out"))
-
-
-def _fixed_folders(pattern):
-    """Return the folders with which the pattern begins, up to the first wildcard."""
-    parts = pattern.split("/")[:-1]
-    return parts[:next((place for place, part in enumerate(parts) if "*" in part), len(parts))]
-
-
-def _depth(folder, data_dir):
-    relative = os.path.relpath(folder, data_dir)
-    return 0 if relative == "." else relative.count(os.sep) + 1
-
-
-def _expression(pattern):
-    pieces = re.split(r"(\*\*/|\*)", pattern)
-    return "".join({"**/": "((?:.*/)?)", "*": "([^/]*)"}.get(piece, re.escape(piece)) for piece in pieces)

@@ -30,11 +30,6 @@ class PublishedSource(FileSource):
         return cls(name, split, cls.find(data_dir, split, problems), cls.LABELS, cls.TABLE, channels)
 
     @classmethod
-    def known_label_set(cls) -> LabelSet:
-        """Return `LABELS`."""
-        return cls.LABELS
-
-    @classmethod
     @abc.abstractmethod
     def find(cls, data_dir: str, split: str, problems: list | None) -> list[tuple[str, str]]:
         """Return the pairs (image path, label path) below `data_dir`.

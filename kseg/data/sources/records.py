@@ -69,7 +69,6 @@ class RecordsSource(Source):
         return decode.read_pixels(feature["image"].bytes_list.value[0], self.channels), self._labels(feature, index)
 
     def read_labels(self, index: int) -> np.ndarray:
-        """Return the labels of pair `index` alone, uint8 `[H, W]`."""
         return self._labels(self._features(index), index)
 
     def _labels(self, feature, index):

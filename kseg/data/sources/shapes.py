@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kseg import checks
-from kseg.data.grey import to_grey
+from kseg.data.decode import to_grey
 from kseg.data.sources.base import Source
 from kseg.labels import LabelSet
 
@@ -49,8 +49,7 @@ def generate(split: str, index: int, image_size: tuple[int, int] = DEFAULT_SIZE,
     pixels = _texture(random, rows, columns, muted=True)
     labels = np.zeros((height, width), np.uint8)
     for class_id, radius, centre in _layout(random, height, width):
-        distance = _signed_distance(class_id, rows - centre[0], columns - centre[1], radius,
-                                    random.uniform(-0.3, 0.3))
+        distance = _signed_distance(class_id, rows - centre[0], columns - centre[1], radius, random.uniform(-0.3, 0.3))
         inside = distance < 0
         shade = 1 - 0.5 * np.exp(-(distance / 1.5) ** 2, dtype=np.float32)  # a darker rim
         pixels = np.where(inside[..., None], _texture(random, rows, columns), pixels) * shade[..., None]
@@ -68,22 +67,13 @@ class ShapesSource(Source):
     channels: int = 3
     seed: int = 0
     name: str = "shapes"
+    LABELS = label_set = LabelSet(NAMES, PALETTE)
 
     @classmethod
     def open(cls, name: str, split: str, *, image_size: tuple[int, int] = DEFAULT_SIZE,
              channels: int = 3) -> typing.Self:
         """Return the source; arguments as `kseg.data.source`."""
         return cls(split, checks.image_size(image_size), channels, name=name)
-
-    @classmethod
-    def known_label_set(cls) -> LabelSet:
-        """Return the `LabelSet` of the shapes."""
-        return label_set()
-
-    @property
-    def label_set(self) -> LabelSet:
-        """The `LabelSet` of the shapes."""
-        return label_set()
 
     def __len__(self) -> int:
         return COUNTS[self.split]
@@ -93,7 +83,6 @@ class ShapesSource(Source):
         return [list(self.image_size), self.seed]
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return image `index` and its labels, as `Source.read`."""
         pixels, labels = generate(self.split, index, self.image_size, self.seed)
         return pixels if self.channels != 1 else to_grey(Image.fromarray(pixels)), labels
 

@@ -14,9 +14,8 @@ from PIL import Image
 
 from kseg import checks
 from kseg.data import label_ids
-from kseg.data.grey import to_grey
-from kseg.data.parallelism import parallel_calls, untuned
-from kseg.data.python_calls import numpy_function
+from kseg.data.decode import to_grey
+from kseg.data.parallelism import numpy_function, parallel_calls, untuned
 from kseg.data.sources import shapes
 from kseg.data.sources.ade20k import ADE20KSource
 from kseg.data.sources.base import SPLIT_NAMES, Source
@@ -57,16 +56,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
 
 
 class TfdsSource(Source):
-    """One split of a TFDS set; `stream()` gives its examples in their stored order, `read` the next ones.
-
-    Args:
-        builder: a prepared TFDS builder.
-        name: str, "tfds:NAME".
-        split: "train", "validation" or "test".
-        channels: 1 or 3.
-        label_set: `LabelSet`.
-        table: int16 `[256]`, stored value → class id.
-    """
+    """One split of a prepared TFDS set; `stream()` gives its examples in their stored order, `read` the next ones."""
 
     failures = (*Source.failures, tf.errors.OpError)
 
@@ -79,7 +69,7 @@ class TfdsSource(Source):
         self._stored_split = _split(builder, split)
         self._iterator, self._next, self._lock = None, 0, threading.Lock()
         self._count = (builder.info.splits[self._stored_split].num_examples if builder.info.splits
-                       else sum(1 for _ in builder.as_dataset(split=self._stored_split, shuffle_files=False)))
+                       else sum(1 for _ in self._stored()))
 
     @classmethod
     def open(cls, name: str, split: str, *, data_dir: str | None = None, channels: int = 3,
@@ -115,43 +105,34 @@ class TfdsSource(Source):
         return [self.table.tolist(), self.builder.info.full_name, os.fspath(self.builder.data_dir)]
 
     def stream(self) -> tf.data.Dataset:
-        """Return the examples in their stored order, as `Source.stream`."""
         return self._examples_from(0)
 
-    def _examples_from(self, start):
-        dataset = self.builder.as_dataset(split=self._stored_split, shuffle_files=False)
+    def _stored(self):
+        return self.builder.as_dataset(split=self._stored_split, shuffle_files=False)
 
+    def _examples_from(self, start):
         def convert(index, example):
             pixels, labels = numpy_function(
                 self._converted, [example[self.image_key], example[self.label_key], index], [tf.uint8, tf.uint8])
             return tf.ensure_shape(pixels, [None, None, self.channels]), tf.ensure_shape(labels, [None, None]), index
 
-        return untuned(dataset.enumerate().skip(start).map(convert, num_parallel_calls=parallel_calls(),
-                                                           deterministic=True))
+        return untuned(self._stored().enumerate().skip(start).map(convert, num_parallel_calls=parallel_calls(),
+                                                                  deterministic=True))
 
     def _converted(self, pixels, stored, index):
-        pixels, stored = self._of_8_bits(np.asarray(pixels), index), np.asarray(stored)
-        stored = stored[..., 0] if stored.ndim == 3 else stored
-        labels = label_ids.to_class_ids(stored, self.table, self.describe(int(index)), len(self.label_set))
+        where = self.describe(int(index))
+        pixels = _of_8_bits(pixels, where)
+        labels = label_ids.to_class_ids(stored[..., 0] if stored.ndim == 3 else stored, self.table, where,
+                                        len(self.label_set))
         if pixels.shape[:2] != labels.shape:
             raise ValueError(checks.sentence(
-                "labels", f"must have the height and width of their image, {pixels.shape[:2]}; "
-                f"{self.describe(int(index))!r} differs", labels.shape, "Prepare the set again."))
+                "labels", f"must have the height and width of their image, {pixels.shape[:2]}; {where!r} differs",
+                labels.shape, "Prepare the set again."))
         if pixels.shape[-1] > self.channels:
             pixels = to_grey(Image.fromarray(pixels))
         elif pixels.shape[-1] < self.channels:
             pixels = np.repeat(pixels, self.channels, -1)
         return pixels, labels
-
-    def _of_8_bits(self, pixels, index):
-        """Return pixels uint8 `[H, W, 1 or 3]`: the upper 8 bits of 16, and no alpha."""
-        if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3 or not 1 <= pixels.shape[-1] <= 4:
-            raise ValueError(checks.sentence(
-                "image", f"must be pixels of 8 or 16 bits [H, W, 1 to 4]; {self.describe(int(index))!r} is not",
-                f"{pixels.dtype}{list(pixels.shape)}", "Prepare the set with grey or RGB images of 8 bits."))
-        if pixels.dtype == np.uint16:
-            pixels = (pixels >> 8).astype(np.uint8)
-        return pixels[..., :3 if pixels.shape[-1] > 2 else 1]
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return example `index`, as `Source.read`; cheap in rising order only.
@@ -173,6 +154,17 @@ class TfdsSource(Source):
         return pixels.numpy(), labels.numpy()
 
 
+def _of_8_bits(pixels, where):
+    """Return pixels uint8 `[H, W, 1 or 3]`: the upper 8 bits of 16, and no alpha."""
+    if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3 or not 1 <= pixels.shape[-1] <= 4:
+        raise ValueError(checks.sentence(
+            "image", f"must be pixels of 8 or 16 bits [H, W, 1 to 4]; {where!r} is not",
+            f"{pixels.dtype}{list(pixels.shape)}", "Prepare the set with grey or RGB images of 8 bits."))
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return pixels[..., :3 if pixels.shape[-1] > 2 else 1]
+
+
 def _classes(name, classes, label_map):
     """Return (`LabelSet`, table) as given, or else as known."""
     if classes is None and label_map is None:
@@ -183,7 +175,7 @@ def _classes(name, classes, label_map):
                 "Pass their number, names or a LabelSet, and label_map={stored: id} if they do not start at 0."))
         return _KNOWN[base]
     label_set = label_ids.label_set_of_map(label_map) if classes is None else label_ids.label_set_of(classes)
-    return label_set, label_ids.table(label_map, len(label_set))
+    return label_set, label_ids.mapped_table(label_map, len(label_set))
 
 
 def _split(builder, split):

@@ -22,12 +22,7 @@ def shown(value: float | None) -> str:
 
 def html_report(evaluation: Any, confusion: np.ndarray, reliability: np.ndarray | None,
                 worst: np.ndarray | None) -> str:
-    """Return an HTML page with the pictures inside; it loads nothing else.
-
-    Args:
-        evaluation: `Evaluation`, what was found.
-        confusion, reliability, worst: pictures, uint8 `[H, W, 3]`; None where there is none.
-    """
+    """Return an HTML page of an `Evaluation` with its pictures, uint8 `[H, W, 3]`, inside; it loads nothing else."""
     import jinja2
 
     images = sorted(evaluation.images, key=lambda row: (np.isnan(row["mean_iou"]), row["mean_iou"]))

@@ -1,13 +1,16 @@
 """What a model says of itself, and how it is called: the same for every format."""
 
 import abc
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kseg import checks
+from kseg.inference.results import votes
 from kseg.labels import LabelSet
+from kseg.layers.margins import valid_loss, valid_sizes
 
 
 class Runner(abc.ABC):
@@ -21,31 +24,28 @@ class Runner(abc.ABC):
         batch_size: images that one `run` takes; None for any number.
         dtype: of the pixels the model stores; `run` is given float32 and converts.
         label_set: `LabelSet` or None (the one in `metadata`).
-        margin: pixels that the logits lack on every side (valid convolutions), else 0.
+        answer: `(height, width)` of the logits, from which the margin follows; None where it is not known.
         poolings: of a U-Net of valid convolutions, which decide the sizes it takes; else None.
         labels_only: whether the model answers with class ids, integers `[B, h, w]`, instead of logits.
         metadata: what an exported model says about itself (see `kseg.export.read_metadata`), or None.
 
-    Attributes: the arguments.
+    Attributes: the arguments but `answer`, and
+        in_channels: bands of the pixels.
+        image_size: `(height, width)` in pixels if the model takes no other, else None.
+        margin: pixels that the logits lack on every side (valid convolutions), else 0.
     """
 
-    def __init__(self, shape: Sequence[int | None], classes: int, *, batch_size: int | None = None,
-                 dtype: Any = "float32", label_set: LabelSet | None = None, margin: int = 0,
+    def __init__(self, shape: Sequence[int | None], classes: int, *, answer: Sequence[int | None] = (None, None),
+                 batch_size: int | None = None, dtype: Any = "float32", label_set: LabelSet | None = None,
                  poolings: int | None = None, labels_only: bool = False, metadata: dict[str, Any] | None = None):
         self.shape, self.classes, self.batch_size, self.dtype = tuple(shape), int(classes), batch_size, np.dtype(dtype)
+        self.in_channels, self.image_size = self.shape[2], None if None in self.shape[:2] else self.shape[:2]
         stored = (metadata or {}).get("label_set")
         self.label_set = LabelSet.from_dict(stored) if label_set is None and stored else label_set
-        self.margin, self.poolings, self.labels_only, self.metadata = margin, poolings, labels_only, metadata
-
-    @property
-    def in_channels(self) -> int:
-        """Bands of the pixels."""
-        return self.shape[2]
-
-    @property
-    def image_size(self) -> tuple[int, int] | None:
-        """`(height, width)` in pixels if the model takes no other, else None."""
-        return None if None in self.shape[:2] else self.shape[:2]
+        self.poolings, self.labels_only, self.metadata = poolings, labels_only, metadata
+        down, right = (0 if None in sides else int(sides[0]) - int(sides[1]) for sides in zip(self.shape, answer))
+        same = down == right > 0 and down % 2 == 0
+        self.margin = valid_loss(poolings) // 2 if poolings else down // 2 if same else 0
 
     @abc.abstractmethod
     def run(self, batch: np.ndarray) -> np.ndarray:
@@ -71,8 +71,14 @@ class Runner(abc.ABC):
         answers = [self.run(pixels[begin:begin + step]) for begin in range(0, len(pixels) or 1, step)]
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
-    def check_window(self, window: tuple[int, int]) -> None:
-        """Raise ValueError if `window`, `(height, width)` in pixels, is no size for tiles."""
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """Return class scores of pixels, float32 `[B, h, w, classes]`: logits, or one vote where `labels_only`."""
+        answer = self(pixels)
+        return votes(answer, self.classes) if self.labels_only else answer
+
+    def checked_window(self, window: int | Sequence[int]) -> tuple[int, int]:
+        """Return `window`, an int or `(height, width)` in pixels, as such; ValueError if no tile may have it."""
+        window = checks.image_size((window, window) if isinstance(window, numbers.Integral) else window, "window")
         if self.image_size and window != self.image_size:
             raise ValueError(checks.sentence(
                 "window", f"must be {self.image_size}, the one size this model takes", window,
@@ -83,6 +89,7 @@ class Runner(abc.ABC):
                 raise ValueError(checks.sentence(
                     "window", "must be a size that a U-Net of valid convolutions takes", window,
                     f"The next larger one is window={legal}."))
+        return window
 
     def window_for(self, size: tuple[int, int], most: int = 572) -> tuple[int, int]:
         """Return the size of tiles for an image of `size` and the margin: the image's if legal, at most `most`."""
@@ -92,14 +99,4 @@ class Runner(abc.ABC):
 
     def _legal(self, size):
         """Return the smallest size of at least `size` that the poolings allow."""
-        from kseg.layers.margins import valid_sizes
-
         return tuple(valid_sizes(side, self.poolings)[1] for side in size)
-
-
-def margin_between(given: Sequence[int | None], made: Sequence[int | None]) -> int:
-    """Return the pixels that logits of shape `made` lack on each side of pixels of shape `given`; 0 if unknown."""
-    if None in (*given[1:3], *made[1:3]):
-        return 0
-    lost = [int(have) - int(left) for have, left in zip(given[1:3], made[1:3])]
-    return lost[0] // 2 if lost[0] == lost[1] > 0 and lost[0] % 2 == 0 else 0

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from kseg import checks
-from kseg.inference.runners.interface import Runner, margin_between
-from kseg.layers.margins import RequireValidSize, valid_loss
+from kseg.inference.runners.interface import Runner
+from kseg.layers.margins import RequireValidSize
 from kseg.models.walk import layers_of
 
 _TRACED = weakref.WeakKeyDictionary()  # model → its traced function, so that every image size shares one trace
@@ -23,35 +23,34 @@ class KerasRunner(Runner):
     """
 
     def __init__(self, model: keras.Model):
+        poolings = next((layer.depth for layer in layers_of(model) if isinstance(layer, RequireValidSize)), None)
         given = model.inputs[0].shape if len(model.inputs or ()) == 1 else ()
         made = model.outputs[0].shape if model.outputs else ()
         if len(given) != 4 or len(made) != 4 or made[-1] is None:
             raise TypeError(checks.sentence(
                 "model", "must have one input, pixels [B, H, W, channels], and give logits [B, H, W, classes]",
                 model.name, "Build one with kseg.models."))
-        poolings = next((layer.depth for layer in layers_of(model) if isinstance(layer, RequireValidSize)), None)
-        super().__init__(given[1:], made[-1], label_set=getattr(model, "label_set", None), poolings=poolings,
-                         margin=valid_loss(poolings) // 2 if poolings else margin_between(given, made))
-        self._model, self._function = model, _traced(model)
+        super().__init__(given[1:], made[-1], answer=made[1:3], label_set=getattr(model, "label_set", None),
+                         poolings=poolings)
+        self._model = model
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        return np.asarray(self._function(batch), np.float32)
+        return np.asarray(_traced(self._model)(batch), np.float32)
 
 
 def _traced(model):
     """Return a function pixels → logits in inference mode; under TensorFlow a graph for any size, traced once."""
-    if keras.backend.backend() != "tensorflow":
-        return lambda pixels: keras.ops.convert_to_numpy(_first(model(pixels, training=False)))
     if model not in _TRACED:
-        import tensorflow as tf
-
         seen = weakref.ref(model)  # the cache must not keep the model alive
-        signature = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
-        graph = tf.function(lambda pixels: _first(seen()(pixels, training=False)), input_signature=[signature],
-                            autograph=False)
-        _TRACED[model] = lambda pixels: graph(pixels).numpy()
+
+        def logits(pixels):
+            outputs = seen()(pixels, training=False)
+            return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            signature = tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
+            logits = tf.function(logits, input_signature=[signature], autograph=False)
+        _TRACED[model] = lambda pixels: keras.ops.convert_to_numpy(logits(pixels))
     return _TRACED[model]
-
-
-def _first(outputs):
-    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs

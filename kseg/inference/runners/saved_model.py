@@ -6,7 +6,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.inference.metadata import found_metadata
-from kseg.inference.runners.interface import Runner, margin_between
+from kseg.inference.runners.interface import Runner
 
 
 class SavedModelRunner(Runner):
@@ -34,9 +34,8 @@ class SavedModelRunner(Runner):
         self._signature, self._input, self._output = _signature_of_logits(self.signatures)
         given = self._signature.structured_input_signature[1][self._input]
         made = self._signature.structured_outputs[self._output].shape
-        super().__init__(given.shape[1:], made[-1], batch_size=1 if given.shape[0] == 1 else None,
-                         dtype=given.dtype.as_numpy_dtype, margin=margin_between(given.shape, made),
-                         metadata=found_metadata(path))
+        super().__init__(given.shape[1:], made[-1], answer=made[1:3], batch_size=1 if given.shape[0] == 1 else None,
+                         dtype=given.dtype.as_numpy_dtype, metadata=found_metadata(path))
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         import tensorflow as tf

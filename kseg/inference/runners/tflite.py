@@ -7,7 +7,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.inference.metadata import found_metadata
-from kseg.inference.runners.interface import Runner, margin_between
+from kseg.inference.runners.interface import Runner
 
 
 class TFLiteModel(Runner):
@@ -44,8 +44,8 @@ class TFLiteModel(Runner):
             raise ValueError(checks.sentence(
                 "model", "must be a TFLite file from pixels [B, H, W, channels] to logits", shown,
                 "Export it with kseg.export.tflite."))
-        super().__init__(given[1:], classes, batch_size=1, dtype=self._input["dtype"], labels_only=len(made) == 3,
-                         margin=margin_between(given, made), metadata=metadata)
+        super().__init__(given[1:], classes, answer=made[1:3], batch_size=1, dtype=self._input["dtype"],
+                         labels_only=len(made) == 3, metadata=metadata)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         if self.image_size is None:

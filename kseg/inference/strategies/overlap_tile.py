@@ -9,7 +9,6 @@ import numpy as np
 
 from kseg import checks
 from kseg.inference.images import mirrored_window
-from kseg.inference.runners.interface import Runner
 from kseg.inference.strategies import Classify, Strategy
 
 
@@ -66,28 +65,3 @@ class OverlapTile(Strategy):
                 "smaller than its window", self.margin, f"Leave it out, or pass margin={least}."))
         down, right = ((have - want) // 2 for have, want in zip(answers.shape[1:3], self._inner))
         return answers[:, down:down + self._inner[0], right:right + self._inner[1]]
-
-
-def margin_of(run: Runner, window: tuple[int, int], margin: int | None) -> int:
-    """Return the margin of tiles of `window`: the one given, the model's own, or measured on a black window.
-
-    Raises:
-        ValueError: if the network takes no such window, keeps its size and no margin is given, or the window is not
-            larger than two margins.
-    """
-    run.check_window(window)
-    if margin is not None:
-        margin = checks.positive_integer("margin", margin, minimum=0)
-    elif run.margin:
-        margin = run.margin
-    else:
-        answer = run(np.zeros((1, *window, run.in_channels), np.float32)).shape[1:3]
-        margin = (window[0] - answer[0]) // 2
-        if margin < 1 or window[1] - answer[1] != 2 * margin or (window[0] - answer[0]) % 2:
-            raise ValueError(checks.sentence(
-                "margin", f"must be given for a network that answers {answer} for a window of {window}", None,
-                "Pass the pixels of context a tile needs on each side, or use kseg.predict with window and overlap."))
-    if min(window) <= 2 * margin:
-        raise ValueError(checks.sentence(
-            "window", f"must be larger than two margins of {margin} pixels", window, "Take a larger window."))
-    return margin

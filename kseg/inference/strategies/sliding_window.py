@@ -79,20 +79,14 @@ def tile_starts(length: int, window: int, overlap: float) -> list[int]:
     return [*range(0, length - window, stride), length - window]
 
 
-def window_weights(window: int, blend: str) -> np.ndarray:
-    """Return the weights along one side of a tile, float64 `[window]`, all above 0: "hann" or "uniform"."""
-    if blend == "uniform":
-        return np.ones(window)
-    return np.sin(np.pi * (np.arange(window) + 0.5) / window) ** 2
-
-
 class _Axis:
     """The tiles along one side: starts, weights, and the weight each pixel has received before each tile."""
 
     def __init__(self, length, window, overlap, blend):
         self.window = window
         self.starts = tile_starts(length, window, overlap)
-        self.weights = window_weights(window, blend)
+        rise = np.pi * (np.arange(window) + 0.5) / window
+        self.weights = np.sin(rise) ** 2 if blend == "hann" else np.ones(window)  # all above 0
         self.total = np.zeros(max(length, window))
         self.before = []
         for start in self.starts:

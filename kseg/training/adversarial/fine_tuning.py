@@ -32,11 +32,8 @@ class FineTuning:
         return self.segmenter.in_channels
 
     def fitted(self, splits: Splits, steps: int) -> Fitted:
-        """Return the recipe's trainer, compiled; the segmenter's schedule ends with the last of its own updates.
+        """Return what a run of `steps` train steps fits; the segmenter's schedule ends with its own last update.
 
-        Args:
-            splits: `Splits` of the classes that the segmenter was trained on.
-            steps: int, train steps of the whole run.
         Raises:
             ValueError: if the model in the file is not of these classes.
         """

@@ -31,14 +31,8 @@ def scaled(truth: Tensor, predicted: Tensor, threshold: float) -> Tensor:
     """Return label maps that are no longer one-hot: the true class at `max(threshold, its predicted probability)`.
 
     The other classes share the rest in the proportions of the prediction: `s_c (1 - y_l) / (1 - s_l)`. So the
-    discriminator cannot tell annotations by their zeros and ones.
-
-    Args:
-        truth: float32 `[B, h, w, classes]`, one-hot, zeros at ignored pixels.
-        predicted: float32 `[B, h, w, classes]`, probabilities, zeros at ignored pixels.
-        threshold: float in [0, 1], tau.
-    Returns:
-        float32 `[B, h, w, classes]`: at each pixel a distribution, zeros at ignored ones.
+    discriminator cannot tell annotations by their zeros and ones. All are float32 `[B, h, w, classes]`, distributions
+    but for zeros at ignored pixels; `threshold` is tau.
     """
     own = ops.sum(truth * predicted, axis=-1, keepdims=True)
     rest = (1.0 - ops.maximum(own, threshold)) / ops.maximum(1.0 - own, 1e-7)

@@ -3,11 +3,10 @@
 Reference: Luc et al., arXiv:1611.08408, sections 3.1 and 3.2 (the non-saturating term).
 """
 
-from __future__ import annotations
-
 import typing
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from kseg import checks
@@ -35,19 +34,13 @@ def step(trainer: keras.Model, pixels: Tensor, labels: Tensor, weights: Tensor |
 
 def updated(trainer: keras.Model, pixels: Tensor, labels: Tensor, weights: Tensor | None,
             moving: tuple[bool, bool]) -> tuple[Tensor | list[Tensor], list[Tensor]]:
-    """Update the networks that are `moving`.
+    """Update the networks that are `moving`: (the segmenter, the discriminator).
 
-    Args:
-        trainer: `AdversarialTrainer`, compiled.
-        pixels: `[B, H, W, channels]`; labels: integers `[B, H, W]`; weights: sample weights or None.
-        moving: (bool, bool), the segmenter, the discriminator.
     Returns:
         (the segmenter's outputs, [float32 scalars: its total loss, then `LOSSES`]).
     Raises:
         NotImplementedError: in a strategy of several replicas.
     """
-    import tensorflow as tf
-
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas > 1:
         raise NotImplementedError(checks.sentence("replicas", "must be 1 for adversarial training", replicas,
@@ -77,10 +70,8 @@ def label_maps(trainer: keras.Model, pixels: Tensor, labels: Tensor, outputs: Te
                ) -> tuple[Tensor | list[Tensor], Tensor | list[Tensor]]:
     """Return what the discriminator is shown of the annotation and of the prediction.
 
-    Args:
-        trainer: `AdversarialTrainer`.
-        pixels: `[B, H, W, channels]`; labels: integers `[B, H, W]`.
-        outputs: logits `[B, H, W, classes]`, or a list that begins with them.
+    `outputs` are logits `[B, H, W, classes]`, or a list that begins with them.
+
     Returns:
         (real, generated): float32 `[B, h, w, channels]` each, or [maps, image] for a discriminator of two inputs.
     """

@@ -144,18 +144,14 @@ class AdversarialTrainer(keras.Model):
     def train_step(self, data):
         pixels, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         outputs, losses = step(self, pixels, labels, weights)
-        return self._logged(pixels, labels, weights, outputs, losses)
-
-    def test_step(self, data):
-        return self.segmenter.test_step(data)
-
-    def _logged(self, pixels, labels, weights, outputs, losses):
-        """Count the losses; return all results so far."""
         mean_total = next(metric for metric in self.segmenter.metrics if metric.name == "loss")
         for mean, loss in zip([mean_total, *self._means], losses, strict=True):
             mean.update_state(loss, sample_weight=ops.shape(labels)[0])
         results = self.segmenter.compute_metrics(pixels, labels, outputs, weights)
         return {**results, **{mean.name: mean.result() for mean in self._means}}
+
+    def test_step(self, data):
+        return self.segmenter.test_step(data)
 
     def get_config(self):
         return {

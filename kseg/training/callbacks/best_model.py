@@ -8,17 +8,11 @@ import numpy as np
 from kseg import checks, files
 from kseg.metrics import iou_from_confusion, mean_of_present
 from kseg.training.fitted import Fitted
-from kseg.training.run_progress import Progress
+from kseg.training.state import Progress
 
 
 class BestModel(keras.callbacks.Callback):
-    """Saves the segmenter whenever its validation mean IoU is the best so far, and notes that in `progress`.
-
-    Args:
-        path: str, `.keras`.
-        fitted: `Fitted`, whose segmenter is saved and whose score decides.
-        progress: `Progress`.
-    """
+    """Saves the segmenter of `fitted` whenever its score is the best mean IoU so far, and notes that in `progress`."""
 
     def __init__(self, path: str, fitted: Fitted, progress: Progress) -> None:
         super().__init__()
@@ -26,16 +20,6 @@ class BestModel(keras.callbacks.Callback):
 
     def on_test_end(self, logs=None):
         confusion = self.fitted.score.confusion()
-        self._warn_of_collapse(confusion)
-        score = mean_of_present(iou_from_confusion(confusion))
-        if np.isnan(score):
-            raise ValueError(checks.sentence("data", "must have labelled pixels in its validation images", "none",
-                                             "Check its labels: every pixel has the ignore class."))
-        if score > self.progress.best["mean_iou"]:
-            self.progress.best = {"mean_iou": score, "epoch": self.progress.epoch + 1, "confusion": confusion.tolist()}
-            save_model(self.fitted.segmenter, self.path)
-
-    def _warn_of_collapse(self, confusion):
         predicted = np.flatnonzero(confusion.sum(0))
         if len(predicted) == 1 and np.count_nonzero(confusion.sum(1)) > 1:
             name = self.fitted.segmenter.label_set.names[predicted[0]]
@@ -43,6 +27,13 @@ class BestModel(keras.callbacks.Callback):
                 f"after epoch {self.progress.epoch + 1} the model answers {name!r} at every "
                 "validation pixel; lower the learning rate, or try class weights, a Dice or Lovász term, or OHEM",
                 stacklevel=2)
+        score = mean_of_present(iou_from_confusion(confusion))
+        if np.isnan(score):
+            raise ValueError(checks.sentence("data", "must have labelled pixels in its validation images", "none",
+                                             "Check its labels: every pixel has the ignore class."))
+        if score > self.progress.best["mean_iou"]:
+            self.progress.best = {"mean_iou": score, "epoch": self.progress.epoch + 1, "confusion": confusion.tolist()}
+            save_model(self.fitted.segmenter, self.path)
 
 
 def save_model(model: keras.Model, path: str) -> None:

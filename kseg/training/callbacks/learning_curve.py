@@ -7,8 +7,7 @@ import numpy as np
 
 from kseg import files
 
-_LABELS = {"loss": "training", "val_loss": "validation", "mean_iou": "training", "val_mean_iou": "validation"}
-_COLOURS = {"training": "tab:blue", "validation": "tab:orange"}
+_SETS = (("", "training", "tab:blue"), ("val_", "validation", "tab:orange"))  # prefix of the names, label, colour
 
 
 def learning_curve(history: Sequence[dict[str, float]]):
@@ -25,11 +24,9 @@ def learning_curve(history: Sequence[dict[str, float]]):
 
     figure = Figure(figsize=(10, 4), dpi=100, layout="constrained")
     losses, scores = figure.subplots(1, 2)
-    for axes, title, names in ((losses, "loss", ("loss", "val_loss")),
-                               (scores, "mean IoU", ("mean_iou", "val_mean_iou"))):
-        for name in names:
-            epochs, values = _measured(history, name)
-            axes.plot(epochs, values, marker="o", markersize=3, color=_COLOURS[_LABELS[name]], label=_LABELS[name])
+    for axes, title, name in ((losses, "loss", "loss"), (scores, "mean IoU", "mean_iou")):
+        for prefix, label, colour in _SETS:
+            axes.plot(*_measured(history, prefix + name), marker="o", markersize=3, color=colour, label=label)
         axes.set(title=title, xlabel="epoch", xlim=(0.5, max(len(history), 1) + 0.5))
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -43,11 +40,8 @@ def learning_curve(history: Sequence[dict[str, float]]):
 
 def write_learning_curve(path: str | os.PathLike, history: Sequence[dict[str, float]]) -> None:
     """Write the learning curve as a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(learning_curve(history))
     with files.draft(path) as temporary:
-        canvas.print_png(temporary)
+        learning_curve(history).savefig(temporary, format="png")
 
 
 def _measured(history, name):

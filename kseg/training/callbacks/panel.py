@@ -10,12 +10,10 @@ TILE = (240, 320)  # largest height and width of a picture in pixels
 
 
 class Panel(keras.callbacks.Callback):
-    """Draws image, truth and prediction of a few validation images after each validation.
+    """Draws `examples`, NumPy (pixels `[B, H, W, channels]`, labels `[B, H, W]`), to `path`, a `.png`.
 
-    Args:
-        path: str, `.png`; `pixels` of the callback holds the latest panel, uint8 `[h, w, 3]`.
-        segmenter: `Segmenter` that carries its label set.
-        examples: (pixels `[B, H, W, channels]`, labels `[B, H, W]`), NumPy.
+    Attributes:
+        pixels: uint8 `[h, w, 3]`, the latest panel, or None.
     """
 
     def __init__(self, path: str, segmenter: Segmenter, examples: tuple[np.ndarray, np.ndarray]) -> None:

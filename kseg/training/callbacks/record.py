@@ -1,37 +1,33 @@
-"""What is written after each epoch: the state, the history, the learning curve and TensorBoard logs."""
+"""What is written after each epoch: the state, the history, the learning curve and TensorBoard logs.
+
+TensorFlow no longer brings TensorBoard; its event files are written without.
+"""
 
 import csv
 import io
 import time
 
 import keras
+import tensorflow as tf
 
 from kseg import files
 from kseg.training import state
 from kseg.training.callbacks.learning_curve import write_learning_curve
 from kseg.training.callbacks.panel import Panel
-from kseg.training.callbacks.tensorboard import SummaryWriter
 from kseg.training.fitted import Fitted
 from kseg.training.run_folder import RunFolder
-from kseg.training.run_progress import Progress
+from kseg.training.state import Progress
 
 
 class Record(keras.callbacks.Callback):
-    """Keeps the history, and after each epoch writes the state, `history.csv`, `curve.png` and `tensorboard/`.
-
-    Args:
-        folder: `RunFolder`.
-        fitted: `Fitted`, whose variables are the state.
-        progress: `Progress`, in which the epoch and the history are kept.
-        panel: `Panel`, whose picture goes to TensorBoard.
-    """
+    """Keeps epoch and history in `progress`; after each epoch writes the state, history, curve and TensorBoard logs."""
 
     def __init__(self, folder: RunFolder, fitted: Fitted, progress: Progress, panel: Panel) -> None:
         super().__init__()
         self.folder, self.fitted, self.progress, self.panel = folder, fitted, progress, panel
 
     def on_train_begin(self, logs=None):
-        self._writer = SummaryWriter(self.folder.tensorboard)
+        self._summaries = tf.summary.create_file_writer(self.folder.tensorboard)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.progress.epoch, self._began = epoch, time.perf_counter()
@@ -44,11 +40,22 @@ class Record(keras.callbacks.Callback):
         state.save(self.folder.state, self.fitted.variables, self.progress.facts())
         write_history(self.folder.history, self.progress.history)
         write_learning_curve(self.folder.curve, self.progress.history)
-        self._writer.write(epoch + 1, {name: value for name, value in row.items() if name != "epoch"},
-                           self.panel.pixels)
+        self._summarize(row)
 
     def on_train_end(self, logs=None):
-        self._writer.close()
+        self._summaries.close()
+
+    def _summarize(self, row):
+        """Write the numbers of an epoch by name, and the latest panel."""
+        summary, picture = tf.compat.v1.Summary, self.panel.pixels
+        values = [summary.Value(tag=name, simple_value=value) for name, value in row.items() if name != "epoch"]
+        if picture is not None:
+            values.append(summary.Value(tag="image · truth · prediction", image=summary.Image(
+                height=picture.shape[0], width=picture.shape[1], colorspace=3,
+                encoded_image_string=tf.io.encode_png(picture).numpy())))
+        with self._summaries.as_default():
+            tf.summary.experimental.write_raw_pb(summary(value=values).SerializeToString(), step=row["epoch"])
+        self._summaries.flush()
 
 
 def write_history(path: str, history: list[dict[str, float]]) -> None:

@@ -4,16 +4,11 @@ import keras
 import numpy as np
 
 from kseg import checks
-from kseg.training.run_progress import Progress
+from kseg.training.state import Progress
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):
-    """Keras's, on the validation mean IoU, going on from a history.
-
-    Args:
-        patience: int, validations without a better value.
-        progress: `Progress`, whose history it replays when training begins.
-    """
+    """Keras's, on the validation mean IoU; it replays the history of `progress` when training begins."""
 
     def __init__(self, patience: int, progress: Progress) -> None:
         super().__init__(monitor="val_mean_iou", mode="max", patience=patience)
@@ -30,11 +25,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Ends training with an error when the loss is no number; the state stays that of the last whole epoch.
-
-    Args:
-        learning_rate: float, the recipe's.
-    """
+    """Ends training with an error when the loss is no number; the state stays that of the last whole epoch."""
 
     def __init__(self, learning_rate: float) -> None:
         super().__init__()

@@ -26,9 +26,10 @@ def draw(name, shape):
     return values.astype("float32")
 
 
-def draw_all(shapes):
-    """Return name -> array for a dict of name -> shape."""
-    return {name: draw(name, tuple(shape)) for name, shape in shapes.items()}
+def draw_all(shapes, gain=1.0):
+    """Return name -> array for a dict of name -> shape; kernels times `gain`."""
+    arrays = {name: draw(name, tuple(shape)) for name, shape in shapes.items()}
+    return {name: value * np.float32(gain) if value.ndim == 4 else value for name, value in arrays.items()}
 
 
 def picture(height, width):

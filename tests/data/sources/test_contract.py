@@ -12,8 +12,8 @@ from PIL import Image
 
 import kseg
 from kseg.data import decode, sources
-from kseg.data.identity import digest
-from kseg.data.sources import findings as findings_room
+from kseg.data.reader import digest
+from kseg.data.sources.base import Findings
 from tests.conftest import structured_image
 
 # Image and label files of the number {} for each dataset of files, and an id its masks may store.
@@ -124,7 +124,7 @@ def test_the_stream_of_every_source_is_what_it_reads(case):
 
 def test_every_sound_source_passes_its_probe_and_its_check(case):
     source = case[0]()
-    findings = findings_room.Findings()
+    findings = Findings()
     source.probe()
     for index in range(3):
         np.testing.assert_array_equal(source.check(index, findings), source.read_labels(index))

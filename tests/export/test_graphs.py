@@ -4,8 +4,9 @@ import keras
 import pytest
 import tensorflow as tf
 
+from kseg.export.graphs import portable
 from kseg.layers import AtrousConv2D, AtrousDepthwiseConv2D, AtrousSeparableConv2D
-from kseg.models.portable import portable
+from kseg.models.walk import layers_of
 
 
 def dilated_model():
@@ -30,8 +31,8 @@ def test_depthwise_convolutions_are_regrouped_inside_the_block_alone(onednn, mon
     monkeypatch.setattr("kseg.layers.atrous._dilation_runs", lambda kind, dtype: onednn)
     model = dilated_model()
     before = len(dilated_depthwise(model))
-    with portable(model):
+    with portable(layers_of(model)):
         assert dilated_depthwise(model) == []
-    with portable(model, False):
+    with portable(layers_of(model), False):
         assert len(dilated_depthwise(model)) == before
     assert len(dilated_depthwise(model)) == before == (2 if onednn else 0)
