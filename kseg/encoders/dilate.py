@@ -30,7 +30,7 @@ def dilated(row: Encoder, tensor: keras.KerasTensor, output_stride: int, multi_g
             library: keras.Model, *, full_rates: bool = False) -> tuple[Features, Pairs]:
     """The layout of a library's network built at 512x512 pixels: its clone at another output stride, for any size."""
     factors = dict(zip(row.multi_grid, multi_grid or ()))
-    cloner = Cloner(library, output_stride, factors, row.shifted_shortcuts)
+    cloner = Cloner(library, output_stride, factors, row.shifted_shortcuts, full_rates)
     cloner.run(tensor)
     return {key: cloner.tapped(tap) for key, tap in row.taps.items()}, cloner.pairs
 
@@ -43,14 +43,17 @@ class Cloner:
         output_stride: int, input pixels per pixel of the last stage.
         factors: dict, name of a convolution to a factor on its rate.
         shifted_shortcuts: bool, whether strided 1x1 shortcuts meet strided 3x3 kernels (see `ShiftToStridedPhase`).
+        full_rates: bool, whether a convolution that gives up its stride takes the rate of those after it.
     After `run`, `pairs` holds the (library layer, clone) pairs that have weights.
     """
 
-    def __init__(self, library: keras.Model, output_stride: int, factors: dict[str, int], shifted_shortcuts: bool):
+    def __init__(self, library: keras.Model, output_stride: int, factors: dict[str, int], shifted_shortcuts: bool,
+                 full_rates: bool = False):
         self.library = library
         self.output_stride = output_stride
         self.factors = factors
         self.shifted_shortcuts = shifted_shortcuts
+        self.full_rates = full_rates
         self.pairs: Pairs = []
         self._inputs, self._outputs = {}, {}  # the tensors of every layer by its name
 
@@ -89,7 +92,9 @@ class Cloner:
             return self._apply_cross_stage(layer, tensor, grid)
         if layer.name == "stem_focus":  # slices and a concatenation in keras_cv, which fail at odd sizes
             return SpaceToDepth(name=layer.name)(self._start)
-        rate, traded = max(1, grid // self.output_stride), grid * stride > self.output_stride
+        traded = grid * stride > self.output_stride
+        grid *= stride if traded and self.full_rates and kind in _CONVOLUTIONS else 1
+        rate = max(1, grid // self.output_stride)
         clone = self._clone(layer, kind, rate, traded)
         if clone is None:
             return tensor

@@ -39,9 +39,8 @@ class FixedPaddingCloner(Cloner):
     """
 
     def __init__(self, library: keras.Model, output_stride: int, row: Encoder, full_rates: bool = False):
-        super().__init__(library, output_stride, {}, shifted_shortcuts=False)
+        super().__init__(library, output_stride, {}, False, full_rates)
         self.row = row
-        self.full_rates = full_rates
 
     def _apply(self, layer, tensor, grid, stride):
         if self._strides(layer, grid * stride > self.output_stride):
@@ -71,8 +70,6 @@ class FixedPaddingCloner(Cloner):
     def _clone(self, layer, kind, rate, traded):
         if self.full_rates and layer.name.startswith(self.row.ahead):
             rate = max(1, 32 // self.output_stride)
-        elif self.full_rates and traded and kind in ("Conv2D", "DepthwiseConv2D"):
-            rate *= max(layer.strides)
         clone = super()._clone(layer, kind, rate, traded)
         if self._strides(layer, traded):
             return type(clone).from_config({**clone.get_config(), "padding": "valid"})

@@ -128,3 +128,12 @@ def test_a_network_without_a_builder_is_refused_and_those_with_one_are_named(tmp
         pretrained.convert(path, "detectron")
     with pytest.raises(FileNotFoundError):
         pretrained.convert(tmp_path / "nothing.pth")
+
+
+def test_what_kseg_cannot_lay_out_is_refused(tmp_path):
+    arrays = golden("smp/deeplabv3plus/resnet34")[0]
+    path = checkpoint(tmp_path, arrays)
+    with pytest.raises(ValueError, match="of smp"):
+        pretrained.convert(path, "smp/pspnet/resnet34")
+    with pytest.raises(ValueError, match="encoder_name"):
+        pretrained.convert(path, "smp/deeplabv3plus/se_resnet50")

@@ -8,12 +8,13 @@ from kseg import checks
 from kseg.pretrained.origins.plan import Arrays, Plan, conv_bn, one_grid, resnet_name
 
 MODELS = ("Unet", "DeepLabV3", "DeepLabV3Plus")
-# smp's names of encoders whose geometry kseg has under another name; the others are the same but for "-" and "_".
-ENCODERS = {"mobilenet_v2": "torchmobilenetv2", "vgg16": "smpvgg16", "vgg19": "smpvgg19",
-            "vgg16_bn": "smpvgg16bn", "vgg19_bn": "smpvgg19bn", "xception": "torchxception",
-            **{f"efficientnet-b{number}": f"smpefficientnetb{number}" for number in range(8)},
-            "densenet121": "torchdensenet121",
-            "densenet169": "torchdensenet169", "densenet201": "torchdensenet201"}
+# Beginnings of smp's names of encoders whose geometry kseg has under another; the others are the same.
+_ENCODERS = {"mobilenet_v2": "torchmobilenetv2", "densenet": "torchdensenet", "xception": "torchxception",
+             "efficientnet-b": "smpefficientnetb", "vgg": "smpvgg", "tu-tf_efficientnet_lite": "tfefficientnetlite",
+             "tu-tf_efficientnet_b": "efficientnetb", "tu-tf_mobilenetv3_large_100": "tfmobilenetv3large",
+             "tu-mobilenetv3_large_100": "timmmobilenetv3large", "tu-mobilenetv3_small_100": "timmmobilenetv3small",
+             "tu-mobilenetv2_100": "torchmobilenetv2", "tu-efficientnet_lite": "torchefficientnetlite",
+             "tu-efficientnet_b": "torchefficientnetb", "tu-convnext": "torchconvnext"}
 _UNSUPPORTED = {"decoder_attention_type": (None,), "encoder_depth": (5,), "decoder_use_norm": ("batchnorm", True),
                 "decoder_use_batchnorm": (True,), "decoder_interpolation": ("nearest",), "activation": (None,),
                 "decoder_aspp_separable": (None, True, False), "upsampling": (None, 4, 8, 16), "aux_params": (None,)}
@@ -64,7 +65,7 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
                                              "kseg's builders have no such option."))
     encoder = config.get("encoder_name") or encoder or None
     prefix = "encoder.model." if any(name.startswith("encoder.model.") for name in arrays) else "encoder."
-    encoder = ENCODERS.get(encoder, encoder) or resnet_name(arrays, prefix)
+    encoder = resnet_name(arrays, prefix) if encoder is None else _in_kseg(encoder)
     builder, options, modules = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus}[model](
         arrays, config)
     modules["segmentation_head.0"] = "logits_scores"
@@ -74,6 +75,12 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
         options["multi_grid"] = one_grid(encoder)
     return Plan("smp", builder, {"encoder_name": encoder, **options}, modules, prefix, "segmentation_head.0",
                 ignored=("classification_head.",))
+
+
+def _in_kseg(encoder):
+    """Return kseg's name of an encoder of smp."""
+    beginning = next((one for one in _ENCODERS if encoder.startswith(one)), "")
+    return _ENCODERS.get(beginning, "") + encoder.removeprefix(beginning)
 
 
 def _model_of(arrays):

@@ -13,8 +13,8 @@ def recognises(arrays: Arrays) -> bool:
 
 def plan(arrays: Arrays, detail: str | None = None) -> Plan:
     """Return the `Plan` of a checkpoint, whatever its count of classes; `detail` is its name in torchvision or None."""
-    aux = any(name.startswith("aux_classifier.") for name in arrays)
     mobilenet = "backbone.0.0.weight" in arrays
+    aux = any(name.startswith("aux_classifier.") for name in arrays)
     encoder = "torchmobilenetv3large" if mobilenet else resnet_name(arrays, "backbone.")
     options = {"encoder_name": encoder, "output_stride": 16 if mobilenet else 8, "aux": aux}
     if "classifier.0.convs.0.0.weight" not in arrays:
