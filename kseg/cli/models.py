@@ -20,10 +20,11 @@ def run(arguments: argparse.Namespace) -> None:
     show([("builder", "left"), ("what it is", "left")], rows)
     rows = []
     for row in encoders.table():
+        weights = f"{row['imagenet'].removesuffix('.applications')}, {row['licence']}" if row["imagenet"] else "none"
         rows.append([row["name"], f"{row['parameters']:,}",
                      ", ".join(str(stride) for stride in row["output_strides"]),
                      f"(x - {_numbers(row['mean'])}) / {_numbers(row['std'])}", row["library"],
-                     f"{row['imagenet'].removesuffix('.applications')}, {row['licence']}" if row["imagenet"] else "none"])
+                     weights])
     show([("encoder", "left"), ("parameters", "right"), ("output strides", "left"), ("pixels, 0-255, become", "left"),
           ("library", "left"), ("ImageNet weights, licence", "left")], rows)
     rows = [[row.name, row.data, str(row.classes), f"{row.mean_iou:.3f}", row.licence] for row in PUBLISHED.values()]

@@ -30,7 +30,7 @@ def publish(folder, address, monkeypatch, name, arrays):
 
 def test_the_call_that_everyone_types(served, monkeypatch):  # noqa: F811
     with np.load(GOLDEN / "resnet_resnet34.npz") as golden:
-        arrays = draw_all(json.loads(str(golden["shapes"])))
+        arrays = draw_all(json.loads(golden["shapes"].tobytes()))
     publish(*served, monkeypatch, "resnet34", arrays)
     model = kseg.models.UNet(encoder_name="resnet34", encoder_weights="imagenet", in_channels=1, classes=3)
     assert model.input_shape == (None, None, None, 1) and model.classes == 3
@@ -49,7 +49,8 @@ def test_without_a_network(monkeypatch):
 
 def test_a_network_that_is_published_in_another_geometry_alone_takes_it_over(served, monkeypatch):  # noqa: F811
     with np.load(GOLDEN / "encoder_timm_tf_efficientnet_lite0.npz") as golden:
-        arrays = draw_all(json.loads(str(golden["shapes"])))
+        facts = json.loads(golden["facts"].tobytes())
+    arrays = draw_all(facts["arrays"], facts["gain"])
     publish(*served, monkeypatch, "tfefficientnetlite0", arrays)
     with pytest.warns(UserWarning, match="another geometry.*tfefficientnetlite0"):
         encoder = build_encoder("efficientnetlite0", encoder_weights="imagenet")

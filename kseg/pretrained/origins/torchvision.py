@@ -14,8 +14,7 @@ def recognises(arrays: Arrays) -> bool:
 def plan(arrays: Arrays, detail: str | None = None) -> Plan:
     """Return the `Plan` of a checkpoint, whatever its count of classes; `detail` is its name in torchvision or None."""
     mobilenet = "backbone.0.0.weight" in arrays
-    aux = any(name.startswith("aux_classifier.") for name in arrays) and not mobilenet
-    ignored = ("aux_classifier.",) if mobilenet else ()  # it reads c3, where kseg's auxiliary head reads c4
+    aux = any(name.startswith("aux_classifier.") for name in arrays)
     encoder = "torchmobilenetv3large" if mobilenet else resnet_name(arrays, "backbone.")
     options = {"encoder_name": encoder, "output_stride": 16 if mobilenet else 8, "aux": aux}
     if "classifier.0.convs.0.0.weight" not in arrays:
@@ -30,6 +29,5 @@ def plan(arrays: Arrays, detail: str | None = None) -> Plan:
                "classifier.1": "head_conv", "classifier.2": "head_bn", "classifier.4": "logits_scores"}
     options = {**options, "extra_conv": True, "dropout": 0.5, "multi_grid": one_grid(encoder)}
     if mobilenet:  # rates (12, 24, 36) at output stride 16, and a stage that runs at its full rate from its first unit
-        options |= {"rates": (12, 24, 36), "full_rates": True}
-    return Plan("torchvision", "DeepLabV3", options, {**modules, **(_AUX if aux else {})}, "backbone.", "classifier.4",
-                ignored=ignored)
+        options |= {"rates": (12, 24, 36), "full_rates": True, "aux_stage": "c3"}
+    return Plan("torchvision", "DeepLabV3", options, {**modules, **(_AUX if aux else {})}, "backbone.", "classifier.4")
