@@ -84,7 +84,7 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
      "A run goes on as it began; for a changed one write --recipe RUN/run.json with a new --output."),
     (["train", "--output", "x", "--model", "PSPNett"],
      "`model` must be one of ('FCN32s', 'FCN16s', 'FCN8s', 'SegNet', 'SegNetBasic', 'UNet', 'DeepLabV1', 'DeepLabV2', "
-     "'DeepLabV3', 'DeepLabV3Plus', 'RefineNet', 'PSPNet'), got model='PSPNett'. Did you mean 'PSPNet'?"),
+     "'DeepLabV3', 'DeepLabV3Plus', 'RefineNet', 'PSPNet', 'DilatedFCN'), got model='PSPNett'. Did you mean 'PSPNet'?"),
     (["train", "--output", "x", "--image-size", "0", "64"],
      "`image_size` must be two positive integers (height, width), got image_size=[0, 64]. "
      "Write for example image_size=(384, 512)."),
