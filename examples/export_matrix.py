@@ -30,7 +30,7 @@ BUILDERS = {  # name -> fields of its recipe
     "UNet": {},
     "DeepLabV1": STRIDE_16, "DeepLabV2": STRIDE_16, "DeepLabV3": STRIDE_16, "DeepLabV3Plus": STRIDE_16,
     "RefineNet": {"model_options": {"filters": 64}, "learning_rate": 3e-4},
-    "PSPNet": STRIDE_16,
+    "PSPNet": STRIDE_16, "DilatedFCN": STRIDE_16,
 }
 FORMS = ("SavedModel", "its bytes", "fixed size", "float32", "float16", "int8")
 

@@ -22,6 +22,7 @@ ARGUMENTS = {
     "DeepLabV1": SMALL, "DeepLabV2": SMALL, "DeepLabV3": SMALL, "DeepLabV3Plus": SMALL,
     "RefineNet": {**SMALL, "filters": 32},
     "PSPNet": {**SMALL, "output_stride": 16, "aux": True},
+    "DilatedFCN": {**SMALL, "output_stride": 16, "convolutions": 2, "concatenate_input": True},
 }
 every_model = pytest.mark.parametrize("name", models.BUILDERS)
 
