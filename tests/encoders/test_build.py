@@ -1,5 +1,6 @@
 """Encoders: names, features, bands, and equality with the library's own network."""
 
+import dataclasses
 import re
 
 import keras
@@ -46,7 +47,8 @@ SLOW_FAMILIES = ["kerasresnet50", "resnet50v2", "mobilenet", "mobilenetv2", "mob
     pytest.param(name, marks=pytest.mark.slow) for name in SLOW_FAMILIES)])
 def test_clone_equals_the_library_network(name, monkeypatch):
     """At an even size and stride 32 the clone is the library's network, its preprocessing included."""
-    row = ENCODERS[name]
+    row = dataclasses.replace(ENCODERS[name], imagenet_row="", url="")  # as if the library had weights of each
+    monkeypatch.setitem(ENCODERS, name, row)
     built_at = (64, 64) if name == "mitb0" else (512, 512)
     holds_blocks_of_one_size = name in ("mitb0", "cspdarknettiny", "convnexttiny")
     size = built_at if holds_blocks_of_one_size else (128, 160)
