@@ -92,7 +92,7 @@ def _vgg(row):
     return {"names": vgg.names}, [
         {**plain, "name": f"torch{row.name}"},
         {**plain, **normalized, "name": f"torch{row.name}bn"},
-        {**plain, "name": f"smp{row.name}", "taps": {**row.taps, **before}},
+        {**plain, "name": f"smp{row.name}", "taps": {**row.taps, **before}, "convolutions": (), "with_holes": False},
         {**plain, **normalized, "name": f"smp{row.name}bn", "taps": {**row.taps, **before}}]
 
 

@@ -146,7 +146,7 @@ def message(call, *arguments, **options):
 
 def test_error_sentences():
     assert message(SegNet, 2, "resnet50") == (
-        "`encoder_name` must be one of ('vgg16', 'vgg19'), got encoder_name='resnet50'. "
+        "`encoder_name` must be one of ('vgg16', 'vgg19', 'torchvgg16', 'torchvgg19'), got encoder_name='resnet50'. "
         "Unpooling needs the places of VGG's poolings; for other encoders take UNet or DeepLabV3Plus.")
     assert message(SegNet, 2, filters=(1, 2)) == (
         "`filters` must hold five channel counts, one per stage, got filters=(1, 2). "
