@@ -11,7 +11,7 @@ from kseg import checks
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.row import Encoder
 from kseg.encoders.torch_names.schemes import bare, scheme_of
-from kseg.encoders.weights import _READERS, _read_arrays
+from kseg.encoders.weights import READERS, read_arrays
 from kseg.types import EncoderName, EncoderWeights
 
 
@@ -26,9 +26,9 @@ def row_of_weights(row: Encoder, encoder_name: EncoderName, encoder_weights: Enc
         ValueError: if no row of the network has the geometry of the file, or if its names do not tell which.
     """
     path = os.fspath(encoder_weights) if isinstance(encoder_weights, os.PathLike) else encoder_weights
-    if row.names is None or not isinstance(path, str) or not path.endswith(tuple(_READERS)) or not os.path.exists(path):
+    if row.names is None or not isinstance(path, str) or not path.endswith(tuple(READERS)) or not os.path.exists(path):
         return row
-    return row_of_arrays(row, encoder_name, _read_arrays(path), path)
+    return row_of_arrays(row, encoder_name, read_arrays(path), path)
 
 
 def row_of_arrays(row: Encoder, encoder_name: str, arrays: Mapping[str, np.ndarray], path: str) -> Encoder:

@@ -25,8 +25,8 @@ def _npz(path, argument):
 
 
 # ending of a file -> function from its path to its arrays
-_READERS = {".npz": _npz, **dict.fromkeys((".safetensors", ".pth", ".pt", ".bin"), read_checkpoint)}
-FORMATS = (".weights.h5", *_READERS)
+READERS = {".npz": _npz, **dict.fromkeys((".safetensors", ".pth", ".pt", ".bin"), read_checkpoint)}
+FORMATS = (".weights.h5", *READERS)
 
 
 def load_imagenet(row: Encoder, size: ImageSize = (512, 512)) -> keras.Model:
@@ -91,7 +91,7 @@ def load_file(encoder: keras.Model, path: EncoderWeights, row: Encoder, library:
     if path.endswith(".weights.h5"):
         _load_keras_file(encoder, path, row, library, pairs)
     else:
-        assign_arrays(encoder, keras_names(_read_arrays(path), encoder, row), path, row)
+        assign_arrays(encoder, keras_names(read_arrays(path), encoder, row), path, row)
 
 
 def _load_keras_file(encoder, path, row, library, pairs):
@@ -123,8 +123,9 @@ def _load_keras_file(encoder, path, row, library, pairs):
         "Save it with `model.encoder.save_weights(path)` from the same encoder.")) from errors[0]
 
 
-def _read_arrays(path):
-    reader = next((read for ending, read in _READERS.items() if path.endswith(ending)), None)
+def read_arrays(path: str) -> dict[str, np.ndarray]:
+    """Return the arrays by name of an encoder's weights file, by the ending of `path`; ValueError if it has none."""
+    reader = next((read for ending, read in READERS.items() if path.endswith(ending)), None)
     if reader is None:
         raise ValueError(checks.sentence("encoder_weights", f"must end in one of {FORMATS}", path, "Convert the file."))
     return reader(path, "encoder_weights")

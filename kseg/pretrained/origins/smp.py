@@ -13,7 +13,7 @@ _ENCODERS = {"mobilenet_v2": "torchmobilenetv2", "densenet": "torchdensenet", "x
              "efficientnet-b": "smpefficientnetb", "vgg": "smpvgg", "tu-tf_efficientnet_lite": "tfefficientnetlite",
              "tu-tf_efficientnet_b": "efficientnetb", "tu-tf_mobilenetv3_large_100": "tfmobilenetv3large",
              "tu-mobilenetv3_large_100": "timmmobilenetv3large", "tu-mobilenetv3_small_100": "timmmobilenetv3small",
-             "tu-mobilenetv2_100": "torchmobilenetv2", "tu-efficientnet_lite": "torchefficientnetlite",
+             "tu-efficientnet_lite": "torchefficientnetlite",
              "tu-efficientnet_b": "torchefficientnetb", "tu-convnext": "torchconvnext"}
 _UNSUPPORTED = {"decoder_attention_type": (None,), "encoder_depth": (5,), "decoder_use_norm": ("batchnorm", True),
                 "decoder_use_batchnorm": (True,), "decoder_interpolation": ("nearest",), "activation": (None,),
