@@ -121,7 +121,8 @@ def test_multi_grid_multiplies_the_rates_of_c5(encoder_name, options, rates):
     assert [encoder.get_layer(middle).dilation_rate[0] for middle in middles] == rates
 
 
-def tiny_encoder(encoder_name, output_stride, encoder_weights, in_channels, *, multi_grid=None, image_size=None):
+def tiny_encoder(encoder_name, output_stride, encoder_weights, in_channels, *, multi_grid=None, full_rates=False,
+                 image_size=None):
     """Five strided convolutions, dilation instead of stride beyond `output_stride`."""
     outputs = pixels = keras.Input((None, None, in_channels))
     features, stride = {}, 1
