@@ -1,6 +1,8 @@
 """From the loss and optimisation parts of a recipe to the Keras objects they name; for every kind of training."""
 
-from collections.abc import Sequence
+import contextlib
+import random
+from collections.abc import Iterator, Sequence
 
 import keras
 
@@ -10,6 +12,21 @@ from kseg.training.optimizers import SGD, AdamW
 from kseg.training.parts import Loss, Optimization
 from kseg.training.schedules import Poly
 from kseg.training.splits import Splits
+
+
+@contextlib.contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """Have Keras draw initial weights and the seeds of dropout from `seed`.
+
+    Keras takes them from Python's `random`, which afterwards goes on as it was; the global seeds of TensorFlow and
+    NumPy are the user's and stay untouched.
+    """
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 def optimizer(recipe: Optimization, steps: int, ema: float | None = None) -> keras.optimizers.Optimizer:

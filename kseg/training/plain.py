@@ -26,8 +26,8 @@ class PlainTraining:
     def fitted(self, splits: Splits, steps: int) -> Fitted:
         """Return what a run of `steps` train steps fits, its random numbers drawn from the recipe's seed."""
         recipe = self.recipe
-        keras.utils.set_random_seed(recipe.seed)
-        model = _built(recipe, splits.label_set)
+        with from_recipe.drawn_from(recipe.seed):
+            model = _built(recipe, splits.label_set)
         from_recipe.freeze(recipe, model)
         score = MeanIoU(len(splits.label_set))
         model.compile(optimizer=from_recipe.optimizer(recipe, steps, ema=recipe.ema),

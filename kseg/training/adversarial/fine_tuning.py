@@ -23,8 +23,8 @@ class FineTuning:
     def __init__(self, recipe: AdversarialRecipe) -> None:
         self.recipe = recipe
         checks.existing_file("start_from", recipe.start_from, "Give the best.keras of a finished run.")
-        keras.utils.set_random_seed(recipe.seed)  # the seeds of dropout are no part of the file
-        self.segmenter = as_segmenter(load_model(recipe.start_from, compile=False))
+        with from_recipe.drawn_from(recipe.seed):  # the seeds of dropout are no part of the file
+            self.segmenter = as_segmenter(load_model(recipe.start_from, compile=False))
 
     @property
     def channels(self) -> int:
@@ -44,8 +44,9 @@ class FineTuning:
                 f"{segmenter.classes}", recipe.start_from, "Give the dataset it was trained on."))
         segmenter.label_set = labels
         from_recipe.freeze(recipe, segmenter)
-        trainer = AdversarialTrainer(segmenter, recipe.discriminator,
-                                     **{name: getattr(recipe, name) for name in SETTINGS})
+        with from_recipe.drawn_from(recipe.seed + 1):
+            trainer = AdversarialTrainer(segmenter, recipe.discriminator,
+                                         **{name: getattr(recipe, name) for name in SETTINGS})
         score = MeanIoU(len(labels))
         updates = segmenter_updates(steps, recipe.update, recipe.alternate_every)
         trainer.compile(from_recipe.optimizer(recipe, updates),
