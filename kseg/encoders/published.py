@@ -41,13 +41,16 @@ _LICENCES = {  # pattern of a row's name -> licence of Keras's weights; the othe
 
 
 def published(row: Encoder) -> Encoder:
-    """Return `row` with the address and the licence of its ImageNet weights."""
+    """Return `row` with the source, the address and the licence of its ImageNet weights."""
     file = _FILES.get(row.name)
     if file:
         timm = file.startswith("tf_")
         return dataclasses.replace(row, url=f"{_TIMM if timm else _TORCHVISION}{file}.pth",
+                                   imagenet_source="timm" if timm else "torchvision",
                                    licence="Apache-2.0" if timm else "BSD-3-Clause")
     if row.name.startswith("efficientnetlite"):
-        return dataclasses.replace(row, imagenet_row=f"tf{row.name}", licence="Apache-2.0")
+        return dataclasses.replace(row, imagenet_row=f"tf{row.name}", imagenet_source="timm", licence="Apache-2.0")
+    if row.padding != "same" or not (row.library == "keras.applications" or row.preset):
+        return row  # the library's weights, where it has some, were trained in its own geometry
     licence = next((text for names, text in _LICENCES.items() if re.fullmatch(names, row.name)), "Apache-2.0")
-    return dataclasses.replace(row, licence=licence if row.imagenet_source else "")
+    return dataclasses.replace(row, imagenet_source=row.library, licence=licence)

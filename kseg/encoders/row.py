@@ -32,7 +32,9 @@ class Encoder:
         preset: str or None, name of the library's ImageNet weights in keras_cv.
         url: str, the file of ImageNet weights of PyTorch's libraries in this geometry; empty for none.
         imagenet_row: str, the sibling that is built for "imagenet", where only its geometry has weights.
-        licence: str, of the ImageNet weights as published; empty for none.
+        imagenet_source: str, who publishes the weights of "imagenet": the library, "torchvision" or "timm"; empty if
+            nobody does.
+        licence: str, of these weights; empty for none.
         bgr: bool, whether the library's weights expect blue first.
         strides: tuple of int, output strides it can give.
         multi_grid: tuple of str, the 3x3 convolutions of c5's three units, for DeepLab v3; empty: it has no such units.
@@ -67,6 +69,7 @@ class Encoder:
     preset: str | None = None
     url: str = ""
     imagenet_row: str = ""
+    imagenet_source: str = ""
     licence: str = ""
     bgr: bool = False
     strides: tuple[int, ...] = (8, 16, 32)
@@ -86,14 +89,6 @@ class Encoder:
     bottleneck: bool = False
     stem: tuple[int, ...] = ()
     with_holes: bool = False
-
-    @property
-    def imagenet_source(self) -> str:
-        """Where "imagenet" comes from: the library, "torchvision" or "timm"; empty if nobody publishes such weights."""
-        if self.url or self.imagenet_row:
-            return "torchvision" if "pytorch.org" in self.url else "timm"
-        own = self.padding == "same" and (self.library == "keras.applications" or self.preset is not None)
-        return self.library if own else ""
 
     def build(self, weights: str | None = None, size: ImageSize = (512, 512)) -> keras.Model | None:
         """Return the library's network without its classifier at `size` pixels; None for a network of kseg's own.

@@ -4,10 +4,15 @@ Reference: Long, Shelhamer, Darrell, Fully Convolutional Networks for Semantic S
 arXiv:1411.4038; Shelhamer, Long, Darrell, PAMI 2017, arXiv:1605.06211.
 """
 
+from collections.abc import Mapping
+
 import keras
+import numpy as np
 
 from kseg import checks
 from kseg.encoders import row_of
+from kseg.encoders.checkpoint import read_checkpoint
+from kseg.encoders.downloads import fetch
 from kseg.encoders.weights import load_classifier
 from kseg.layers import BilinearUpsampling2D, CropTo, PadPixels
 from kseg.models.arguments import documented
@@ -112,7 +117,10 @@ def _fcn(stride, pixels, classes, *, encoder_name, encoder_weights, geometry, fc
     logits = CropTo(offset, dtype="float32", name="logits")(logits, pixels)
     model = finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
     if encoder_weights == "imagenet" and row.convolutions and fc_filters == 4096:
-        copy_dense_layers(load_classifier(row), model)
+        if row.url:  # of torchvision: its convolutions were trained with its own classifier
+            copy_torch_dense_layers(read_checkpoint(fetch(row.url, "encoder_weights")), model)
+        else:
+            copy_dense_layers(load_classifier(row), model)
     return model if start_from is None else _start_from(model, start_from)
 
 
@@ -159,6 +167,20 @@ def copy_dense_layers(dense: keras.Model, model: keras.Model) -> keras.Model:
         layer = model.get_layer(target)
         layer.set_weights([kernel.reshape(layer.kernel.shape), bias])  # [7, 7, 512, 4096]
     return model
+
+
+def copy_torch_dense_layers(arrays: Mapping[str, np.ndarray], model: keras.Model) -> None:
+    """Copy the dense layers "classifier.0" and "classifier.3" of torchvision's VGG to fc6 and fc7 of an FCN.
+
+    Args:
+        arrays: mapping of PyTorch's name to array; the first layer reads channels, rows and columns, in this order.
+        model: an FCN with as many `fc_filters` as these layers have outputs.
+    """
+    for source, target in (("classifier.0", "fc6"), ("classifier.3", "fc7")):
+        layer = model.get_layer(target)
+        side, _, channels, filters = layer.kernel.shape
+        kernel = arrays[f"{source}.weight"].reshape(filters, channels, side, side)
+        layer.set_weights([kernel.transpose(2, 3, 1, 0), arrays[f"{source}.bias"]])
 
 
 def _start_from(model, path):

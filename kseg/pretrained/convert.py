@@ -145,6 +145,10 @@ def _counts(arrays: Arrays, plan: Plan, path: str) -> tuple[int, int]:
     if classifier is None or stem is None:
         raise ValueError(checks.sentence("checkpoint", f"must hold {plan.classifier}.weight and {plan.encoder}*",
                                          path, "Check that the file is of this network, and `like`."))
+    if stem.shape[1] < 3:
+        raise ValueError(checks.sentence(
+            "checkpoint", "must read images of three bands or more: how a network of fewer had them normalised is not "
+            "told by its file", stem.shape[1], "Train it on RGB, or repeat the band three times."))
     if classifier.shape[0] < 2:
         raise ValueError(checks.sentence("checkpoint", "must have two classes or more", classifier.shape[0],
                                          "Models of one class, for a sigmoid, cannot be converted."))

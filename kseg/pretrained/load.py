@@ -37,7 +37,7 @@ def load(name: str, classes: int | None = None) -> Segmenter:
     """
     row = PUBLISHED[checks.one_of("name", name, names())]
     own = classes is None or classes == row.classes
-    return convert(fetch(row.url), row.like, classes, label_set=label_set(row.label_set) if own else None,
+    return convert(fetch(row.url), row.name, classes, label_set=label_set(row.label_set) if own else None,
                    replace_classifier=not own)
 
 

@@ -28,11 +28,6 @@ class Published:
     mean_iou: float
     licence: str
 
-    @property
-    def like(self) -> str:
-        """What `convert` is told about its origin."""
-        return self.name
-
 
 def _torchvision(network, file, mean_iou):
     # Trained on the images of COCO that show one of PASCAL VOC's classes; scored on those of its validation set.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kseg.layers.bilinear_upsampling import bilinear_kernel
 from kseg.models import FCN8s, FCN16s, FCN32s
-from kseg.models.fcn import copy_dense_layers
+from kseg.models.fcn import copy_dense_layers, copy_torch_dense_layers
 from tests.conftest import structured_image
 from tests.models.tiny_backbone import tiny_backbone
 
@@ -200,3 +200,19 @@ def test_error_sentences():
     assert message(FCN32s, 0) == (
         "`classes` must be an integer of at least 2, got classes=0. "
         "Count the classes without the ignore class; background and one kind of object are 2.")
+
+
+def test_the_dense_layers_of_torchvision_read_channels_before_rows_and_columns():
+    model = FCN32s(2, tiny_backbone(), fc_filters=4, compile=False)
+    channels = model.get_layer("fc6").kernel.shape[2]
+    random = np.random.default_rng(3)
+    arrays = {name: random.standard_normal(shape).astype("float32") for name, shape in {
+        "classifier.0.weight": (4, channels * 49), "classifier.0.bias": (4,),
+        "classifier.3.weight": (4, 4), "classifier.3.bias": (4,)}.items()}
+    copy_torch_dense_layers(arrays, model)
+    features = random.standard_normal((1, 7, 7, channels)).astype("float32")
+    layer = model.get_layer("fc6")
+    found = np.tensordot(features[0], np.asarray(layer.kernel), 3) + np.asarray(layer.bias)
+    flat = features[0].transpose(2, 0, 1).reshape(-1)  # as torch.flatten of [C, H, W]
+    np.testing.assert_allclose(found, arrays["classifier.0.weight"] @ flat + arrays["classifier.0.bias"], atol=1e-4)
+    np.testing.assert_array_equal(model.get_layer("fc7").kernel[0, 0], arrays["classifier.3.weight"].T)

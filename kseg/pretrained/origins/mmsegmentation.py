@@ -1,7 +1,7 @@
 """mmsegmentation's PSPNet, DeepLab v3, DeepLab v3+ and FCN on dilated ResNets ("-d8", corners not aligned)."""
 
 from kseg import checks
-from kseg.pretrained.origins.plan import Arrays, Plan, conv_bn, one_grid, resnet_name
+from kseg.pretrained.origins.plan import Arrays, Plan, check_like, conv_bn, one_grid, resnet_name, size_of
 
 _AUX = {"auxiliary_head.convs.0.conv": "aux_conv", "auxiliary_head.convs.0.bn": "aux_bn",
         "auxiliary_head.conv_seg": "aux_logits_scores"}
@@ -14,7 +14,7 @@ def recognises(arrays: Arrays) -> bool:
 
 
 def plan(arrays: Arrays, detail: str | None = None) -> Plan:
-    """Return the `Plan` of a checkpoint of output stride 8; `detail` is not needed, the arrays tell the network.
+    """Return the `Plan` of a checkpoint of output stride 8; `detail` is its name ("pspnet_r50_cityscapes") or None.
 
     Raises:
         ValueError: for a head that kseg has no builder for.
@@ -32,6 +32,8 @@ def plan(arrays: Arrays, detail: str | None = None) -> Plan:
             "checkpoint", "must have the decode head of a PSPNet, DeepLabV3, DeepLabV3+ or FCN",
             ", ".join(sorted(head)), "kseg has no builder for this network."))
     builder, own, modules, moved = layout(arrays, aux)
+    family = {"DilatedFCN": "fcn"}.get(builder, builder.lower())
+    check_like(detail, f"{family}_r{encoder.removeprefix('resnet').removesuffix(stem)}")
     if builder == "DeepLabV3":
         own["multi_grid"] = one_grid(encoder)
     with_aux = builder != "DeepLabV3Plus" and aux
@@ -68,7 +70,7 @@ def _fcn(arrays, aux):
 
 
 def _channels(arrays):
-    return arrays["decode_head.conv_seg.weight"].shape[1]
+    return size_of(arrays, "decode_head.conv_seg.weight", 1)
 
 
 def _pyramid(convolution):
@@ -89,7 +91,7 @@ def _deeplab_v3(arrays, aux):
 
 def _deeplab_v3_plus(arrays, aux):
     separable = "decode_head.aspp_modules.1.depthwise_conv.conv.weight" in arrays
-    low_level = arrays["decode_head.c1_bottleneck.conv.weight"].shape[0]
+    low_level = size_of(arrays, "decode_head.c1_bottleneck.conv.weight")
     modules = {**_pyramid(_separable if separable else _module), **_module("c1_bottleneck", "low_level")}
     for index in (0, 1):
         modules |= _separable(f"sep_bottleneck.{index}", f"decoder{index + 1}")

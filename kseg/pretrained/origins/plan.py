@@ -1,6 +1,7 @@
 """What an origin says about a checkpoint: the builder that makes its network, and where each array belongs."""
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -42,6 +43,22 @@ class Plan:
 def conv_bn(module: str, layer: str, *, conv: str = "0", bn: str = "1") -> dict[str, str]:
     """Return the modules of a convolution and its batch normalisation: `layer_conv` and `layer_bn`."""
     return {f"{module}.{conv}": f"{layer}_conv", f"{module}.{bn}": f"{layer}_bn"}
+
+
+def size_of(arrays: Arrays, name: str, axis: int = 0) -> int:
+    """Return how long the array `name` is along `axis`; ValueError if the checkpoint lacks it."""
+    if name not in arrays:
+        near = difflib.get_close_matches(name, arrays, 1)
+        raise ValueError(checks.sentence("checkpoint", f"must hold an array {name!r}", f"{len(arrays)} others",
+                                         f"Nearest: {near[0]}." if near else "Check that `like` names its network."))
+    return arrays[name].shape[axis]
+
+
+def check_like(like: str | None, found: str) -> None:
+    """Raise ValueError unless `like`, a network's name or None, begins with `found`, what the arrays are of."""
+    if like is not None and not like.lower().replace("-d8", "").startswith(found):
+        raise ValueError(checks.sentence("like", f"must name the network that the checkpoint holds, {found!r}", like,
+                                         "Leave the part after the slash out to have it told from the arrays."))
 
 
 def one_grid(encoder_name: str) -> tuple[int, ...] | None:

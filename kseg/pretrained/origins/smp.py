@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from kseg import checks
-from kseg.pretrained.origins.plan import Arrays, Plan, conv_bn, one_grid, resnet_name
+from kseg.pretrained.origins.plan import Arrays, Plan, check_like, conv_bn, one_grid, resnet_name, size_of
 
 MODELS = ("Unet", "DeepLabV3", "DeepLabV3Plus")
 # Beginnings of smp's names of encoders whose geometry kseg has under another; the others are the same.
@@ -59,6 +59,7 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
     model = config.get("_model_class") or named or _model_of(arrays)
     model = checks.one_of("like", model.lower(), tuple(name.lower() for name in MODELS), context=" of smp",
                           advice="kseg has no builder for the others.")
+    check_like(model, _model_of(arrays))
     for key, legal in _UNSUPPORTED.items():
         if config.get(key, legal[0]) not in legal:
             raise ValueError(checks.sentence("checkpoint", f"must have {key} of {legal}", config[key],
@@ -90,7 +91,7 @@ def _model_of(arrays):
 
 
 def _unet(arrays, config):
-    filters = tuple(arrays[f"decoder.blocks.{index}.conv1.0.weight"].shape[0] for index in range(5))
+    filters = tuple(size_of(arrays, f"decoder.blocks.{index}.conv1.0.weight") for index in range(5))
     modules = {}
     for index in range(5):
         for half in (1, 2):

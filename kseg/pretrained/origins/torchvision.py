@@ -1,8 +1,7 @@
 """torchvision's segmentation models: DeepLab v3 and FCN on dilated ResNets, DeepLab v3 on MobileNetV3-Large."""
 
-from kseg.pretrained.origins.plan import Arrays, Plan, conv_bn, one_grid, resnet_name
+from kseg.pretrained.origins.plan import Arrays, Plan, check_like, conv_bn, one_grid, resnet_name
 
-NAMES = ("deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_mobilenet_v3_large", "fcn_resnet50", "fcn_resnet101")
 _AUX = {**conv_bn("aux_classifier", "aux"), "aux_classifier.4": "aux_logits_scores"}
 
 
@@ -17,7 +16,9 @@ def plan(arrays: Arrays, detail: str | None = None) -> Plan:
     aux = any(name.startswith("aux_classifier.") for name in arrays)
     encoder = "torchmobilenetv3large" if mobilenet else resnet_name(arrays, "backbone.")
     options = {"encoder_name": encoder, "output_stride": 16 if mobilenet else 8, "aux": aux}
-    if "classifier.0.convs.0.0.weight" not in arrays:
+    pyramid = "classifier.0.convs.0.0.weight" in arrays
+    check_like(detail, f"{'deeplabv3' if pyramid else 'fcn'}_{'mobilenet_v3_large' if mobilenet else encoder}")
+    if not pyramid:
         modules = {**conv_bn("classifier", "head1"), "classifier.4": "logits_scores"}
         return Plan("torchvision", "DilatedFCN", options, {**modules, **(_AUX if aux else {})}, "backbone.",
                     "classifier.4")
