@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kseg.encoders.torch_objects import Inert, Tensor
+from kseg.encoders.checkpoint.objects import Inert, Tensor
 
 # Averaged weights first, which papers report. MMEngine's "ema_state_dict" is not among them: there "state_dict" holds
 # the average and the other one what it was taken of.

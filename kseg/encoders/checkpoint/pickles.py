@@ -12,7 +12,7 @@ import mmap
 import pickletools
 from typing import IO, Any, cast
 
-from kseg.encoders.torch_objects import Global, Inert, Storage, call
+from kseg.encoders.checkpoint.objects import Global, Inert, Storage, call
 
 _MOST_OPCODES = 5_000_000  # a ResNet-101 with its optimizer takes 40,000
 

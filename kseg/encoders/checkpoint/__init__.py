@@ -14,10 +14,10 @@ import numpy as np
 import safetensors
 
 from kseg import checks
-from kseg.encoders.state_dict import find_state_dict, without_wrappers
-from kseg.encoders.torch_arrays import arrays_of, decoded, item_size
-from kseg.encoders.torch_objects import Refusal
-from kseg.encoders.torch_pickle import read_pickle
+from kseg.encoders.checkpoint.arrays import arrays_of, decoded, item_size
+from kseg.encoders.checkpoint.objects import Refusal
+from kseg.encoders.checkpoint.pickles import read_pickle
+from kseg.encoders.checkpoint.state_dict import find_state_dict, without_wrappers
 from kseg.types import Path
 
 _ADVICE = "Save one with `torch.save(model.state_dict(), path)`."

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kseg.encoders.torch_objects import Refusal, Storage, Tensor
+from kseg.encoders.checkpoint.objects import Refusal, Storage, Tensor
 
 _NAMES = {  # NumPy's dtype -> the names of PyTorch's storages and dtypes, and safetensors' name
     "f8": ("DoubleStorage", "float64", "F64"), "f4": ("FloatStorage", "float32", "F32"),
