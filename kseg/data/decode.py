@@ -68,6 +68,20 @@ def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False) -> 
         raise ValueError(unreadable("image", shown, failure)) from failure
 
 
+def image_size(path: str) -> tuple[int, int]:
+    """Return (height, width), in pixels, of an image file by its header; its pixels are not decoded.
+
+    Raises:
+        ValueError, FileNotFoundError: as `read_pixels`.
+    """
+    data, shown = _content("image", path)
+    try:
+        picture = Image.open(io.BytesIO(data))
+    except DECODER_FAILURES as failure:
+        raise ValueError(unreadable("image", shown, failure)) from failure
+    return picture.height, picture.width
+
+
 def to_grey(picture: Image.Image) -> np.ndarray:
     """Return a picture of any mode that Pillow turns grey as uint8 `[H, W, 1]`, by the luminance of ITU-R BT.601."""
     return np.asarray(picture.convert("L"))[..., None]  # [H, W, 1]
