@@ -15,8 +15,8 @@ def _recipe(*words):
     return recipe(cli.parser().parse_args(["train", *words]))
 
 
-@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in cli.COMMANDS),
-                                   ["train", "--epochs", "x"]])
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in cli.GROUPS),
+                                   *([*name.split(), "--help"] for name in cli.COMMANDS), ["train", "--epochs", "x"]])
 def test_help_and_parse_errors_load_no_tensorflow(words):
     script = ("import sys\nfrom kseg.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n"
               "    assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n    sys.exit(end.code)\n")

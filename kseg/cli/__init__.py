@@ -18,8 +18,10 @@ COMMANDS = {
     "serve-config": "write what TensorFlow Serving starts from",
     "request": "segment images on a server",
     "check-data": "find what is wrong with a dataset",
+    "data convert": "write any dataset as a plain folder of images and label files",
     "models": "list builders, encoders and trained models",
 }
+GROUPS = {"data": "convert datasets"}  # first words of commands of two words
 
 
 def main(arguments=None):
@@ -47,15 +49,25 @@ def parser():
     """Return the `argparse.ArgumentParser` of all subcommands."""
     command_line = argparse.ArgumentParser(prog="kseg", description="Semantic segmentation with Keras and TensorFlow.")
     command_line.add_argument("--version", action="version", version=f"kseg {kseg.__version__}")
-    subcommands = command_line.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    top = command_line.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    groups = {}
     for name, purpose in COMMANDS.items():
-        subcommand = subcommands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".",
-                                            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        group, _, word = name.rpartition(" ")
+        if group and group not in groups:
+            groups[group] = _added(top, group, GROUPS[group]).add_subparsers(title="commands", metavar="COMMAND",
+                                                                             required=True)
+        subcommand = _added(groups[group] if group else top, word, purpose)
         subcommand.add_argument("--traceback", action="store_true", help="show where an error came from")
-        module = importlib.import_module(f"kseg.cli.{name.replace('-', '_')}")
+        module = importlib.import_module(f"kseg.cli.{name.replace('-', '_').replace(' ', '_')}")
         module.add_arguments(subcommand)
         subcommand.set_defaults(run=module.run)
     return command_line
+
+
+def _added(subcommands, word, purpose):
+    """Return the parser of a subcommand, or of a group of them, added to `subcommands`."""
+    return subcommands.add_parser(word, help=purpose, description=purpose[0].upper() + purpose[1:] + ".",
+                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
 
 
 def _complain(text, status):

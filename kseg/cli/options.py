@@ -6,13 +6,19 @@ import typing
 from collections.abc import Callable
 
 NAME_VALUE = "NAME=VALUE"
+DATASETS = ("shapes, folder, camvid, voc2012, cityscapes, ade20k, coco, coco_panoptic, yolo, records or "
+            "tfds:NAME")
 _INFERENCE = ("batch_size", "window", "overlap", "blend", "scales", "flip")
 
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add `--data`, `--data-dir` and `--data-option`."""
-    parser.add_argument("--data", required=required, metavar="NAME",
-                        help="shapes, folder, camvid, voc2012, cityscapes, ade20k, records or tfds:NAME")
+    parser.add_argument("--data", required=required, metavar="NAME", help=DATASETS)
+    add_data_files(parser)
+
+
+def add_data_files(parser: argparse.ArgumentParser) -> None:
+    """Add `--data-dir` and `--data-option`."""
     parser.add_argument("--data-dir", metavar="FOLDER", help="where the dataset's files are")
     parser.add_argument("--data-option", dest="data_options", action="append", type=name_value, metavar=NAME_VALUE,
                         default=[], help="another argument of the dataset's reader, e.g. classes=2; may be repeated")

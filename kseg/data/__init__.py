@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.data.check import CheckReport as CheckReport
     from kseg.data.check import check as check
     from kseg.data.class_balance import class_weights as class_weights
+    from kseg.data.conversion import convert as convert
     from kseg.data.pipeline import load as load
     from kseg.data.record_writer import write_records as write_records
     from kseg.data.sources import Source as Source
@@ -29,6 +30,7 @@ _PUBLIC = {
     "border_weights": "kseg.data.borders",
     "check": "kseg.data.check",
     "class_weights": "kseg.data.class_balance",
+    "convert": "kseg.data.conversion",
     "decode": None,
     "failure_sentence": "kseg.data.sources.base",
     "label_set": "kseg.data.sources",

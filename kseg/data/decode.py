@@ -74,12 +74,13 @@ def image_size(path: str) -> tuple[int, int]:
     Raises:
         ValueError, FileNotFoundError: as `read_pixels`.
     """
-    data, shown = _content("image", path)
     try:
-        picture = Image.open(io.BytesIO(data))
+        with Image.open(io.BytesIO(filesystems.read_bytes(path)) if "://" in path else path) as picture:
+            return picture.height, picture.width
+    except FileNotFoundError as failure:
+        raise FileNotFoundError(_no_file("image", path)) from failure
     except DECODER_FAILURES as failure:
-        raise ValueError(unreadable("image", shown, failure)) from failure
-    return picture.height, picture.width
+        raise ValueError(unreadable("image", path, failure)) from failure
 
 
 def to_grey(picture: Image.Image) -> np.ndarray:
@@ -149,14 +150,17 @@ def _content(name, path, shown=None):
     try:
         data = filesystems.read_bytes(path)
     except FileNotFoundError as failure:
-        raise FileNotFoundError(checks.sentence(name, "must be the path of a file", path,
-                                                "Check the spelling of the path.")) from failure
+        raise FileNotFoundError(_no_file(name, path)) from failure
     except OSError as failure:  # a symbolic link that loops, a folder, no permission, a failing disk
         raise ValueError(unreadable(name, path, failure)) from failure
     if not data:
         raise ValueError(checks.sentence(name, "must be an image file; this one has no bytes", path,
                                          "Copy it again or remove the pair."))
     return data, path
+
+
+def _no_file(name, path):
+    return checks.sentence(name, "must be the path of a file", path, "Check the spelling of the path.")
 
 
 def _decoded(name, path, data):

@@ -109,6 +109,15 @@ def polygon_region(class_id: int, rings: Sequence[typing.Any], height: int, widt
     return Region(class_id, mask, top, left)
 
 
+def mask_region(class_id: int, mask: np.ndarray) -> Region:
+    """Return the `Region` of a mask, bool `[H, W]`, of a whole picture, cut to the pixels that belong to it."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return Region(class_id, np.zeros((0, 0), bool))
+    top, left = int(rows[0]), int(columns[0])
+    return Region(class_id, mask[top:rows[-1] + 1, left:columns[-1] + 1], top, left)
+
+
 def checked_ring(ring: typing.Any, height: int, width: int, where: str) -> np.ndarray:
     """Return a ring as float64 `[n, 2]` (x, y); an illegal one raises as `polygon_mask` says."""
     try:
@@ -153,7 +162,7 @@ def check_stated_size(stated: typing.Any, height: int, width: int, where: str) -
     if not same:
         raise ValueError(checks.sentence(
             "size", f"must be that of the image, (height, width) = {(height, width)}, in {where}", stated,
-            "Pair it with the image it was drawn on; one that was turned (EXIF orientation) or resized has another size."))
+            "Pair it with the image it was drawn on: one that was turned (EXIF orientation) or resized differs."))
 
 
 def rle_mask(counts: typing.Any, height: int, width: int, where: str = "the run lengths") -> np.ndarray:

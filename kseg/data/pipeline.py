@@ -32,13 +32,15 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
          cache_size: tuple[int, int] | None = None, drop_remainder: bool | None = None, on_error: str = "raise",
          classes: Classes | None = None, channels: int | None = None,
          label_map: dict[int, int] | None = None, image_pattern: str | None = None, label_pattern: str | None = None,
+         annotations: str | os.PathLike | None = None, overlap: str | None = None,
          epoch: int | Callable[[], int] | None = None, shard: tuple[int, int] | None = None, patches: int = 1,
          border_weights: dict | None = None) -> tf.data.Dataset:
     """Return a dataset of batches (pixels, labels); one pass is one epoch, it never repeats, and `len` is known.
 
     Args:
-        name: "shapes", "folder", "camvid", "voc2012", "cityscapes", "ade20k", "records" (what `write_records` wrote
-            into `data_dir`), "tfds:NAME", or a `kseg.data.Source`.
+        name: "shapes", "folder", "camvid", "voc2012", "cityscapes", "ade20k", what annotation tools write ("coco",
+            "coco_panoptic", "yolo"), "records" (what `write_records` wrote into `data_dir`), "tfds:NAME", or a
+            `kseg.data.Source`.
         split: "train", "validation" (a folder `val` counts), "test", or None ("train"; of a source: its own).
         data_dir: str or None, where the files are; "shapes" needs none.
         image_size: (height, width) in pixels of what comes out, or None for each image's own size, which a batch of
@@ -55,7 +57,8 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
         drop_remainder: bool or None: drop an incomplete last batch; None: if examples are shuffled and fill one.
         on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown);
             not for "tfds:".
-        classes, channels, label_map, image_pattern, label_pattern: as `kseg.data.source`; not with a source.
+        classes, channels, label_map, image_pattern, label_pattern, annotations, overlap: as `kseg.data.source`; not
+            with a source.
         epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a
             function () → int: asked at the start of each pass, so that resumed training goes on with the same data.
         shard: None, or (index, count): every `count`-th example ("tfds:": image) from `index` on; with shuffling,
@@ -73,7 +76,8 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
     size = None if image_size is None else checks.image_size(image_size)
     cache_size = None if cache_size is None else checks.image_size(cache_size)
     source = sources.opened(name, split, channels=channels, image_size=size, data_dir=data_dir, classes=classes,
-                            label_map=label_map, image_pattern=image_pattern, label_pattern=label_pattern)
+                            label_map=label_map, image_pattern=image_pattern, label_pattern=label_pattern,
+                            annotations=annotations, overlap=overlap)
     function, recipe = (augment, None) if callable(augment) else (None, augmentation.recipe(augment))
     seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(
         "seed", seed, "Pass a whole number from 0.", minimum=0)

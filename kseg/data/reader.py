@@ -1,7 +1,5 @@
 """Reading a source from many threads: what is kept once decoded, and where; skipped files, one expected size."""
 
-import hashlib
-import json
 import logging
 import os
 import re
@@ -14,7 +12,7 @@ from kseg import checks, files
 from kseg.data import geometry, windows
 from kseg.data.order import Order
 from kseg.data.parallelism import parallel_calls
-from kseg.data.sources.base import Source
+from kseg.data.sources.base import Source, digest
 
 _LOG = logging.getLogger("kseg")
 _AUTOMATIC_CACHE_BYTES = 1 << 30  # decoded sets up to this size are kept in memory unless told otherwise
@@ -124,15 +122,6 @@ def _first_shape(source, on_error):
             if on_error == "raise":
                 raise
     return None
-
-
-def digest(source: Source) -> str:
-    """Return 12 hexadecimal digits that change with what a source reads: its files, table of ids, classes, palette.
-
-    By them a cache or records of another source are never taken for its own.
-    """
-    facts = [source.name, source.split, source.channels, len(source), source.label_set.to_dict(), *source.identity()]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
 def _folder(cache, source, size, shard=None):

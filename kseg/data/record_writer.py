@@ -15,7 +15,7 @@ from PIL import Image
 
 from kseg import checks
 from kseg.data import filesystems, sources, windows
-from kseg.data.reader import digest
+from kseg.data.sources.base import digest
 
 _HEAD, _TAIL = 12, 4  # bytes of length and checksums around a record in a TFRecord file
 

@@ -15,7 +15,8 @@ LOSSES = ("cross_entropy", "dice", "focal", "jaccard", "lovasz_softmax", "tversk
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("poly", "constant")
 PRECISIONS = (None, "mixed_float16", "mixed_bfloat16")
-SOURCE_OPTIONS = ("classes", "channels", "label_map", "image_pattern", "label_pattern")  # of `kseg.data.source`
+SOURCE_OPTIONS = ("classes", "channels", "label_map", "image_pattern", "label_pattern", "annotations",
+                  "overlap")  # of `kseg.data.source`
 DATA_OPTIONS = (*SOURCE_OPTIONS, "cache", "cache_size", "on_error", "shard", "border_weights")  # of `kseg.data.load`
 _FIELDS = {"name": "data", **{name: name for name in (
     "data_dir", "image_size", "batch_size", "augment", "patches", "seed")}}  # argument of `load` -> field of a recipe
@@ -33,7 +34,8 @@ def option(default: typing.Any, text: str, choices: tuple | None = None) -> typi
 class Data:
     """Which images a run trains on, at which size, in which order, and how they are augmented."""
 
-    data: str = option("shapes", "shapes, folder, camvid, voc2012, cityscapes, ade20k, records or tfds:NAME")
+    data: str = option("shapes", "shapes, folder, camvid, voc2012, cityscapes, ade20k, coco, coco_panoptic, yolo, "
+                       "records or tfds:NAME")
     data_dir: str | None = option(None, "where the dataset's files are")
     data_options: dict = option({}, "other arguments of kseg.data.load, e.g. classes=2")
     image_size: tuple[int, int] = option((128, 128), "height and width in pixels, of training and of its validation")

@@ -82,7 +82,8 @@ def test_steps_are_rounded_up_to_epochs():
     ({"name": "camvid"}, "`data_options` must not hold 'name', which the recipe's field `data` says, got "
                          "data_options={'name': 'camvid'}. Set data in the recipe instead."),
     ({"clases": 2}, "`data_options` must be one of ('classes', 'channels', 'label_map', 'image_pattern', "
-                    "'label_pattern', 'cache', 'cache_size', 'on_error', 'shard', 'border_weights'), got "
+                    "'label_pattern', 'annotations', 'overlap', 'cache', 'cache_size', 'on_error', 'shard', "
+                    "'border_weights'), got "
                     "data_options='clases'. Did you mean 'classes'?"),
 ])
 def test_options_of_the_data_that_a_recipe_does_not_take(options, sentence):

@@ -4,6 +4,7 @@ Each file beside this one holds a dataset or a format: its classes, its table of
 """
 
 import inspect
+import os
 import pkgutil
 import typing
 
@@ -22,8 +23,15 @@ _TABLE = {  # a name that ends in a colon stands for all that begin with it; imp
     "voc2012": "voc2012:VOC2012Source",
     "cityscapes": "cityscapes:CityscapesSource",
     "ade20k": "ade20k:ADE20KSource",
+    "coco": "coco:CocoSource",
+    "coco_panoptic": "coco_panoptic:CocoPanopticSource",
+    "yolo": "yolo:YoloSource",
     "records": "records:RecordsSource",
     "tfds:": "tfds:TfdsSource",
+}
+_REFUSED = {  # why an argument means nothing for a dataset, and what to do
+    "annotations": ("which has no annotation file of its own", "Leave it out, or read the file as 'coco'."),
+    "overlap": ("whose label files say which class each pixel has", "Leave it out."),
 }
 NAMES = tuple(name for name in _TABLE if not name.endswith(":"))
 
@@ -31,7 +39,8 @@ NAMES = tuple(name for name in _TABLE if not name.endswith(":"))
 def source(name: str, split: str = "train", *, data_dir: str | None = None, image_size: tuple[int, int] | None = None,
            classes: Classes | None = None, channels: int | None = None,
            label_map: dict[int, int] | None = None, image_pattern: str | None = None,
-           label_pattern: str | None = None, problems: list | None = None) -> Source:
+           label_pattern: str | None = None, annotations: str | os.PathLike | None = None,
+           overlap: str | None = None, problems: list | None = None) -> Source:
     """Return the source of a dataset by name: `len(source)`, `source.read(index)`, `source.label_set`.
 
     Args:
@@ -40,12 +49,17 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         split: "train", "validation" (a folder `val` counts) or "test".
         data_dir: str or None, where the files are; the embedded "shapes" needs none.
         image_size: (height, width) or None; only "shapes" uses it, to draw at that size.
-        classes: int, sequence of names, or `LabelSet`; only for "folder" and "tfds:". None: `classes.txt` in
-            `data_dir` (one name, optionally `name r g b`, per line), else counted from the label files.
+        classes: int, sequence of names, or `LabelSet`; only for "folder", "tfds:" and annotations. None: `classes.txt`
+            in `data_dir` (one name, optionally `name r g b`, per line), else counted from the label files. Of
+            annotations: names, that of the background first; the others are not drawn. None: all.
         channels: 1 (grey) or 3 (RGB), of the pixels; None for 3, of records for what was written.
         label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:".
         image_pattern, label_pattern: str or None, only for "folder": globs below `data_dir`, `{split}` is replaced;
             files whose wildcards match alike are a pair. Default "{split}/images/*" and "{split}/labels/*".
+        annotations: path of the annotation file, or of a folder to look in, from `data_dir` or as it is, `{split}` is
+            replaced; only for annotations in files of their own ("coco", "coco_panoptic"). None: found in `data_dir`.
+        overlap: which of two objects keeps the pixels of both, only where objects are drawn ("coco", "yolo"):
+            "smaller_on_top", the default, or "listed", the later one in the file.
         problems: list or None; takes (kind, path, message) of unpaired files and of masks whose classes cannot be
             counted, which otherwise raise.
     Raises:
@@ -57,12 +71,13 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         checks.one_of("channels", channels, (1, 3))
     kind = _class_of(name)
     taken = inspect.signature(kind.open).parameters
-    says = {"classes": classes, "label_map": label_map, "image_pattern": image_pattern, "label_pattern": label_pattern}
+    says = {"classes": classes, "label_map": label_map, "image_pattern": image_pattern, "label_pattern": label_pattern,
+            "annotations": annotations, "overlap": overlap}
     for argument, value in says.items():
         if value is not None and argument not in taken:
-            raise ValueError(checks.sentence(
-                argument, f"must be None for {name!r}, whose files and classes are known", value,
-                "Leave it out, or read the files as 'folder'."))
+            why, advice = _REFUSED.get(argument, ("whose files and classes are known",
+                                                  "Leave it out, or read the files as 'folder'."))
+            raise ValueError(checks.sentence(argument, f"must be None for {name!r}, {why}", value, advice))
     says.update(data_dir=data_dir, image_size=image_size, channels=channels, problems=problems)
     return kind.open(name, split, **{argument: value for argument, value in says.items()
                                      if value is not None and argument in taken})

@@ -5,6 +5,7 @@ A new dataset or annotation format is one file of this folder, with a subclass, 
 
 import abc
 import hashlib
+import json
 import re
 import typing
 
@@ -141,6 +142,15 @@ class Source(abc.ABC):
             return self.read(index)[1]
         except self.failures as failure:
             return findings.error("unreadable", self.describe(index), failure_sentence(failure) or str(failure))
+
+
+def digest(source: Source) -> str:
+    """Return 12 hexadecimal digits that change with what a source reads: its files, table of ids, classes, palette.
+
+    By them a cache or records of another source are never taken for its own.
+    """
+    facts = [source.name, source.split, source.channels, len(source), source.label_set.to_dict(), *source.identity()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
 def failure_sentence(failure: BaseException) -> str | None:

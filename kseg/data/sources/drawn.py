@@ -46,8 +46,8 @@ class DrawnSource(FileSource):
         return False
 
     def identity(self) -> list:
-        """Return how objects cover each other, the classes, and path, size and time of every file."""
-        return [self.overlap, self.label_set.to_dict(), *super().identity()]
+        """Return how objects cover each other, and path, size and time of every file."""
+        return [self.overlap, *super().identity()]
 
     def read(self, index: int, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
         pixels = decode.read_pixels(self.pairs[index][0], self.channels, strict)

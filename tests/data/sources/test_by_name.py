@@ -36,7 +36,8 @@ def test_unknown_names_and_misplaced_arguments_raise(folder):
     with pytest.raises(ValueError) as failure:
         sources.source("camvit", data_dir=folder)
     assert str(failure.value) == (
-        "`name` must be one of ('shapes', 'folder', 'camvid', 'voc2012', 'cityscapes', 'ade20k', 'records'), got "
+        "`name` must be one of ('shapes', 'folder', 'camvid', 'voc2012', 'cityscapes', 'ade20k', 'coco', "
+        "'coco_panoptic', 'yolo', 'records'), got "
         "name='camvit'. Did you mean 'camvid'?")
     with pytest.raises(ValueError) as failure:
         sources.source("camvid", data_dir=folder, classes=4)

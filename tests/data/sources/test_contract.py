@@ -12,8 +12,7 @@ from PIL import Image
 
 import kseg
 from kseg.data import decode, sources
-from kseg.data.reader import digest
-from kseg.data.sources.base import Findings
+from kseg.data.sources.base import Findings, digest
 from tests.conftest import structured_image
 
 # Image and label files of the number {} for each dataset of files, and an id its masks may store.
