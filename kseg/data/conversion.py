@@ -4,7 +4,6 @@ A folder holds `{split}/images`, `{split}/labels` with 8-bit PNGs of class ids (
 and colours, and for each split `conversion.json`, by which a later run knows what it has begun.
 """
 
-import collections
 import contextlib
 import io
 import json
@@ -18,7 +17,6 @@ from PIL import Image
 from kseg import checks, files
 from kseg.data import decode, sources
 from kseg.data.sources.base import digest
-from kseg.data.sources.folder import read_classes
 from kseg.data.sources.patterns import IMAGE_SUFFIXES
 from kseg.labels import LabelSet
 
@@ -79,35 +77,34 @@ def _opened(name, splits, data_dir, options):
 
 def _begin(output, chosen):
     """Write down in `output` what it is made of, or raise if it holds other things."""
-    entries = os.listdir(output) if os.path.isdir(output) else []
-    others = [entry for entry in entries if entry not in (*sources.SPLITS, "classes.txt") and not entry.startswith(".")]
-    begun = {source.split: os.path.join(output, source.split, _BEGUN) for source in chosen}
-    unknown = [split for split in set(entries) & set(sources.SPLITS)
-               if not os.path.isfile(os.path.join(output, split, _BEGUN))]
-    if others or unknown or ("classes.txt" in entries and len(entries) == 1):
-        raise FileExistsError(checks.sentence("output", "must be a new folder, or one that an earlier run began; this "
-                                              f"one holds {sorted(others or unknown or entries)[:6]}", output,
-                                              "Choose another folder."))
+    _refuse_other_things(output)
+    classes, text = os.path.join(output, "classes.txt"), _lines(chosen[0].label_set)
+    begun = {}
     for source in chosen:
-        says = json.dumps({"name": source.name, "pairs": len(source), "source": digest(source)})
-        if os.path.isfile(begun[source.split]) and _text(begun[source.split]) != says:
+        if _lines(source.label_set) != text or _text(classes) not in (None, text):
+            names = [row.rsplit(maxsplit=3)[0] for row in (_text(classes) or text).splitlines()]
+            raise ValueError(checks.sentence(
+                "splits", f"must have the same classes; those of {source.split!r} are "
+                f"{list(source.label_set.names)[:8]}, not", names[:8],
+                "Pass `classes`, or write each split into a folder of its own."))
+        path = os.path.join(output, source.split, _BEGUN)
+        begun[path] = json.dumps({"name": source.name, "pairs": len(source), "source": digest(source)})
+        if _text(path) not in (None, begun[path]):
             raise FileExistsError(checks.sentence(
                 "output", f"must hold nothing of split {source.split!r} from other files or options", output,
-                f"Delete {os.path.dirname(begun[source.split])} to write it anew, or choose another folder."))
-        files.write_text(begun[source.split], says)
-    _write_classes(os.path.join(output, "classes.txt"), chosen)
+                f"Delete {os.path.dirname(path)} to write it anew, or choose another folder."))
+    for path, says in {**begun, classes: text}.items():
+        files.write_text(path, says)
 
 
-def _write_classes(path, chosen):
-    """Write `classes.txt`, or raise if a split, or the file, has other classes."""
-    text = _lines(chosen[0].label_set)
-    for source in chosen:
-        if _lines(source.label_set) != text or (os.path.isfile(path) and _text(path) != text):
-            other = read_classes(path)[0] if os.path.isfile(path) else chosen[0].label_set
-            raise ValueError(checks.sentence(
-                "splits", f"must have the same classes; {source.split!r} has {list(source.label_set.names)[:8]}, not",
-                list(other.names)[:8], "Pass `classes`, or write each split into a folder of its own."))
-    files.write_text(path, text)
+def _refuse_other_things(output):
+    entries = [entry for entry in (os.listdir(output) if os.path.isdir(output) else ()) if not entry.startswith(".")]
+    known = [split for split in sources.SPLITS if os.path.isfile(os.path.join(output, split, _BEGUN))]
+    others = sorted(set(entries) - {*known, "classes.txt"}) or (entries if not known else [])
+    if others:
+        raise FileExistsError(checks.sentence(
+            "output", f"must be a new folder, or one that an earlier run began; it holds {others[:6]}", output,
+            "Choose another folder."))
 
 
 def _lines(label_set: LabelSet) -> str:
@@ -120,7 +117,8 @@ def _lines(label_set: LabelSet) -> str:
 
 
 def _text(path):
-    with open(path, encoding="utf-8") as file:
+    """Return the content of a text file, or None if there is none."""
+    with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
         return file.read()
 
 
@@ -162,8 +160,9 @@ def _suffix(described, content):
 
 
 def _stems(source):
-    """Return the file name of each pair, without suffix: that of its image, with its number where two are alike."""
+    """Return the file name of each pair, without suffix: that of its image, after its number where two are alike."""
     names = [re.split(r"[\\/]", source.describe(index))[-1] for index in range(len(source))]
     stems = [re.sub(r"[^\w.() -]", "_", os.path.splitext(name)[0]).strip(". ") or "image" for name in names]
-    counts = collections.Counter(stem.lower() for stem in stems)
-    return [stem if counts[stem.lower()] == 1 else f"{index:07d}-{stem}" for index, stem in enumerate(stems)]
+    if len({stem.lower() for stem in stems}) < len(stems):
+        stems = [f"{index:07d}-{stem}" for index, stem in enumerate(stems)]
+    return stems

@@ -85,8 +85,9 @@ def image_folders(data_dir: str, split: str, annotation_file: str) -> list[str]:
     """Return the folders, nearest first, in which the images that an annotation file names may be."""
     beside, stem = os.path.dirname(annotation_file), os.path.splitext(os.path.basename(annotation_file))[0]
     own = stem.partition("_")[2] or stem  # instances_train2017.json → train2017
-    names = [own, *SPLIT_NAMES[split]]
-    below = [os.path.join(*parts) for name in names for parts in ((name, "images"), ("images", name), (name,))]
+    names = [glob.escape(own), *SPLIT_NAMES[split], *(name + "20[0-9][0-9]" for name in SPLIT_NAMES[split])]
+    patterns = [os.path.join(*parts) for name in names for parts in ((name, "images"), ("images", name), (name,))]
+    below = [path for pattern in patterns for path in sorted(glob.glob(pattern, root_dir=data_dir))]
     folders = [beside, os.path.join(beside, "images"), *(os.path.join(data_dir, path) for path in below),
                os.path.join(data_dir, "images"), data_dir]
     return [folder for folder in dict.fromkeys(folders) if os.path.isdir(folder)]
