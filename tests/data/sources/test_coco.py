@@ -152,8 +152,8 @@ def test_what_is_there_and_what_would_fit_is_said(tmp_path):
     assert str(failure.value) == (
         f"`data_dir` must hold split 'validation' of 'coco', got data_dir={folder!r}. Expected one of "
         "['annotations/instances_validation*.json', 'validation/_annotations.coco.json', "
-        "'annotations/validation.json', 'validation.json', 'instances_validation*.json'], or pass annotations. There is labels/mine.json, labels/, "
-        "photos/.")
+        "'annotations/validation.json', 'validation.json', 'instances_validation*.json'], or pass annotations. "
+        "There is labels/mine.json, labels/, photos/.")
     with pytest.raises(FileNotFoundError) as failure:
         sources.source("coco", data_dir=folder, annotations="mine.json")
     assert str(failure.value) == (
@@ -251,7 +251,7 @@ def test_what_is_no_coco_json_raises(tmp_path, content):
 # Edits of the first annotation or image, after which only its image cannot be read.
 BROKEN_OBJECTS = {
     "category that is missing": (only("annotations", category_id=7), "`category_id` must be the id of a category of "
-                                 "the file in {where}, got category_id=7. Add it, or correct the id: there are [1, 18,"),
+                                 "the file in {where}, got category_id=7. Add it, or correct the id: there are [1,"),
     "no category": (only("annotations", category_id=None), "{where}, got category_id=None."),
     "category of a list": (only("annotations", category_id=[1]), "{where}, got category_id=[1]."),
     "polygon outside": (only("annotations", segmentation=[square(40, 2, 50, 9)]), "`polygon` must have a part of the "
@@ -259,7 +259,7 @@ BROKEN_OBJECTS = {
     "two corners": (only("annotations", segmentation=[[1, 2, 3, 4]]), "`polygon` must have at least three corners, in "
                     "{where}, got polygon=[[1.0, 2.0], [3.0, 4.0]]."),
     "odd coordinates": (only("annotations", segmentation=[[1, 2, 3, 4, 5, 6, 7]]), "must have an even number of"),
-    "NaN": (only("annotations", segmentation=[[1, 2, float("nan"), 4, 5, 6]]), "must have finite coordinates, in {where}"),
+    "NaN": (only("annotations", segmentation=[[1, 2, float("nan"), 4, 5, 6]]), "must have finite coordinates, in"),
     "infinity": (only("annotations", segmentation=[[1, 2, float("inf"), 4, 5, 6]]), "must have finite coordinates"),
     "text for numbers": (only("annotations", segmentation=[["a", "b", 3, 4, 5, 6]]), "must have numbers alone, x and"),
     "RLE of the wrong length": (only("annotations", segmentation={"counts": [3, 4], "size": [20, 30]}),

@@ -14,6 +14,7 @@ import kseg
 from kseg.data import decode, sources
 from kseg.data.sources.base import Findings, digest
 from tests.conftest import structured_image
+from tests.data.sources import annotations
 
 # Image and label files of the number {} for each dataset of files, and an id its masks may store.
 LAYOUTS = {
@@ -23,6 +24,8 @@ LAYOUTS = {
     "cityscapes": ("leftImg8bit/train/ulm/{}_leftImg8bit.png", "gtFine/train/ulm/{}_gtFine_labelIds.png", 7),
     "ade20k": ("images/training/{}.jpg", "annotations/training/{}.png", 1),
 }
+WRITERS = {"coco": annotations.write_coco, "coco_panoptic": annotations.write_panoptic,
+           "yolo": annotations.write_yolo}  # root → path of a file with annotations
 NAMES = [name if name != "tfds:" else "tfds:oxford_iiit_pet" for name in sources._TABLE]
 
 
@@ -51,6 +54,15 @@ def case(request, tmp_path, mocked):
         options = {"data_dir": str(tmp_path)}
         mask = write_files(name, str(tmp_path))
         change = lambda: Image.fromarray(np.asarray(Image.open(mask))[::-1, ::-1]).save(mask)
+    elif name in WRITERS:
+        options = {"data_dir": str(tmp_path)}
+        file = WRITERS[name](str(tmp_path))
+
+        def change():
+            with open(file, encoding="utf-8") as stored:
+                content = stored.read()
+            with open(file, "w", encoding="utf-8") as stored:
+                stored.write(content + "\n")
     elif name == "records":
         mask = write_files("folder", str(tmp_path / "set"))
         options = {"data_dir": str(tmp_path / "records")}
@@ -69,7 +81,7 @@ def case(request, tmp_path, mocked):
 
 
 def test_the_cases_are_the_table():
-    assert set(LAYOUTS) | {"shapes", "records", "tfds:"} == set(sources._TABLE)
+    assert set(LAYOUTS) | set(WRITERS) | {"shapes", "records", "tfds:"} == set(sources._TABLE)
 
 
 def test_every_source_has_its_attributes_and_reads_its_pairs(case):

@@ -74,8 +74,8 @@ def test_an_image_without_labels_is_background_and_check_says_so(tmp_path):
     assert len(source) == 3 and not source.read(0)[1].any()
     report = kseg.data.check("yolo", data_dir=str(tmp_path), other_splits=False)
     image = str(tmp_path / "images" / "train" / "0.png")
-    assert report.ok and {"kind": "no label file", "path": image, "message": f"{image}: has no label file, and is taken "
-                          "for background alone"} in report.warnings
+    warning = f"{image}: has no label file, and is taken for background alone"
+    assert report.ok and {"kind": "no label file", "path": image, "message": warning} in report.warnings
 
 
 def test_labels_without_an_image_and_images_without_any_labels_raise(tmp_path):
