@@ -84,9 +84,8 @@ def _begin(output, chosen):
         if _lines(source.label_set) != text or _text(classes) not in (None, text):
             names = [row.rsplit(maxsplit=3)[0] for row in (_text(classes) or text).splitlines()]
             raise ValueError(checks.sentence(
-                "splits", f"must have the same classes; those of {source.split!r} are "
-                f"{list(source.label_set.names)[:8]}, not", names[:8],
-                "Pass `classes`, or write each split into a folder of its own."))
+                "splits", f"must have the same classes, {names[:8]}; {source.split!r} has others",
+                list(source.label_set.names)[:8], "Pass `classes`, or write each split into a folder of its own."))
         path = os.path.join(output, source.split, _BEGUN)
         begun[path] = json.dumps({"name": source.name, "pairs": len(source), "source": digest(source)})
         if _text(path) not in (None, begun[path]):

@@ -187,3 +187,13 @@ def test_shapes_are_a_registered_builder(tmp_path):
     matches = [index for index in range(100) if np.array_equal(shapes.generate("validation", index)[1], labels)]
     assert len(matches) == 1
     np.testing.assert_array_equal(shapes.generate("validation", matches[0])[0], pixels)
+
+
+def test_a_set_is_converted_to_a_plain_folder(mocked, tmp_path):
+    source = kseg.data.source("tfds:oxford_iiit_pet")
+    assert kseg.data.convert(source, tmp_path) == {"train": 6}
+    back = kseg.data.source("folder", data_dir=str(tmp_path))
+    assert back.label_set == source.label_set
+    for index in range(6):
+        for part, expected in zip(back.read(index), source.read(index)):
+            np.testing.assert_array_equal(part, expected)
