@@ -263,3 +263,46 @@ def test_train_evaluate_predict_export_from_the_command_line(tmp_path, monkeypat
     assert cli.main(["export", model, str(tmp_path / "serving" / "m" / "2"), "--image-size", "32", "32",
                      "--data", "shapes"]) == 0
     assert "5 images" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:after epoch")  # a tiny model may answer one class for an epoch
+def test_a_model_is_trained_on_a_coco_set(tmp_path, monkeypatch, capsys):
+    from kseg import models
+    from tests.data.sources import annotations
+    from tests.training.tiny import tiny_builder
+
+    monkeypatch.setattr(models, "PSPNet", tiny_builder, raising=False)
+    for split in ("train", "val"):
+        maps = annotations.label_maps(count=8, size=(20, 30))
+        annotations.write_images(str(tmp_path / "set" / split), maps)
+        annotations.dump(str(tmp_path / "set" / "labels" / f"{split}.json"), annotations.coco(maps))
+    words = ["train", "--data", "coco", "--data-dir", str(tmp_path / "set"), "--data-option",
+             "annotations=labels/{split}.json", "--data-option", 'classes=["background", "dog", "person"]',
+             "--data-option", "overlap=listed", "--image-size", "16", "16", "--batch-size", "4", "--epochs", "1",
+             "--verbose", "0", "--class-weights", "median_frequency", "--output", str(tmp_path / "run")]
+    assert cli.main(words) == 0
+    out = capsys.readouterr().out
+    assert "dog" in out and "toothbrush" not in out
+    stored = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["recipe"]
+    assert stored["data_options"] == {"annotations": "labels/{split}.json", "overlap": "listed",
+                                      "classes": ["background", "dog", "person"]}
+
+
+def test_data_convert_writes_a_folder_shows_its_progress_and_refuses_another(tmp_path, capsys, monkeypatch):
+    import sys
+
+    from tests.data.sources import annotations
+
+    annotations.write_coco(str(tmp_path / "set"))
+    words = ["data", "convert", "coco", str(tmp_path / "plain"), "--data-dir", str(tmp_path / "set"), "--data-option",
+             'classes=["background", "dog"]']
+    assert cli.main(words) == 0
+    shown = capsys.readouterr()
+    assert "train" in shown.out and "3" in shown.out and "--data folder" in shown.out and shown.err == ""
+    assert (tmp_path / "plain" / "classes.txt").read_text(encoding="utf-8").startswith("background 0 0 0\ndog ")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert cli.main([*words, "--splits", "train"]) == 0
+    assert "3/3" in capsys.readouterr().err
+    assert cli.main(words[:4] + ["--data-dir", str(tmp_path / "set")]) == 1
+    assert capsys.readouterr().err.startswith("kseg: `splits` must have the same classes, ['background', 'dog']; ")
