@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from kseg.data import drawing
+from kseg.data import drawing, polygon_fill
 
 SQUARE = [[1, 1], [4, 1], [4, 3], [1, 3]]
 
@@ -49,7 +49,7 @@ def test_many_crossings_are_computed_part_by_part(monkeypatch):
     random = np.random.default_rng(1)
     ring = random_ring(random, "inside", 60, 70)
     whole = drawing.polygon_mask([ring], 60, 70)
-    monkeypatch.setattr(drawing, "_AT_ONCE", 1)
+    monkeypatch.setattr(polygon_fill, "_AT_ONCE", 1)
     np.testing.assert_array_equal(drawing.polygon_mask([ring], 60, 70), whole)
 
 
