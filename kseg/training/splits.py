@@ -25,15 +25,22 @@ class Splits:
         """Open both splits for a network of `channels` bands.
 
         Raises:
-            ValueError, FileNotFoundError: from the dataset; and if the recipe asks for other bands than the network's.
+            ValueError, FileNotFoundError: from the dataset; and if the recipe asks for other bands than the network's, or
+                an id means one class in training and another in validation.
         """
         options = {"channels": channels, **recipe.data_options}
         if options["channels"] != channels:
             raise ValueError(checks.sentence("channels", f"must be the model's in_channels, {channels}",
                                              options["channels"], "Set both to the bands of the images."))
         options = {name: value for name, value in options.items() if name in SOURCE_OPTIONS}
-        return cls(recipe, *(data.source(recipe.data, split, data_dir=recipe.data_dir, image_size=recipe.image_size,
-                                         **options) for split in ("train", "validation")))
+        train, validation = (data.source(recipe.data, split, data_dir=recipe.data_dir, image_size=recipe.image_size,
+                                         **options) for split in ("train", "validation"))
+        names = train.label_set.names, validation.label_set.names
+        if any(first != second for first, second in zip(*names)):  # each split's annotations list its own classes
+            raise ValueError(checks.sentence(
+                "data", f"must have the same classes in training, {list(names[0])[:8]}, and in validation",
+                list(names[1])[:8], "Name them in data_options: classes=['background', …]."))
+        return cls(recipe, train, validation)
 
     @property
     def label_set(self) -> LabelSet:

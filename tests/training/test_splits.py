@@ -3,12 +3,14 @@
 import os
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from kseg.data import shapes
 from kseg.training import TrainingRecipe
 from kseg.training.splits import Splits
 from tests.data.conftest import make_folder
+from tests.data.sources import annotations
 
 
 def test_border_weights_are_for_training_only(monkeypatch):
@@ -43,3 +45,22 @@ def test_training_data_depends_on_the_epoch_alone(monkeypatch):
               for epoch in (0, 1, 1)]
     np.testing.assert_array_equal(passes[1], passes[2])
     assert not np.array_equal(passes[0], passes[1])
+
+
+def test_an_id_that_means_another_class_in_validation_raises(tmp_path):
+    for split, names in (("train", ("person", "dog", "brush")), ("val", ("dog", "person", "brush"))):
+        annotations.write_images(str(tmp_path / split), annotations.label_maps())
+        categories = [{"id": category, "name": name} for category, name in zip((1, 18, 90), names)]
+        annotations.dump(str(tmp_path / f"{split}.json"), annotations.coco(annotations.label_maps(),
+                                                                           categories=categories))
+    recipe = TrainingRecipe(data="coco", data_dir=str(tmp_path))
+    with pytest.raises(ValueError) as failure:
+        Splits.open(recipe, 3)
+    assert str(failure.value) == (
+        "`data` must have the same classes in training, ['background', 'person', 'dog', 'brush'], and in validation, got "
+        "data=['background', 'dog', 'person', 'brush']. Name them in data_options: classes=['background', …].")
+    recipe = TrainingRecipe(data="coco", data_dir=str(tmp_path), data_options={
+        "classes": ["background", "person", "dog", "brush"]})
+    splits = Splits.open(recipe, 3)
+    labels = [source.read_labels(0) for source in (splits.train, splits.validation)]
+    np.testing.assert_array_equal(labels[1], np.array([0, 2, 1, 3])[labels[0]])
