@@ -25,8 +25,8 @@ class Splits:
         """Open both splits for a network of `channels` bands.
 
         Raises:
-            ValueError, FileNotFoundError: from the dataset; and if the recipe asks for other bands than the network's, or
-                an id means one class in training and another in validation.
+            ValueError, FileNotFoundError: from the dataset; and if the recipe asks for other bands than the network's,
+                or an id means one class in training and another in validation.
         """
         options = {"channels": channels, **recipe.data_options}
         if options["channels"] != channels:

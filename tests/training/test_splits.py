@@ -57,8 +57,8 @@ def test_an_id_that_means_another_class_in_validation_raises(tmp_path):
     with pytest.raises(ValueError) as failure:
         Splits.open(recipe, 3)
     assert str(failure.value) == (
-        "`data` must have the same classes in training, ['background', 'person', 'dog', 'brush'], and in validation, got "
-        "data=['background', 'dog', 'person', 'brush']. Name them in data_options: classes=['background', …].")
+        "`data` must have the same classes in training, ['background', 'person', 'dog', 'brush'], and in validation, "
+        "got data=['background', 'dog', 'person', 'brush']. Name them in data_options: classes=['background', …].")
     recipe = TrainingRecipe(data="coco", data_dir=str(tmp_path), data_options={
         "classes": ["background", "person", "dog", "brush"]})
     splits = Splits.open(recipe, 3)
