@@ -40,7 +40,7 @@ def any_size() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False) -> np.ndarray:
+def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False, shown: str | None = None) -> np.ndarray:
     """Return an image file as uint8 `[H, W, channels]`, RGB for 3 channels, grey for 1.
 
     An alpha channel is dropped, 16 bits are reduced to the upper 8, EXIF orientation is not applied (labels do not
@@ -50,11 +50,12 @@ def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False) -> 
         image: str, the path of a file in a format that Pillow reads, or bytes, its content.
         channels: int, 1 or 3.
         strict: bool, decode by Pillow alone: OpenCV, which is faster, lets a JPEG pass whose middle is garbage.
+        shown: str or None, how messages name bytes.
     Raises:
         ValueError: if the file is empty, truncated, no image, implausibly large, or of more than 16 bits.
         FileNotFoundError: if there is no such file.
     """
-    data, shown = _content("image", image)
+    data, shown = _content("image", image, shown)
     if channels == 3 and not strict and _is_plain_jpeg(data):
         array = _by_opencv(data, cv2.IMREAD_COLOR_RGB)
         if array is not None:
@@ -68,19 +69,21 @@ def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False) -> 
         raise ValueError(unreadable("image", shown, failure)) from failure
 
 
-def image_size(path: str) -> tuple[int, int]:
+def image_size(image: str | bytes, shown: str | None = None) -> tuple[int, int]:
     """Return (height, width), in pixels, of an image file by its header; its pixels are not decoded.
 
     Raises:
-        ValueError, FileNotFoundError: as `read_pixels`.
+        ValueError, FileNotFoundError: as `read_pixels`, and the arguments too.
     """
+    if isinstance(image, str) and "://" in image:
+        image, shown = filesystems.read_bytes(image), image
     try:
-        with Image.open(io.BytesIO(filesystems.read_bytes(path)) if "://" in path else path) as picture:
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as picture:
             return picture.height, picture.width
     except FileNotFoundError as failure:
-        raise FileNotFoundError(_no_file("image", path)) from failure
+        raise FileNotFoundError(_no_file("image", image)) from failure
     except DECODER_FAILURES as failure:
-        raise ValueError(unreadable("image", path, failure)) from failure
+        raise ValueError(unreadable("image", shown or image, failure)) from failure
 
 
 def to_grey(picture: Image.Image) -> np.ndarray:

@@ -26,6 +26,11 @@ _TABLE = {  # a name that ends in a colon stands for all that begin with it; imp
     "coco": "coco:CocoSource",
     "coco_panoptic": "coco_panoptic:CocoPanopticSource",
     "yolo": "yolo:YoloSource",
+    "labelme": "labelme:LabelMeSource",
+    "cvat": "cvat:CvatSource",
+    "cvat_masks": "cvat_masks:CvatMaskSource",
+    "label_studio": "label_studio:LabelStudioSource",
+    "supervisely": "supervisely:SuperviselySource",
     "records": "records:RecordsSource",
     "tfds:": "tfds:TfdsSource",
 }

@@ -50,11 +50,11 @@ class DrawnSource(FileSource):
         return [self.overlap, *super().identity()]
 
     def read(self, index: int, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        pixels = decode.read_pixels(self.pairs[index][0], self.channels, strict)
+        pixels = decode.read_pixels(self.image(index), self.channels, strict, self.describe(index))
         return pixels, self._drawn(index, *pixels.shape[:2])
 
     def read_labels(self, index: int) -> np.ndarray:
-        return self._drawn(index, *decode.image_size(self.pairs[index][0]))
+        return self._drawn(index, *decode.image_size(self.image(index), self.describe(index)))
 
     def _drawn(self, index, height, width):
         return drawing.paint(self.regions(index, height, width), height, width, self.overlap, self.pairs[index][1])

@@ -41,13 +41,18 @@ class FileSource(Source):
         return [self.table.tolist(), self.read_colours,
                 [[filesystems.stamp(path) for path in pair] for pair in self.pairs]]
 
+    def image(self, index: int) -> str | bytes:
+        """Return the path of the image of pair `index`; a format that holds images in other files, its content."""
+        return self.pairs[index][0]
+
     def stored_image(self, index: int) -> bytes:
-        """Return the content of the image file of pair `index`."""
-        return filesystems.read_bytes(self.pairs[index][0])
+        """Return the image of pair `index` as it is encoded."""
+        image = self.image(index)
+        return image if isinstance(image, bytes) else filesystems.read_bytes(image)
 
     def read(self, index: int, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Return pair `index`; `strict` as in `decode.read_pixels`, all else as `Source.read`."""
-        pixels = decode.read_pixels(self.pairs[index][0], self.channels, strict)
+        pixels = decode.read_pixels(self.image(index), self.channels, strict, self.describe(index))
         labels = self.read_labels(index)
         if pixels.shape[:2] != labels.shape:
             raise ValueError(self._sizes_differ(index, pixels.shape[:2], labels.shape))
@@ -86,7 +91,7 @@ class FileSource(Source):
         try:
             content = self.stored_image(index)
             findings.image(path, content)
-            pixels = decode.read_pixels(path, self.channels, strict=True)
+            pixels = decode.read_pixels(self.image(index), self.channels, strict=True, shown=path)
         except self.failures as failure:
             return findings.error("unreadable image", path, str(failure))
         if decode.exif_orientation(content) not in (None, 1):

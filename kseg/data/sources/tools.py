@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from kseg import checks
-from kseg.data import drawing
+from kseg.data import drawing, filesystems
 from kseg.data.sources.base import Findings
 from kseg.data.sources.class_names import NamedClasses
 from kseg.data.sources.drawn import DrawnSource
@@ -46,6 +46,11 @@ class ToolSource(DrawnSource):
         Raises:
             ValueError: if the annotation is broken.
         """
+
+    def identity(self) -> list:
+        """Return how figures cover each other, the class of each label, and path, size and time of every file."""
+        files = [*(image for image, _ in self.pairs), *dict.fromkeys(file for _, file in self.pairs)]
+        return [self.overlap, sorted(map(list, self.classes.ids.items())), [filesystems.stamp(path) for path in files]]
 
     def regions(self, index: int, height: int, width: int) -> Iterator[drawing.Region]:
         """Yield the figures of image `index`, the lowest first."""
