@@ -77,7 +77,7 @@ class NamedClasses:
         special = _special(label)
         if special is not None:
             return special
-        return checks.one_of("label", label, (*self.label_set.names, *self.ids), context=f" in {where}")
+        return checks.one_of("label", label, dict.fromkeys((*self.label_set.names, *self.ids)), context=f" in {where}")
 
 
 def _special(label):
