@@ -69,5 +69,5 @@ def points(found: typing.Any, count: int, key: str, where: str) -> list[tuple[fl
     """Return `count` points (x, y), which must be so many pairs of numbers."""
     pairs = found if isinstance(found, list) else [found]
     if len(pairs) != count or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise ValueError(checks.sentence(key, f"must be {count} pairs of x and y in {where}", found, _AGAIN))
+        raise ValueError(checks.sentence(key, f"must be {'a pair' if count == 1 else f'{count} pairs'} of x and y in {where}", found, _AGAIN))
     return [(number(x, key, where), number(y, key, where)) for x, y in pairs]

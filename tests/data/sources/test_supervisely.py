@@ -134,7 +134,7 @@ BOMB = base64.b64encode(zlib.compress(tool_files.png(np.ones((2, 2), bool)) + by
     ({"classTitle": "road", "geometryType": "rectangle", "points": {"exterior": [[1, 2]]}},
      "`exterior` must be 2 pairs of x and y in {where}, got exterior=[[1, 2]]. "),
     ({"classTitle": "car", "geometryType": "bitmap"}, "`bitmap` must be an object in {where}, got bitmap=None. "),
-    ({"classTitle": "car", "geometryType": "bitmap", "bitmap": {"data": "eJz"}}, "`origin` must be 1 pairs of x and y "),
+    ({"classTitle": "car", "geometryType": "bitmap", "bitmap": {"data": "eJz"}}, "`origin` must be a pair of x and y "),
     ({"classTitle": "car", "geometryType": "bitmap", "bitmap": {"data": "eJz", "origin": [1, 2]}},
      "`mask` must be a PNG as base64 text in {where}, got mask='eJz'. "),
     ({"classTitle": "car", "geometryType": "bitmap", "bitmap": {"data": BOMB, "origin": [1, 2]}},
