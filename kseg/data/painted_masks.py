@@ -110,12 +110,12 @@ def brush_mask(runs: typing.Any, height: int, width: int, where: str) -> np.ndar
     2 bits, which of the four lengths the count has; the count less one; and the value, or as many as the count says.
 
     Args:
-        runs: list of int, the bytes of the stream.
+        runs: bytes, or list of int, the stream.
     Raises:
         ValueError: if they are no bytes, end early, or are not four values for each pixel of the picture.
     """
     try:
-        stream = _Bits(bytes(runs if isinstance(runs, list) else [None]))
+        stream = _Bits(bytes(runs if isinstance(runs, (list, bytes)) else [None]))
     except (TypeError, ValueError) as failure:
         raise ValueError(checks.sentence("rle", f"must be a list of bytes in {where}", runs, _AGAIN)) from failure
     try:

@@ -56,15 +56,18 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         image_size: (height, width) or None; only "shapes" uses it, to draw at that size.
         classes: int, sequence of names, or `LabelSet`; only for "folder", "tfds:" and annotations. None: `classes.txt`
             in `data_dir` (one name, optionally `name r g b`, per line), else counted from the label files. Of
-            annotations: names, that of the background first; the others are not drawn. None: all.
+            annotations: names, that of the background first; the others are not drawn, where the format lists them
+            ("labelme" and "label_studio" do not: there they raise). None: all.
         channels: 1 (grey) or 3 (RGB), of the pixels; None for 3, of records for what was written.
         label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:".
         image_pattern, label_pattern: str or None, only for "folder": globs below `data_dir`, `{split}` is replaced;
             files whose wildcards match alike are a pair. Default "{split}/images/*" and "{split}/labels/*".
         annotations: path of the annotation file, or of a folder to look in, from `data_dir` or as it is, `{split}` is
-            replaced; only for annotations in files of their own ("coco", "coco_panoptic"). None: found in `data_dir`.
-        overlap: which of two objects keeps the pixels of both, only where objects are drawn ("coco", "yolo"):
-            "smaller_on_top", the default, or "listed", the later one in the file.
+            replaced; only for annotations in files of their own ("coco", "coco_panoptic", "cvat", "label_studio"; of
+            "labelme" the folder of the JSON files). None: found in `data_dir`.
+        overlap: which of two objects keeps the pixels of both, only where objects are drawn: "smaller_on_top", the
+            default of "coco" and "yolo", or "listed", the one that was drawn later, as "labelme", "cvat",
+            "label_studio" and "supervisely" themselves show it.
         problems: list or None; takes (kind, path, message) of unpaired files and of masks whose classes cannot be
             counted, which otherwise raise.
     Raises:

@@ -6,14 +6,14 @@ Format: https://cocodataset.org/#format-data
 import array
 import collections
 import dataclasses
-import json
 import typing
 
 import numpy as np
 
 from kseg import checks
-from kseg.data import filesystems
+from kseg.data.sources import untrusted
 from kseg.data.sources.annotation_files import report
+from kseg.data.sources.untrusted import value
 from kseg.labels import LabelSet
 
 _MOST_CLASSES = 255
@@ -38,11 +38,7 @@ def read(path: str) -> dict:
         ValueError: if it is no JSON, or has no such lists.
         FileNotFoundError: if there is no such file.
     """
-    try:
-        content = json.loads(filesystems.read_bytes(path), object_hook=_compact)
-    except (ValueError, RecursionError) as failure:
-        raise ValueError(checks.sentence("annotations", "must be a JSON file", path,
-                                         f"The parser says: {failure}. Export it again.")) from failure
+    content = untrusted.read_json(path, object, _compact)
     for part in ("images", "annotations", "categories"):
         rows = content.get(part) if isinstance(content, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -69,17 +65,6 @@ def _numbers(part):
         return array.array("d", part)
     except (TypeError, OverflowError):
         return part  # `kseg.data.drawing` says what is wrong with it
-
-
-def value(record: dict, key: str, kinds: tuple[type, ...], where: str) -> typing.Any:
-    """Return `record[key]`, which must be of one of the types; `where` names the record."""
-    found = record.get(key)
-    if not isinstance(found, kinds) or isinstance(found, bool):
-        words = {int: "a whole number", str: "a text", list: "a list", dict: "an object"}
-        raise ValueError(checks.sentence(
-            key, f"must be {' or '.join(words[kind] for kind in kinds)} in {where}", found,
-            "Correct the file or export it again."))
-    return found
 
 
 def pictures(content: dict, path: str, problems: list | None) -> list[Picture]:

@@ -13,7 +13,7 @@ import numpy as np
 from kseg import checks
 from kseg.data import decode, filesystems
 from kseg.data.label_ids import Classes, identity_table
-from kseg.data.sources import annotation_files, coco_json
+from kseg.data.sources import annotation_files, coco_json, untrusted
 from kseg.data.sources.file_pairs import FileSource
 from kseg.labels import IGNORE_CLASS
 
@@ -53,8 +53,8 @@ class CocoPanopticSource(FileSource):
                     len(picture.annotations), "Export the labels again, or remove the image."))
                 continue
             where = f"{file!r}, the annotation of {picture.file_name!r}"
-            masks.append(coco_json.value(picture.annotations[0], "file_name", (str,), where))
-            segments.append(coco_json.value(picture.annotations[0], "segments_info", (list,), where))
+            masks.append(untrusted.value(picture.annotations[0], "file_name", (str,), where))
+            segments.append(untrusted.value(picture.annotations[0], "segments_info", (list,), where))
             found.append(picture.file_name)
         images = annotation_files.find_images(
             found, annotation_files.image_folders(data_dir, split, file), file, data_dir, problems)
@@ -97,7 +97,7 @@ class CocoPanopticSource(FileSource):
         if not isinstance(segment, dict):
             raise ValueError(checks.sentence("segments_info", f"must be a list of objects for {path!r}", segment,
                                              "Correct the file or export it again."))
-        segment_id = coco_json.value(segment, "id", (int,), where)
+        segment_id = untrusted.value(segment, "id", (int,), where)
         if not 0 < segment_id < 1 << 24:
             raise ValueError(checks.sentence("id", f"must be a colour, from 1 to 2**24 - 1, in {where}", segment_id,
                                              "Correct the file or export it again."))

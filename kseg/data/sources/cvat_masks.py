@@ -63,7 +63,7 @@ class CvatMaskSource(FileSource):
 
     def identity(self) -> list:
         """Return the class of each colour, and path, size and time of every file."""
-        return [[list(row) for row in self.colours], *super().identity()]
+        return [[[list(colour), class_id] for colour, class_id in self.colours], *super().identity()]
 
     def read_labels(self, index: int) -> np.ndarray:
         path = self.pairs[index][1]

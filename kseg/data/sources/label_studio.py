@@ -4,6 +4,7 @@ Read are brushes, polygons, rectangles and ellipses, the latter two also turned;
 What stands later covers what stands earlier (`overlap="listed"`).
 """
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -121,7 +122,7 @@ class LabelStudioSource(ToolSource):
 def _tasks(path, problems):
     """Return (path of the image as it is named, results of the annotation that counts) of each labelled task."""
     found = []
-    for number, task in enumerate(untrusted.read_json(path, list)):
+    for number, task in enumerate(untrusted.read_json(path, list, _compact)):
         where = f"{path!r}, task number {number}"
         try:
             if not isinstance(task, dict) or "annotations" not in task:
@@ -135,6 +136,14 @@ def _tasks(path, problems):
         except ValueError as failure:
             annotation_files.report(problems, "unreadable labels", path, str(failure))
     return found
+
+
+def _compact(record):
+    """Return an object of the file with its run lengths as bytes, which take an eighth of the memory."""
+    if isinstance(record.get("rle"), list):
+        with contextlib.suppress(TypeError, ValueError):  # `painted_masks` says what is wrong with them
+            record["rle"] = bytes(record["rle"])
+    return record
 
 
 def _labels(result):

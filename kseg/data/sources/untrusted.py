@@ -17,7 +17,7 @@ _AGAIN = "Correct the file or export it again."
 
 
 def read_json(path: str, kind: type = dict, object_hook: Callable[[dict], typing.Any] | None = None) -> typing.Any:
-    """Return the content of a JSON file, which must be of this kind (dict or list).
+    """Return the content of a JSON file, which must be of this kind (dict, list, or object for any).
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -69,5 +69,6 @@ def points(found: typing.Any, count: int, key: str, where: str) -> list[tuple[fl
     """Return `count` points (x, y), which must be so many pairs of numbers."""
     pairs = found if isinstance(found, list) else [found]
     if len(pairs) != count or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise ValueError(checks.sentence(key, f"must be {'a pair' if count == 1 else f'{count} pairs'} of x and y in {where}", found, _AGAIN))
+        wanted = "a pair" if count == 1 else f"{count} pairs"
+        raise ValueError(checks.sentence(key, f"must be {wanted} of x and y in {where}", found, _AGAIN))
     return [(number(x, key, where), number(y, key, where)) for x, y in pairs]

@@ -49,8 +49,10 @@ def test_wrong_classes_and_labels_raise_with_the_nearest_name():
     assert str(failure.value) == (
         "`classes` must be the names of the classes, or a LabelSet, got classes=3. Write for example "
         "classes=['background', 'car'], or leave it out for all labels.")
-    for label, end in (("cra", "got label='cra'. Did you mean 'car'?"), (None, "got label=None. Did you mean "
-                       "'person'?"), (7, "got label=7. Choose one of ('background', 'car', 'person')."), (["car"], "got label=['car']. Did you mean 'car'?")):
+    for label, end in (("cra", "got label='cra'. Did you mean 'car'?"),
+                       (None, "got label=None. Did you mean 'person'?"),
+                       (7, "got label=7. Choose one of ('background', 'car', 'person')."),
+                       (["car"], "got label=['car']. Did you mean 'car'?")):
         with pytest.raises(ValueError) as failure:
             NamedClasses.chosen(["background", "car", "person"]).id_of(label, "here")
         assert str(failure.value) == f"`label` must be one of ('background', 'car', 'person') in here, {end}"

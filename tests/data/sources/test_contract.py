@@ -14,7 +14,7 @@ import kseg
 from kseg.data import decode, sources
 from kseg.data.sources.base import Findings, digest
 from tests.conftest import structured_image
-from tests.data.sources import annotations
+from tests.data.sources import annotations, tool_files
 
 # Image and label files of the number {} for each dataset of files, and an id its masks may store.
 LAYOUTS = {
@@ -25,7 +25,9 @@ LAYOUTS = {
     "ade20k": ("images/training/{}.jpg", "annotations/training/{}.png", 1),
 }
 WRITERS = {"coco": annotations.write_coco, "coco_panoptic": annotations.write_panoptic,
-           "yolo": annotations.write_yolo}  # root → path of a file with annotations
+           "yolo": annotations.write_yolo, "labelme": tool_files.write_labelme, "cvat": tool_files.write_cvat,
+           "cvat_masks": tool_files.write_cvat_masks, "label_studio": tool_files.write_label_studio,
+           "supervisely": tool_files.write_supervisely}  # root → path of a file with annotations
 NAMES = [name if name != "tfds:" else "tfds:oxford_iiit_pet" for name in sources._TABLE]
 
 
@@ -59,10 +61,8 @@ def case(request, tmp_path, mocked):
         file = WRITERS[name](str(tmp_path))
 
         def change():
-            with open(file, encoding="utf-8") as stored:
-                content = stored.read()
-            with open(file, "w", encoding="utf-8") as stored:
-                stored.write(content + "\n")
+            with open(file, "ab") as stored:
+                stored.write(b"\n")
     elif name == "records":
         mask = write_files("folder", str(tmp_path / "set"))
         options = {"data_dir": str(tmp_path / "records")}

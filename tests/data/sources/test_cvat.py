@@ -134,8 +134,8 @@ def test_a_split_may_have_a_file_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("figure, rule", [
-    (box("cra", 1, 1, 9, 9), "`label` must be one of ('background', 'car', 'person') in {where} (box), got label='cra'. "
-                             "Did you mean 'car'?"),
+    (box("cra", 1, 1, 9, 9), "`label` must be one of ('background', 'car', 'person') in {where} (box), got "
+                             "label='cra'. Did you mean 'car'?"),
     ('<box label="car" ytl="1" xbr="9" ybr="9"/>', "`xtl` must be an attribute in {where} (box), got xtl=None. "),
     (box("car", "one", 1, 9, 9), "`xtl` must be a number between -1e9 and 1e9 in {where} (box), got xtl='one'. "),
     (box("car", "nan", 1, 9, 9), "`xtl` must be a number between -1e9 and 1e9 in {where} (box), got xtl='nan'. "),
@@ -152,8 +152,8 @@ def test_a_split_may_have_a_file_of_its_own(tmp_path):
     ('<mask label="car" rle="1,99999999999" left="0" top="0" width="4" height="3"/>',
      "`counts` must be run lengths that add up to 4 × 3 = 12 pixels, in {where} (mask), got "),
     ('<mask label="car" rle="12" left="40" top="0" width="4" height="3"/>', "`mask` must have a part of the picture, "),
-    ('<blob label="car"/>', "`kind` must be one of ('polygon', 'box', 'ellipse', 'mask') of a figure in {where} (blob), "
-                            "got kind='blob'. Draw its outline instead, or remove it."),
+    ('<blob label="car"/>', "`kind` must be one of ('polygon', 'box', 'ellipse', 'mask') of a figure in {where} "
+                            "(blob), got kind='blob'. Draw its outline instead, or remove it."),
 ])
 def test_a_broken_figure_is_named_and_found(tmp_path, figure, rule):
     path = export(tmp_path, figure)
@@ -183,8 +183,8 @@ OUTSIDE = '<?xml version="1.0"?><!DOCTYPE x SYSTEM "http://127.0.0.1/x.dtd"><ann
 
 
 @pytest.mark.parametrize("text, rule", [
-    (BOMB, "must have no document type, in which an XML file may define entities, got annotations={path!r}. CVAT writes "
-           "none: do not trust this file. It begins <!DOCTYPE lolz>."),
+    (BOMB, "must have no document type, in which an XML file may define entities, got annotations={path!r}. CVAT "
+           "writes none: do not trust this file. It begins <!DOCTYPE lolz>."),
     (FILES, "must have no document type, in which an XML file may define entities, got annotations={path!r}. "),
     (OUTSIDE, "must have no document type, in which an XML file may define entities, got annotations={path!r}. "),
     ("<annotations>&lol;</annotations>", "must be a whole XML file, got annotations={path!r}. The parser says: "),
@@ -193,7 +193,7 @@ OUTSIDE = '<?xml version="1.0"?><!DOCTYPE x SYSTEM "http://127.0.0.1/x.dtd"><ann
     ("\0\1\2", "must be a whole XML file, got annotations={path!r}. The parser says: "),
     ("<dataset></dataset>", "must be CVAT's XML, in <annotations>, got annotations={path!r}. "),
     ("<annotations>" + "<a>" * 100000, "must be CVAT's XML, in <annotations>, got annotations={path!r}. "),
-    ("<annotations><track id='0'></track></annotations>", "must be CVAT's XML for images; this has tracks of a video, "),
+    ("<annotations><track id='0'></track></annotations>", "must be CVAT's XML for images; this has tracks of a video"),
     ("<annotations></annotations>", "must list its labels in <meta>, got annotations={path!r}. "),
     ("<annotations><meta><labels><label></label></labels></meta></annotations>", "must list its labels in <meta>, "),
 ])

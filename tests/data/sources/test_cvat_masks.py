@@ -111,8 +111,8 @@ def test_missing_images_lists_and_labelmaps_are_named(tmp_path):
     with pytest.raises(ValueError) as failure:
         sources.source("cvat_masks", data_dir=str(tmp_path))
     assert str(failure.value) == (
-        f"`data_dir` must hold every image of its list in '{tmp_path}/JPEGImages'; '../../etc/passwd' is not there, got "
-        f"data_dir='{tmp_path}'. Export the masks with their images, or copy these into that folder.")
+        f"`data_dir` must hold every image of its list in '{tmp_path}/JPEGImages'; '../../etc/passwd' is not there, "
+        f"got data_dir='{tmp_path}'. Export the masks with their images, or copy these into that folder.")
     report = kseg.data.check("cvat_masks", data_dir=str(tmp_path))
     assert [row["kind"] for row in report.errors] == ["missing partner"] and report.pairs == 1
     os.remove(tmp_path / "labelmap.txt")

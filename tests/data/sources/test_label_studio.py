@@ -198,8 +198,8 @@ def test_splits_have_files_of_their_own(tmp_path):
     (polygon("car", 2, 3, 12, 10, original_width=60), "`size` must be that of the image, (height, width) = (20, 30), "),
     (polygon("car", 2, 3, 12, 10, original_height=None),
      "`original_height` must be a number between -1e9 and 1e9 in {where}, got original_height=None. "),
-    (polygon("car", 2, 3, 12, 10, image_rotation=90), "`result` must have one label, and an image that was not rotated, "
-     "in {where}, got result={{'labels': ['car'], 'image_rotation': 90}}. "),
+    (polygon("car", 2, 3, 12, 10, image_rotation=90), "`result` must have one label, and an image that was not rotated"
+     ", in {where}, got result={{'labels': ['car'], 'image_rotation': 90}}. "),
     (result_of({"polygonlabels": ["car", "van"], "points": percent(tool_files.polygon_of(1, 1, 5, 5))}),
      "`result` must have one label, and an image that was not rotated, in {where}, got "),
 ])
@@ -222,11 +222,11 @@ def test_regions_of_images_of_two_sizes_raise(tmp_path):
 
 @pytest.mark.parametrize("tasks, rule", [
     ({"id": 1}, "`annotations` must hold a list in {path!r}, got annotations='dict'. "),
-    ([3], "`annotations` must be a list in {path!r}, task number 0, got annotations=3. Export the project as 'JSON', not "
-          "as 'JSON-MIN'."),
+    ([3], "`annotations` must be a list in {path!r}, task number 0, got annotations=3. Export the project as 'JSON', "
+          "not as 'JSON-MIN'."),
     ([{"id": 1, "image": "a.png", "label": []}], "`annotations` must be a list in {path!r}, task number 0, got "),
     ([{"annotations": {}}], "`annotations` must be a list in {path!r}, task number 0, got annotations={{}}. "),
-    ([{"annotations": [3]}], "`annotations` must be a list of objects in {path!r}, task number 0, got annotations=[3]. "),
+    ([{"annotations": [3]}], "`annotations` must be a list of objects in {path!r}, task number 0, got annotations="),
     ([{"annotations": [{"result": []}]}], "`data` must be an object in {path!r}, task number 0, got data=None. "),
     ([{"annotations": [{}], "data": {"image": "a.png"}}], "`result` must be a list in {path!r}, task number 0, got "),
     ([{"annotations": [{"result": [[]]}], "data": {"image": "a.png"}}], "`result` must be a list of objects in "),

@@ -69,7 +69,8 @@ def test_names_with_a_meaning_and_lines_without_area(tmp_path):
     path = folder(tmp_path, [shape("car", tool_files.polygon_of(2, 3, 12, 10)),
                              shape("_background_", tool_files.polygon_of(4, 4, 6, 6)),
                              shape("__ignore__", tool_files.polygon_of(8, 4, 10, 6)),
-                             shape("car", [[1, 1], [9, 9]], "line"), shape("car", [[1, 1], [9, 9], [4, 5]], "linestrip"),
+                             shape("car", [[1, 1], [9, 9]], "line"),
+                             shape("car", [[1, 1], [9, 9], [4, 5]], "linestrip"),
                              shape("crack", [[1, 1]], "point")])
     np.testing.assert_array_equal(labels(tmp_path), expected((1, 2, 3, 12, 10), (0, 4, 4, 6, 6), (255, 8, 4, 10, 6)))
     report = kseg.data.check("labelme", data_dir=str(tmp_path))
