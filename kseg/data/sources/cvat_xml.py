@@ -53,7 +53,7 @@ class _Reading:
         self.path, self.document = path, Document()
         self._open: list[str] = []  # the elements around the place
         self._text = ""
-        self.parser = xml.parsers.expat.ParserCreate()
+        self.parser = xml.parsers.expat.ParserCreate("utf-8")  # as CVAT writes it, whatever encoding is declared
         self.parser.buffer_text = True
         self.parser.StartDoctypeDeclHandler = self._doctype
         self.parser.StartElementHandler = self._start

@@ -157,7 +157,7 @@ def _image_name(data, where):
     """Return the path in a task's data: that of "image", else of the only entry that ends as an image does."""
     found = {key: _path(text) for key, text in data.items() if isinstance(text, str)}
     images = [name for name in found.values() if name.lower().endswith(IMAGE_SUFFIXES)]
-    if "image" not in found and len(images) != 1:
+    if not found.get("image") and len(images) != 1:
         raise ValueError(checks.sentence("data", f"must name one image, best as 'image', in {where}", data,
                                          "Keep one image per task, or rename its entry."))
     return found.get("image") or images[0]

@@ -81,7 +81,10 @@ class LabelMeSource(ToolSource):
         named = _listed_classes(data_dir) if classes is None else NamedClasses.chosen(classes)
         if named is None:
             named = NamedClasses.of(sorted({label for path in _json_files(root) for label in _labels(path)}))
-        pairs = [(image, path) for path in files if (image := _image(path, data_dir, split, problems)) is not None]
+        of_folder = {os.path.dirname(path): path for path in files}  # looking for the usual folders takes long
+        folders = {folder: annotation_files.image_folders(data_dir, split, path) for folder, path in of_folder.items()}
+        pairs = [(image, path) for path in files
+                 if (image := _image(path, folders[os.path.dirname(path)], data_dir, problems)) is not None]
         return cls.of(name, split, pairs, named.label_set, channels=channels, overlap=overlap, classes=named)
 
     def figures(self, index: int) -> tuple[typing.Any, list[Figure]]:
@@ -144,7 +147,7 @@ def _labels(path):
     return {shape["label"] for shape in shapes if isinstance(shape.get("label"), str)}
 
 
-def _image(path, data_dir, split, problems):
+def _image(path, folders, data_dir, problems):
     """Return the path of the image of a JSON file, the file itself if it is embedded there, or None if it is missing.
 
     Of a broken file that is the path itself too: reading the pair says what is wrong with it.
@@ -155,8 +158,7 @@ def _image(path, data_dir, split, problems):
     except ValueError:
         return path
     missing = []
-    image, = annotation_files.find_images([name], annotation_files.image_folders(data_dir, split, path), path, data_dir,
-                                          missing)
+    image, = annotation_files.find_images([name], folders, path, data_dir, missing)
     if image is None and content.get("imageData") is None:
         annotation_files.report(problems, *missing[0])
         return None

@@ -80,6 +80,9 @@ class SuperviselySource(ToolSource):
         """Return the source of a split; arguments as `kseg.data.source`."""
         checks.existing_folder("data_dir", data_dir, "Pass the folder that holds the project, with its meta.json.")
         meta = os.path.join(data_dir, "meta.json")
+        if not os.path.isfile(meta):
+            raise FileNotFoundError(checks.sentence("data_dir", f"must hold the meta.json of {name!r}", str(data_dir),
+                                                    annotation_files.what_is_there(data_dir)))
         content = untrusted.read_json(meta)
         rows = [(untrusted.value(row, "title", str, repr(meta)), colour_of(row.get("color")))
                 for row in untrusted.rows(content, "classes", repr(meta))]

@@ -188,6 +188,8 @@ OUTSIDE = '<?xml version="1.0"?><!DOCTYPE x SYSTEM "http://127.0.0.1/x.dtd"><ann
     (FILES, "must have no document type, in which an XML file may define entities, got annotations={path!r}. "),
     (OUTSIDE, "must have no document type, in which an XML file may define entities, got annotations={path!r}. "),
     ("<annotations>&lol;</annotations>", "must be a whole XML file, got annotations={path!r}. The parser says: "),
+    ('<?xml version="1.0" encoding="none"?><a/>', "must be CVAT's XML, in <annotations>, got annotations={path!r}. "),
+    ('<?xml version="1.0" encoding="gbk"?><a/>', "must be CVAT's XML, in <annotations>, got annotations={path!r}. "),
     ("<annotations><image>", "must be a whole XML file, got annotations={path!r}. The parser says: "),
     ("", "must be a whole XML file, got annotations={path!r}. The parser says: "),
     ("\0\1\2", "must be a whole XML file, got annotations={path!r}. The parser says: "),

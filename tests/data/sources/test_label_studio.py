@@ -136,7 +136,8 @@ def test_the_image_may_have_another_name_among_the_data(tmp_path):
     tool_files.save_image(tmp_path, "a.png")
     task = task_of("a.png", [])
     for data, found in (({"photo": "a.png", "text": "of a street"}, True), ({"one": "a.png", "two": "b.png"}, False),
-                        ({"text": "of a street"}, False), ({}, False), ({"image": ["a.png"]}, False)):
+                        ({"text": "of a street"}, False), ({}, False), ({"image": ["a.png"]}, False),
+                        ({"image": ""}, False)):
         path = tool_files.save_json(tmp_path, "export.json", [{**task, "data": data}])
         if found:
             assert len(sources.source("label_studio", data_dir=str(tmp_path))) == 1

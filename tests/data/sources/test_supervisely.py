@@ -191,5 +191,5 @@ def test_files_without_a_partner_and_projects_without_classes_are_named(tmp_path
     os.remove(meta)
     with pytest.raises(FileNotFoundError) as failure:
         sources.source("supervisely", data_dir=str(tmp_path))
-    assert str(failure.value) == (f"`annotations` must be the path of a JSON file, got annotations={meta!r}. Check the "
-                                  "spelling of the path.")
+    assert str(failure.value) == (f"`data_dir` must hold the meta.json of 'supervisely', got data_dir='{tmp_path}'. "
+                                  "There is ds1/.")
