@@ -17,6 +17,7 @@ from kseg import checks
 from kseg.data import drawing, outlines, painted_masks
 from kseg.data.label_ids import Classes
 from kseg.data.sources import annotation_files, untrusted
+from kseg.data.sources.base import SPLITS
 from kseg.data.sources.class_names import NamedClasses
 from kseg.data.sources.patterns import IMAGE_SUFFIXES
 from kseg.data.sources.tools import Figure, ToolSource
@@ -60,10 +61,10 @@ def _ellipse(record, class_id, height, width, where):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabelStudioSource(ToolSource):
-    """Images with Label Studio's regions; class 0 is the background, then come the labels of the file, sorted.
+    """Images with Label Studio's regions; class 0 is the background, then come the labels of all splits, sorted.
 
-    `classes` replaces those labels, so that all files have the same; then every label must be among them. `background`
-    and `_background_` are class 0; `ignore`, `__ignore__` and `void` become 255. A region without a label is left out.
+    `classes` replaces those labels; then every label must be among them. `background` and `_background_` are class 0;
+    `ignore`, `__ignore__` and `void` become 255. A region without a label is left out.
 
     Of a task's annotations that nobody cancelled, the one marked as ground truth is read, or else the first. A task
     without any was not labelled yet and is left out; one whose annotation is empty is background alone.
@@ -91,8 +92,8 @@ class LabelStudioSource(ToolSource):
         checks.existing_folder("data_dir", data_dir, f"Pass the folder that holds the files of {name!r}.")
         path = annotation_files.find_file(name, data_dir, split, annotations, _LAYOUTS, _WHOLE)
         tasks = _tasks(path, problems)
-        labels = {label for _, results in tasks for result in results for label in _labels(result)}
-        named = NamedClasses.of(sorted(labels)) if classes is None else NamedClasses.chosen(classes)
+        named = (NamedClasses.chosen(classes) if classes is not None
+                 else _all_classes(name, data_dir, annotations, path, tasks))
         folders = annotation_files.image_folders(data_dir, split, path)
         images = _images([name for name, _ in tasks], folders, path, data_dir, problems)
         kept = [(image, results) for image, (_, results) in zip(images, tasks) if image is not None]
@@ -117,6 +118,17 @@ class LabelStudioSource(ToolSource):
                         for side in ("height", "width"))] = where
             found.append(Figure(kind if labels else "region without a label", *labels[:1] or [None], result, where))
         return (next(iter(sizes)) if len(sizes) == 1 else list(sizes) or None), found
+
+
+def _all_classes(name, data_dir, annotations, path, tasks):
+    """Return the classes of the labels of all splits, so that an id means the same in each."""
+    found = {path: tasks}
+    for split in SPLITS:
+        with contextlib.suppress(ValueError, OSError):  # whoever opens that split says what is wrong with it
+            other = annotation_files.find_file(name, data_dir, split, annotations, _LAYOUTS, _WHOLE)
+            found[other] = found.get(other) or _tasks(other, [])
+    results = [result for tasks in found.values() for _, results in tasks for result in results]
+    return NamedClasses.of(sorted({label for result in results for label in _labels(result)}))
 
 
 def _tasks(path, problems):

@@ -165,13 +165,17 @@ def test_splits_have_files_of_their_own(tmp_path):
     for split, label in (("train", "car"), ("val", "person")):
         tool_files.save_image(tmp_path, f"{split}.png")
         tool_files.save_json(tmp_path, f"{split}.json", [task_of(f"{split}.png", [polygon(label, 2, 3, 12, 10)])])
-    classes = ["background", "car", "person"]
-    for split, class_id in (("train", 1), ("validation", 2)):
-        source = sources.source("label_studio", split, data_dir=str(tmp_path), classes=classes)
-        assert len(source) == 1
-        np.testing.assert_array_equal(source.read(0)[1], expected((class_id, 2, 3, 12, 10)))
+    for options in ({}, {"annotations": "{split}.json"}, {"classes": ["background", "car", "person"]}):
+        for split, class_id in (("train", 1), ("validation", 2)):
+            source = sources.source("label_studio", split, data_dir=str(tmp_path), **options)
+            assert len(source) == 1 and source.label_set.names == ("background", "car", "person")
+            np.testing.assert_array_equal(source.read(0)[1], expected((class_id, 2, 3, 12, 10)))
     given = sources.source("label_studio", data_dir=str(tmp_path), annotations="val.json")
     assert given.label_set.names == ("background", "person")
+    tool_files.save_text(tmp_path, "test.json", "{")
+    assert len(sources.source("label_studio", data_dir=str(tmp_path))) == 1
+    with pytest.raises(ValueError, match="must be a JSON file"):
+        sources.source("label_studio", "test", data_dir=str(tmp_path))
 
 
 @pytest.mark.parametrize("result, rule", [
