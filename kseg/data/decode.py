@@ -20,7 +20,9 @@ import numpy as np
 from PIL import Image
 
 from kseg import checks
-from kseg.data import filesystems, label_ids, mask_values
+from kseg.data import filesystems, label_arrays, label_ids, mask_values
+from kseg.data.colours import Colours
+from kseg.data.orientation import exif_orientation, loaded_as_stored
 
 DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 _LIMIT = threading.Lock()
@@ -43,8 +45,8 @@ def any_size() -> Iterator[None]:
 def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False, shown: str | None = None) -> np.ndarray:
     """Return an image file as uint8 `[H, W, channels]`, RGB for 3 channels, grey for 1.
 
-    An alpha channel is dropped, 16 bits are reduced to the upper 8, EXIF orientation is not applied (labels do not
-    carry it). The format is read from the content, so a wrong extension does no harm.
+    An alpha channel is dropped, 16 bits are reduced to the upper 8, EXIF orientation is not applied (`read_photograph`
+    tells it). The format is read from the content, so a wrong extension does no harm.
 
     Args:
         image: str, the path of a file in a format that Pillow reads, or bytes, its content.
@@ -55,7 +57,20 @@ def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False, sho
         ValueError: if the file is empty, truncated, no image, implausibly large, or of more than 16 bits.
         FileNotFoundError: if there is no such file.
     """
+    return _pixels_of(*_content("image", image, shown), channels, strict)
+
+
+def read_photograph(image: str | bytes, channels: int = 3, strict: bool = False,
+                    shown: str | None = None) -> tuple[np.ndarray, int | None]:
+    """Return (the pixels of an image file as they are stored, its EXIF orientation or None); else as `read_pixels`.
+
+    `kseg.data.orientation.upright` turns them.
+    """
     data, shown = _content("image", image, shown)
+    return _pixels_of(data, shown, channels, strict), exif_orientation(data)
+
+
+def _pixels_of(data, shown, channels, strict):
     if channels == 3 and not strict and _is_plain_jpeg(data):
         array = _by_opencv(data, cv2.IMREAD_COLOR_RGB)
         if array is not None:
@@ -101,27 +116,47 @@ def _grey_of_8_bits(picture, shown):
     return (deep >> 8).astype(np.uint8)
 
 
-def read_labels(path: str | bytes, table: np.ndarray, classes: int, palette: bytes | None = None,
+def read_labels(path: str | bytes, table: np.ndarray, classes: int, colours: Colours | None = None,
                 shown: str | None = None) -> np.ndarray:
     """Return a label file as class ids, uint8 `[H, W]`, 255 where ignored.
 
     Args:
         path: str or bytes (content), a lossless file: indexed (its indices are the stored values), grey of 1 to 16
-            bits, or RGB.
+            bits, RGB, or an array (`.npy`, `.npz`).
         table: int16 `[256]`, stored value → class id (`kseg.data.label_ids`).
         classes: int, number of classes.
-        palette: bytes or None, uint8 `[classes, 3]` colours, by which RGB files are read.
+        colours: `kseg.data.colours.Colours` or None, by which RGB files are read.
         shown: str or None, how messages name bytes.
     Raises:
         ValueError: if the file is unreadable or lossy, has transparent pixels, or holds a value that is no class.
         FileNotFoundError: if there is no such file.
     """
-    return label_ids.to_class_ids(read_stored_values(path, palette, shown), table, shown or path, classes)
+    mask, shown = read_mask(path, colours is not None and colours.alone, shown), shown or path
+    if colours is not None and mask.ndim == 3:
+        return colours.class_ids(mask, shown)
+    return label_ids.to_class_ids(mask_values.without_colours(mask, shown), table, shown, classes)
 
 
-def read_stored_values(path: str | bytes, palette: bytes | None = None, shown: str | None = None) -> np.ndarray:
-    """Return the values a label file stores, unsigned integers `[H, W]`, before any table. Arguments as above."""
+def read_stored_values(path: str | bytes, shown: str | None = None) -> np.ndarray:
+    """Return the values a label file stores, integers `[H, W]`, before any table. Arguments as above."""
+    return mask_values.without_colours(read_mask(path, shown=shown), shown or path)
+
+
+def read_mask(path: str | bytes, by_colour: bool = False, shown: str | None = None) -> np.ndarray:
+    """Return what a label file stores: integers `[H, W]`, or colours uint8 `[H, W, 3]`.
+
+    Args:
+        path, shown: as `read_labels`.
+        by_colour: bool, whether indexed and grey files too are given in colours.
+    """
     data, shown = _content("labels", path, shown)
+    mask = label_arrays.read(data, shown)
+    if mask is None:
+        mask = _mask_of_picture(data, shown, by_colour)
+    return mask_values.in_colours(mask) if by_colour else mask
+
+
+def _mask_of_picture(data, shown, by_colour):
     if _is_plain_png(data):
         array = _by_opencv(data, cv2.IMREAD_GRAYSCALE)
         if array is None:  # Pillow would make rows that are missing 0, a class
@@ -133,17 +168,9 @@ def read_stored_values(path: str | bytes, palette: bytes | None = None, shown: s
             "labels", "must be stored without loss; JPEG blurs class ids", shown,
             "Write masks again from their source as PNG."))
     try:
-        return mask_values.stored_values(picture, data, shown, palette)
+        return mask_values.stored_values(picture, data, shown, by_colour)
     except OSError as failure:
         raise ValueError(unreadable("labels", shown, failure)) from failure
-
-
-def exif_orientation(data: bytes) -> int | None:
-    """Return the EXIF orientation (1..8) of an encoded image, or None if it has none."""
-    try:
-        return Image.open(io.BytesIO(data)).getexif().get(274)
-    except DECODER_FAILURES:
-        return None
 
 
 def _content(name, path, shown=None):
@@ -168,8 +195,7 @@ def _no_file(name, path):
 
 def _decoded(name, path, data):
     try:
-        picture = Image.open(io.BytesIO(data))
-        picture.load()
+        picture = loaded_as_stored(Image.open(io.BytesIO(data)))
         if data.startswith(mask_values.PNG_SIGNATURE) and (wrong := _wrong_part(data)) is not None:
             raise ValueError(f"wrong checksum of part {wrong!r}")
     except DECODER_FAILURES as failure:

@@ -1,22 +1,21 @@
-"""The values a mask stores, whatever kind of picture it is: indices, grey values, or ids by colour."""
-
-import functools
+"""What a mask stores, whatever kind of picture it is: indices, grey values, or colours."""
 
 import numpy as np
 from PIL import Image
 
 from kseg import checks
+from kseg.data.label_arrays import whole_numbers
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def stored_values(picture: Image.Image, data: bytes, path: str, palette: bytes | None) -> np.ndarray:
-    """Return the values, unsigned integers `[H, W]`, of a mask that was decoded from `data` without loss.
+def stored_values(picture: Image.Image, data: bytes, path: str, by_colour: bool = False) -> np.ndarray:
+    """Return the values, integers `[H, W]`, or colours, uint8 `[H, W, 3]`, of a mask decoded from `data` without loss.
 
-    RGB masks are read by the `palette`, uint8 `[classes, 3]` colours.
+    Of indexed masks these are the indices, with `by_colour` the colours that the file gives them.
 
     Raises:
-        ValueError: if the mask has transparent pixels, colours that are not the palette's, or another kind of pixels.
+        ValueError: if the mask has transparent pixels, fractions, or another kind of pixels.
     """
     if picture.mode in ("LA", "RGBA"):
         array = np.asarray(picture)
@@ -24,44 +23,35 @@ def stored_values(picture: Image.Image, data: bytes, path: str, palette: bytes |
             raise ValueError(checks.sentence(
                 "labels", "must have no transparent pixels", path,
                 "Save the mask without its alpha channel: ids under transparency are ambiguous."))
-        return array[..., 0] if picture.mode == "LA" else _colours_to_ids(array[..., :3], path, palette)
-    if picture.mode == "RGB":
-        return _colours_to_ids(np.asarray(picture), path, palette)
+        return array[..., 0] if picture.mode == "LA" else array[..., :3]
+    if picture.mode == "RGB" or (by_colour and picture.mode in ("1", "P")):
+        return np.asarray(picture.convert("RGB"))
     if picture.mode in ("1", "L", "P"):
         array = np.asarray(picture, np.uint8)
         depth, colour_type = (data[24], data[25]) if data.startswith(PNG_SIGNATURE) else (8, 0)
-        if colour_type == 0 and depth in (2, 4):  # Pillow stretches grey of 2 and 4 bits to 0..255
+        if colour_type == 0 and depth in (2, 4) and not by_colour:  # Pillow stretches grey of 2 and 4 bits to 0..255
             array = array // (255 // (2 ** depth - 1))
         return array
-    if picture.mode.startswith("I"):
-        return np.asarray(picture).astype(np.int64)
+    if picture.mode.startswith(("I", "F")):
+        return whole_numbers(np.asarray(picture), path)
     raise ValueError(checks.sentence(
         "labels", f"must be an indexed, grey or RGB image; {path!r} is not", picture.mode,
         "Save class ids as an 8-bit PNG."))
 
 
-@functools.lru_cache(maxsize=4)
-def _colour_table(palette):
-    colours = np.frombuffer(palette, np.uint8).reshape(-1, 3).astype(np.int64)  # [classes, 3]
-    table = np.full(1 << 24, 254, np.uint8)
-    table[0xE0E0C0] = 255  # VOC's border colour
-    for index in range(len(colours) - 1, -1, -1):  # of equal colours the first class wins
-        table[(colours[index, 0] << 16) | (colours[index, 1] << 8) | colours[index, 2]] = index
-    return table
+def in_colours(mask: np.ndarray) -> np.ndarray:
+    """Return a mask in colours, `[H, W, 3]`, grey g being (g, g, g); values beyond 255 stay as they are."""
+    if mask.ndim == 3 or (mask.dtype != np.uint8 and mask.size and (mask.min() < 0 or mask.max() > 255)):
+        return mask
+    return np.repeat(mask.astype(np.uint8)[..., None], 3, -1)
 
 
-def _colours_to_ids(array, path, palette):
-    if palette is None:
-        if (array == array[..., :1]).all():  # grey stored three times
-            return array[..., 0]
-        raise ValueError(checks.sentence(
-            "labels", "must store class ids, or colours together with a palette; this file stores RGB colours", path,
-            "Pass `classes` as a LabelSet with the palette, or list `name r g b` in the folder's classes.txt."))
-    packed = array.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-    ids = _colour_table(palette)[packed]
-    if (ids == 254).any():
-        unknown = np.unique(array[ids == 254].reshape(-1, 3), axis=0)[:4].tolist()
-        raise ValueError(checks.sentence(
-            "labels", f"must use the palette's colours only; {path!r} has others", unknown,
-            "Correct the palette (name r g b lines of classes.txt), or save the mask without antialiasing."))
-    return ids
+def without_colours(mask: np.ndarray, path: str) -> np.ndarray:
+    """Return the values `[H, W]` of a mask that may store grey three times; colours raise ValueError."""
+    if mask.ndim == 2:
+        return mask
+    if (mask == mask[..., :1]).all():
+        return mask[..., 0]
+    raise ValueError(checks.sentence(
+        "labels", "must store class ids, or colours together with a palette; this file stores RGB colours", path,
+        "Pass `classes` as a LabelSet with the palette, or list `name r g b` in the folder's classes.txt."))

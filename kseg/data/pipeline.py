@@ -10,7 +10,7 @@ shuffle of (seed, epoch): an epoch is a pure function of these numbers, whatever
 import os
 import secrets
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -19,7 +19,7 @@ from kseg.data import augment as augmentation
 from kseg.data import borders, geometry, sources
 from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
-from kseg.data.label_ids import Classes
+from kseg.data.label_ids import Classes, Key
 from kseg.data.order import Order
 from kseg.data.parallelism import PREFETCHED_BATCHES, numpy_function, parallel_calls, untuned
 from kseg.data.reader import Reader, kept_stream
@@ -31,7 +31,10 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
          shuffle: bool | None = None, cache: bool | str | os.PathLike | None = None,
          cache_size: tuple[int, int] | None = None, drop_remainder: bool | None = None, on_error: str = "raise",
          classes: Classes | None = None, channels: int | None = None,
-         label_map: dict[int, int] | None = None, image_pattern: str | None = None, label_pattern: str | None = None,
+         label_map: dict[Key, int] | None = None, nearest_colour: float | None = None,
+         image_pattern: str | None = None, label_pattern: str | None = None,
+         split_fractions: Sequence[float] | None = None, split_groups: str | None = None, split_seed: int | None = None,
+         split_lists: str | dict[str, str] | None = None, exif: str | None = None,
          annotations: str | os.PathLike | None = None, overlap: str | None = None,
          epoch: int | Callable[[], int] | None = None, shard: tuple[int, int] | None = None, patches: int = 1,
          border_weights: dict | None = None) -> tf.data.Dataset:
@@ -57,8 +60,8 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
         drop_remainder: bool or None: drop an incomplete last batch; None: if examples are shuffled and fill one.
         on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown);
             not for "tfds:".
-        classes, channels, label_map, image_pattern, label_pattern, annotations, overlap: as `kseg.data.source`; not
-            with a source.
+        classes, channels, label_map, nearest_colour, image_pattern, label_pattern, split_fractions, split_groups,
+            split_seed, split_lists, exif, annotations, overlap: as `kseg.data.source`; not with a source.
         epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a
             function () → int: asked at the start of each pass, so that resumed training goes on with the same data.
         shard: None, or (index, count): every `count`-th example ("tfds:": image) from `index` on; with shuffling,
@@ -76,7 +79,9 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
     size = None if image_size is None else checks.image_size(image_size)
     cache_size = None if cache_size is None else checks.image_size(cache_size)
     source = sources.opened(name, split, channels=channels, image_size=size, data_dir=data_dir, classes=classes,
-                            label_map=label_map, image_pattern=image_pattern, label_pattern=label_pattern,
+                            label_map=label_map, nearest_colour=nearest_colour, image_pattern=image_pattern,
+                            label_pattern=label_pattern, split_fractions=split_fractions, split_groups=split_groups,
+                            split_seed=split_seed, split_lists=split_lists, exif=exif,
                             annotations=annotations, overlap=overlap)
     function, recipe = (augment, None) if callable(augment) else (None, augmentation.recipe(augment))
     seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(

@@ -9,13 +9,15 @@ import math
 import typing
 
 from kseg import checks
+from kseg.data.label_ids import read_map
 from kseg.models import BUILDERS
 
 LOSSES = ("cross_entropy", "dice", "focal", "jaccard", "lovasz_softmax", "tversky")
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("poly", "constant")
 PRECISIONS = (None, "mixed_float16", "mixed_bfloat16")
-SOURCE_OPTIONS = ("classes", "channels", "label_map", "image_pattern", "label_pattern", "annotations",
+SOURCE_OPTIONS = ("classes", "channels", "label_map", "nearest_colour", "image_pattern", "label_pattern",
+                  "split_fractions", "split_groups", "split_seed", "split_lists", "exif", "annotations",
                   "overlap")  # of `kseg.data.source`
 DATA_OPTIONS = (*SOURCE_OPTIONS, "cache", "cache_size", "on_error", "shard", "border_weights")  # of `kseg.data.load`
 _FIELDS = {"name": "data", **{name: name for name in (
@@ -60,6 +62,8 @@ class Data:
                     "data_options", f"must not hold {name!r}, which the recipe's field `{_FIELDS[name]}` says",
                     self.data_options, f"Set {_FIELDS[name]} in the recipe instead."))
             checks.one_of("data_options", name, DATA_OPTIONS)
+        if self.data_options.get("label_map") is not None:
+            set_field(self, "data_options", {**self.data_options, "label_map": read_map(self.data_options["label_map"])})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Mapping
 
 from kseg import checks
+from kseg.data.label_ids import map_to_json
 from kseg.labels import LabelSet
 from kseg.training.parts import Data, Loss, Network, Optimization
 
@@ -45,6 +46,8 @@ class Recipe(Data, Optimization, Loss):
         options = values["data_options"] or {}
         if isinstance(options.get("classes"), LabelSet):
             options["classes"] = options["classes"].to_dict()
+        if options.get("label_map") is not None:
+            options["label_map"] = map_to_json(options["label_map"])
         return values
 
     @classmethod
@@ -57,8 +60,6 @@ class Recipe(Data, Optimization, Loss):
         for name in values:
             checks.one_of("recipe", name, cls.field_names())
         options = dict(values.get("data_options") or {})
-        if options.get("label_map"):  # JSON has text keys only
-            options["label_map"] = {int(stored): int(to) for stored, to in options["label_map"].items()}
         if isinstance(options.get("classes"), dict):
             options["classes"] = LabelSet.from_dict(options["classes"])
         return cls(**{**values, "data_options": options})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kseg.data import decode, label_ids
+from kseg.data import colours, decode, label_ids
 from kseg.inference.images import open_image
 from kseg.serving.encoding import from_png, to_bytes
 from tests.conftest import structured_image
@@ -56,13 +56,15 @@ def test_indexed_masks_give_indices_not_colours(tmp_path):
 def test_rgb_masks_are_read_by_the_palette_and_foreign_colours_raise(tmp_path):
     palette = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0]], np.uint8)
     path = write(tmp_path / "mask.png", palette[IDS])
-    np.testing.assert_array_equal(decode.read_labels(path, TABLE, 3, palette.tobytes()), IDS)
+    named = colours.of_palette([(*colour, index) for index, colour in enumerate(palette.tolist())])
+    np.testing.assert_array_equal(decode.read_labels(path, TABLE, 3, named), IDS)
     other = write(tmp_path / "other.png", palette[IDS] + np.uint8(1))
     with pytest.raises(ValueError) as failure:
-        decode.read_labels(other, TABLE, 3, palette.tobytes())
+        decode.read_labels(other, TABLE, 3, named)
     assert str(failure.value) == (
-        f"`labels` must use the palette's colours only; {other!r} has others, got labels=[[1, 1, 1], [1, 129, 1], "
-        "[129, 1, 1]]. Correct the palette (name r g b lines of classes.txt), or save the mask without antialiasing.")
+        f"`labels` must use the named colours only; {other!r} has 3 others at 6 of 6 pixels, got labels=[[1, 1, 1], "
+        "[1, 129, 1], [129, 1, 1]]. Name them (`name r g b` lines of classes.txt, or label_map={(r, g, b): id}), map "
+        'all others by label_map={"other": 255}, or take antialiased rims to the nearest colour by nearest_colour=60.')
     with pytest.raises(ValueError) as failure:
         decode.read_labels(path, TABLE, 3)
     assert str(failure.value) == (

@@ -7,9 +7,10 @@ import inspect
 import os
 import pkgutil
 import typing
+from collections.abc import Sequence
 
 from kseg import checks
-from kseg.data.label_ids import Classes
+from kseg.data.label_ids import Classes, Key
 from kseg.data.sources import shapes
 from kseg.data.sources.base import SPLITS, Source
 from kseg.labels import LabelSet
@@ -43,9 +44,12 @@ NAMES = tuple(name for name in _TABLE if not name.endswith(":"))
 
 def source(name: str, split: str = "train", *, data_dir: str | None = None, image_size: tuple[int, int] | None = None,
            classes: Classes | None = None, channels: int | None = None,
-           label_map: dict[int, int] | None = None, image_pattern: str | None = None,
-           label_pattern: str | None = None, annotations: str | os.PathLike | None = None,
-           overlap: str | None = None, problems: list | None = None) -> Source:
+           label_map: dict[Key, int] | None = None, nearest_colour: float | None = None,
+           image_pattern: str | None = None, label_pattern: str | None = None,
+           split_fractions: Sequence[float] | None = None, split_groups: str | None = None,
+           split_seed: int | None = None, split_lists: str | dict[str, str] | None = None, exif: str | None = None,
+           annotations: str | os.PathLike | None = None, overlap: str | None = None,
+           problems: list | None = None) -> Source:
     """Return the source of a dataset by name: `len(source)`, `source.read(index)`, `source.label_set`.
 
     Args:
@@ -54,14 +58,34 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         split: "train", "validation" (a folder `val` counts) or "test".
         data_dir: str or None, where the files are; the embedded "shapes" needs none.
         image_size: (height, width) or None; only "shapes" uses it, to draw at that size.
-        classes: int, sequence of names, or `LabelSet`; only for "folder", "tfds:" and annotations. None: `classes.txt`
-            in `data_dir` (one name, optionally `name r g b`, per line), else counted from the label files. Of
+        classes: int, sequence of names, or `LabelSet`; only for "folder", "tfds:" and annotations. For "folder" also
+            the name of published classes with their colours or ids ("camvid", "cityscapes", "isprs", "loveda",
+            "voc2012", see `kseg.data.sources.named_classes`). None: `classes.txt` in `data_dir` (one name, optionally
+            `name r g b`, per line; lines of one name are colours of one class), else counted from the label files. Of
             annotations: names, that of the background first; the others are not drawn, where the format lists them
             ("labelme" and "label_studio" do not: there they raise). None: all.
         channels: 1 (grey) or 3 (RGB), of the pixels; None for 3, of records for what was written.
-        label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:".
+        label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:". For "folder" a key may
+            also be a colour (red, green, blue) of RGB masks, and "other" all that is not named, else an error. Where
+            colours but no values are named, indexed and grey masks are read by their colours too. JSON has keys as
+            text: "255", "102,102,51", "#666633", "other".
+        nearest_colour: float or None, only for "folder": a colour within this Euclidean distance in RGB of a named one
+            takes its class, of equally near ones that of the first named; all others are "other", or else 255. How
+            many is logged, and reported by `kseg.data.check`.
         image_pattern, label_pattern: str or None, only for "folder": globs below `data_dir`, `{split}` is replaced;
-            files whose wildcards match alike are a pair. Default "{split}/images/*" and "{split}/labels/*".
+            files whose wildcards match alike are a pair; a final `.*` is any suffix. None: the layout is recognised,
+            see `kseg.data.sources.layouts`.
+        split_fractions: (train, validation[, test]) or None, only for "folder": files without splits are divided in
+            these shares by a hash of their names, alike in every process; a new file moves few others. Default
+            (0.8, 0.1, 0.1), where neither folders nor lists say which split a file belongs to.
+        split_groups: str or None, only for "folder": regular expression that is searched in the path of each image
+            below `data_dir`; images in which its groups match the same text stay in one split.
+        split_seed: int or None (0), only for "folder": another seed is another division.
+        split_lists: str or None, only for "folder": path below `data_dir` with `{split}`, or a dict from split to
+            path, of text files with a name, an image's path, or the paths of image and labels per line. None:
+            `{split}.txt` in `data_dir` is taken where no folder is named after the split.
+        exif: "apply", "ignore" or None, only for "folder": whether images are turned upright by their EXIF orientation.
+            None: as they have the size of their masks; where both ways have, that is an error.
         annotations: path of the annotation file, or of a folder to look in, from `data_dir` or as it is, `{split}` is
             replaced; only for annotations in files of their own ("coco", "coco_panoptic", "cvat", "label_studio"; of
             "labelme" the folder of the JSON files). None: found in `data_dir`.
@@ -79,7 +103,9 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         checks.one_of("channels", channels, (1, 3))
     kind = _class_of(name)
     taken = inspect.signature(kind.open).parameters
-    says = {"classes": classes, "label_map": label_map, "image_pattern": image_pattern, "label_pattern": label_pattern,
+    says = {"classes": classes, "label_map": label_map, "nearest_colour": nearest_colour,
+            "image_pattern": image_pattern, "label_pattern": label_pattern, "split_fractions": split_fractions,
+            "split_groups": split_groups, "split_seed": split_seed, "split_lists": split_lists, "exif": exif,
             "annotations": annotations, "overlap": overlap}
     for argument, value in says.items():
         if value is not None and argument not in taken:

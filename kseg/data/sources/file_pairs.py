@@ -6,10 +6,16 @@ import numpy as np
 
 from kseg import checks
 from kseg.data import decode, filesystems, label_ids
+from kseg.data.colours import Colours
+from kseg.data.orientation import upright
 from kseg.data.sources.base import Findings, Source
 from kseg.labels import LabelSet
 
-_PROBED = 8  # pairs that are read before a pass
+PROBED = 8  # pairs that are read before a pass
+
+
+class AmbiguousOrientation(ValueError):
+    """A mask has the size of its image both as it is stored and turned by its EXIF orientation."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,7 +28,8 @@ class FileSource(Source):
     label_set: LabelSet
     table: np.ndarray  # int16 `[256]`, stored value → class id (`kseg.data.label_ids`)
     channels: int = 3
-    read_colours: bool = True  # whether RGB masks are read by the label set's palette
+    colours: Colours | None = None  # by which RGB masks are read
+    exif: str | None = None  # "apply" or "ignore" orientations of images; None: the mask's size says which
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -38,7 +45,7 @@ class FileSource(Source):
 
     def identity(self) -> list:
         """Return the table of ids, how masks are read, and path, size and time of every file."""
-        return [self.table.tolist(), self.read_colours,
+        return [self.table.tolist(), self.colours and self.colours.to_list(), self.exif,
                 [[filesystems.stamp(path) for path in pair] for pair in self.pairs]]
 
     def image(self, index: int) -> str | bytes:
@@ -52,15 +59,33 @@ class FileSource(Source):
 
     def read(self, index: int, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Return pair `index`; `strict` as in `decode.read_pixels`, all else as `Source.read`."""
-        pixels = decode.read_pixels(self.image(index), self.channels, strict, self.describe(index))
+        pixels, orientation = decode.read_photograph(self.image(index), self.channels, strict, self.describe(index))
         labels = self.read_labels(index)
-        if pixels.shape[:2] != labels.shape:
-            raise ValueError(self._sizes_differ(index, pixels.shape[:2], labels.shape))
-        return pixels, labels
+        return np.ascontiguousarray(self._as_the_mask(index, pixels, orientation, labels.shape)), labels
 
     def read_labels(self, index: int) -> np.ndarray:
-        palette = self.label_set.palette.tobytes() if self.read_colours else None
-        return decode.read_labels(self.pairs[index][1], self.table, len(self.label_set), palette)
+        return decode.read_labels(self.pairs[index][1], self.table, len(self.label_set), self.colours)
+
+    def _as_the_mask(self, index, pixels, orientation, size):
+        """Return stored pixels as they are or upright, whichever has the mask's size, if `exif` does not say.
+
+        Raises:
+            AmbiguousOrientation: if both have.
+            ValueError: if neither has.
+        """
+        turned = upright(pixels, orientation)
+        if orientation in (None, 1) or self.exif == "ignore":
+            turned = pixels
+        elif self.exif is None and pixels.shape[:2] == turned.shape[:2] == size:
+            raise AmbiguousOrientation(checks.sentence(
+                "exif", f"must say whether {self.pairs[index][0]!r} is turned: its EXIF orientation is {orientation}, and "
+                "its mask has the size of both", None, 'Pass exif="apply" if masks were drawn on images as viewers show '
+                'them, exif="ignore" if on pixels as they are stored.'))
+        elif self.exif is None and pixels.shape[:2] == size:
+            turned = pixels
+        if turned.shape[:2] != size:
+            raise ValueError(self._sizes_differ(index, turned.shape[:2], size))
+        return turned
 
     def probe(self) -> None:
         self._ids_of_a_few()
@@ -68,35 +93,64 @@ class FileSource(Source):
     def _ids_of_a_few(self):
         """Return the set of ids in a few pairs."""
         super().probe()
-        return {int(value) for index in spread(len(self), _PROBED)
+        return {int(value) for index in spread(len(self), PROBED)
                 for value in np.unique(self.read(index, strict=True)[1])}
 
     def check(self, index: int, findings: Findings) -> np.ndarray | None:
         """Note what is wrong with the image, the labels and their sizes; return the labels if training can use them."""
         path = self.pairs[index][1]
-        size = self._check_image(index, findings)
+        photograph = self._check_image(index, findings)
         try:
             labels = self.read_labels(index)
         except label_ids.IllegalIds as failure:
             return findings.error("illegal ids", path, str(failure))
         except self.failures as failure:
             return findings.error("unreadable labels", path, str(failure))
-        if size is not None and labels.shape != size:
-            return findings.error("different size", path, self._sizes_differ(index, size, labels.shape))
+        if photograph is not None and not self._check_sizes(index, *photograph, labels.shape, findings):
+            return None
+        self._check_colours(path, findings)
         return labels
 
     def _check_image(self, index, findings):
-        """Return (height, width) of the image, or None; note what is wrong with it."""
+        """Return (pixels, EXIF orientation) of the image as it is stored, or None; note what is wrong with it."""
         path = self.pairs[index][0]
         try:
-            content = self.stored_image(index)
-            findings.image(path, content)
-            pixels = decode.read_pixels(self.image(index), self.channels, strict=True, shown=path)
+            findings.image(path, self.stored_image(index))
+            return decode.read_photograph(self.image(index), self.channels, strict=True, shown=path)
         except self.failures as failure:
             return findings.error("unreadable image", path, str(failure))
-        if decode.exif_orientation(content) not in (None, 1):
-            findings.warn("EXIF orientation", path, "is to be shown turned; kseg reads it as it is stored")
-        return pixels.shape[:2]
+
+    def _check_sizes(self, index, pixels, orientation, size, findings):
+        """Return whether the image has the mask's size, as it is or turned; note what is to be said about that."""
+        try:
+            used = self._as_the_mask(index, pixels, orientation, size)
+        except AmbiguousOrientation as failure:
+            return findings.error("EXIF orientation", self.pairs[index][0], str(failure))
+        except ValueError as failure:
+            return findings.error("different size", self.pairs[index][1], str(failure))
+        if orientation not in (None, 1):
+            way = "as it is stored" if used is pixels else "turned upright"
+            findings.warn("EXIF orientation", self.pairs[index][0],
+                          f"is to be shown turned (orientation {orientation}); kseg reads it {way}, as "
+                          + ("the mask's size says" if self.exif is None else f"exif={self.exif!r} says"))
+        return True
+
+    def _check_colours(self, path, findings):
+        """Note how many pixels of a mask are not exactly of a named colour."""
+        near, strange, pixels = self._inexact(path)
+        if near or strange:
+            findings.warn("inexact colours", path, f"{near} of {pixels} pixels take the class of the nearest colour, "
+                          f"{strange} are of no named colour and become {self.colours.id_of_others}")
+
+    def _inexact(self, path):
+        """Return at how many pixels a mask's colour is but near a named one, at how many it is none, and of how many.
+
+        Masks without colours, and without a rule for colours that are not named, have none.
+        """
+        if self.colours is None or self.colours.id_of_others is None:
+            return 0, 0, 0
+        mask = decode.read_mask(path, self.colours.alone)
+        return (*self.colours.counts(mask), mask[..., 0].size) if mask.ndim == 3 else (0, 0, 0)
 
     def _sizes_differ(self, index, size, found):
         image_path, label_path = self.pairs[index]

@@ -1,17 +1,22 @@
 """Any folder of images and masks: "folder", with the classes the user gives, `classes.txt` lists, or the masks hold."""
 
+import logging
 import os
-import re
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 
 from kseg import checks
 from kseg.data import decode, label_ids
-from kseg.data.sources.file_pairs import FileSource, spread
-from kseg.data.sources.patterns import find_pairs
+from kseg.data.orientation import EXIF
+from kseg.data.sources.class_options import ClassOptions, class_options
+from kseg.data.sources.division import Division
+from kseg.data.sources.file_pairs import PROBED, FileSource, spread
+from kseg.data.sources.layouts import laid_out_pairs
 from kseg.labels import LabelSet
 
+_LOG = logging.getLogger("kseg")
 _COUNTED = 256  # mask files whose ids are looked at where nobody says how many classes there are
 _HIGHEST_LIKELY = 200  # a higher id is more likely a grey value
 
@@ -21,23 +26,22 @@ class FolderSource(FileSource):
 
     @classmethod
     def open(cls, name: str, split: str, *, data_dir: str | None = None, channels: int = 3,
-             classes: label_ids.Classes | None = None, label_map: dict[int, int] | None = None,
-             image_pattern: str | None = None, label_pattern: str | None = None,
+             classes: label_ids.Classes | None = None, label_map: dict[label_ids.Key, int] | None = None,
+             nearest_colour: float | None = None, image_pattern: str | None = None, label_pattern: str | None = None,
+             split_fractions: Sequence[float] | None = None, split_groups: str | None = None,
+             split_seed: int | None = None, split_lists: str | dict[str, str] | None = None, exif: str | None = None,
              problems: list | None = None) -> typing.Self:
         """Return the source of the files below `data_dir`; arguments as `kseg.data.source`."""
         checks.existing_folder("data_dir", data_dir, f"Pass the folder that holds the files of {name!r}.")
-        pairs = find_pairs(data_dir, split, image_pattern, label_pattern, problems)
-        listed, coloured = os.path.join(data_dir, "classes.txt"), False
-        if classes is not None:
-            label_set, coloured = label_ids.label_set_of(classes), isinstance(classes, LabelSet)
-        elif os.path.isfile(listed):
-            label_set, coloured = read_classes(listed)
-        elif label_map is not None:
-            label_set = label_ids.label_set_of_map(label_map)
-        else:
+        if exif is not None:
+            checks.one_of("exif", exif, EXIF)
+        division = Division.of_options(split_fractions, split_groups, split_seed, split_lists)
+        pairs = laid_out_pairs(data_dir, split, image_pattern, label_pattern, division, problems)
+        said = class_options(classes, label_map, nearest_colour, os.path.join(data_dir, "classes.txt"))
+        if said is None:
             label_set = LabelSet.generic(_count_classes(pairs, f"{name} {split}", problems))
-        table = label_ids.mapped_table(label_map, len(label_set))
-        return cls(name, split, pairs, label_set, table, channels, read_colours=coloured)
+            said = ClassOptions(label_set, label_ids.mapped_table(label_ids.read_map(label_map), len(label_set)), None)
+        return cls(name, split, pairs, said.label_set, said.table, channels, said.colours, exif)
 
     def probe(self) -> None:
         """Read a few pairs; masks of nothing but 0 and 255 raise too, unless a `label_map` says what 255 means."""
@@ -46,19 +50,17 @@ class FolderSource(FileSource):
             raise ValueError(checks.sentence(
                 "labels", "must hold class ids, and 255 only for ignore; the files read so far hold nothing else than",
                 sorted(values), label_ids.likely_cause(values, len(self.label_set))))
+        self._tell_of_colours()
 
-
-def read_classes(path: str) -> tuple[LabelSet, bool]:
-    """Return (`LabelSet`, whether colours were given) from a text file: one `name` or `name r g b` per line."""
-    names, colours = [], []
-    with open(path, encoding="utf-8") as file:
-        for line in file.read().splitlines():
-            if line.strip():
-                match = re.fullmatch(r"(.*?)(?:[\s,]+(\d+)[\s,]+(\d+)[\s,]+(\d+))?\s*", line.strip())
-                names.append(match[1])
-                colours.append(None if match[2] is None else tuple(int(value) for value in match.groups()[1:]))
-    coloured = bool(colours) and None not in colours
-    return LabelSet(tuple(names), np.array(colours) if coloured else None), coloured
+    def _tell_of_colours(self):
+        """Log how many pixels in a few masks are not exactly of a named colour."""
+        some = spread(len(self), PROBED)
+        near, strange, pixels = (sum(counts) for counts in zip(*(self._inexact(self.pairs[one][1]) for one in some)))
+        if near or strange:
+            _LOG.warning("%s %s: in %d label files looked at, %.2f%% of the pixels take the class of the nearest named "
+                         "colour, and %.2f%% are of none and become %s; kseg.data.check counts those of each file",
+                         self.name, self.split, len(some), 100 * near / pixels, 100 * strange / pixels,
+                         self.colours.id_of_others)
 
 
 def _count_classes(pairs, where, problems):

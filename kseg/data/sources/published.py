@@ -7,6 +7,7 @@ import typing
 import numpy as np
 
 from kseg import checks
+from kseg.data.colours import of_palette, palette_rows
 from kseg.data.sources.file_pairs import FileSource
 from kseg.labels import LabelSet
 
@@ -27,7 +28,8 @@ class PublishedSource(FileSource):
              problems: list | None = None) -> typing.Self:
         """Return the source of the files below `data_dir`; arguments as `kseg.data.source`."""
         checks.existing_folder("data_dir", data_dir, f"Pass the folder that holds the files of {name!r}.")
-        return cls(name, split, cls.find(data_dir, split, problems), cls.LABELS, cls.TABLE, channels)
+        return cls(name, split, cls.find(data_dir, split, problems), cls.LABELS, cls.TABLE, channels,
+                   of_palette(palette_rows(cls.LABELS)), exif="ignore")  # as their makers read them
 
     @classmethod
     @abc.abstractmethod

@@ -14,6 +14,7 @@ from PIL import Image
 
 from kseg import checks
 from kseg.data import label_ids
+from kseg.data.colours import names_colours
 from kseg.data.decode import to_grey
 from kseg.data.parallelism import numpy_function, parallel_calls, untuned
 from kseg.data.sources import shapes
@@ -174,6 +175,10 @@ def _classes(name, classes, label_map):
                 "classes", f"must be given for {name!r}, whose ids kseg does not know", classes,
                 "Pass their number, names or a LabelSet, and label_map={stored: id} if they do not start at 0."))
         return _KNOWN[base]
+    label_map = label_ids.read_map(label_map)
+    if names_colours(label_map):
+        raise ValueError(checks.sentence("label_map", f"must map stored values for {name!r}, not colours", label_map,
+                                         "Write for example {1: 0, 2: 1}."))
     label_set = label_ids.label_set_of_map(label_map) if classes is None else label_ids.label_set_of(classes)
     return label_set, label_ids.mapped_table(label_map, len(label_set))
 
