@@ -15,6 +15,7 @@ from PIL import Image
 
 from kseg import checks
 from kseg.data import filesystems, sources, windows
+from kseg.data.orientation import exif_orientation
 from kseg.data.sources.base import digest
 
 _HEAD, _TAIL = 12, 4  # bytes of length and checksums around a record in a TFRecord file
@@ -94,6 +95,8 @@ def _example(chosen, index, size):
         content = None
     else:
         content = chosen.stored_image(index)
+        if content is not None and exif_orientation(content) not in (None, 1):  # perhaps read turned
+            content = None
     feature = {"image": content or _png(pixels), "labels": _png(labels[..., None]),
                "path": chosen.describe(index).encode()}
     features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in feature.items()}

@@ -12,6 +12,7 @@ from PIL import Image
 
 from kseg import checks
 from kseg.data import decode, geometry
+from kseg.data.orientation import exif_orientation, upright
 from kseg.layers import ResizeTo
 
 _LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as many
@@ -23,8 +24,9 @@ def open_image(image: Any, channels: int, name: str = "images", batches: bool = 
 
     Args:
         image: the path of an image file (a grey one becomes RGB for 3 channels and the reverse for 1; 16 bits are
-            reduced to the upper 8) or of a `.npy` file, which is mapped, not read; a PIL image; or numbers 0–255
-            `[H, W, channels]`, uint8 or float (for one channel also `[H, W]`).
+            reduced to the upper 8; turned upright by its EXIF orientation, as viewers show it) or of a `.npy` file,
+            which is mapped, not read; a PIL image, as it lies in memory; or numbers 0–255 `[H, W, channels]`, uint8 or
+            float (for one channel also `[H, W]`).
         channels: int, the bands the model takes.
         name: str, what errors call the argument.
         batches: whether a batch `[B, H, W, channels]` is returned as it is, its images to be opened in their turn.
@@ -37,9 +39,10 @@ def open_image(image: Any, channels: int, name: str = "images", batches: bool = 
         image = _from_file(os.fspath(image), channels, name)
     elif isinstance(image, Image.Image):
         try:
-            image = _from_picture(image, channels)
+            image, orientation = _from_picture(image, channels)
         except decode.DECODER_FAILURES as failure:  # a lazily opened file
             raise ValueError(decode.unreadable(name, getattr(image, "filename", None) or image, failure)) from failure
+        _warn_of_orientation(orientation, name)
     if batches and getattr(image, "ndim", None) == 4:
         if not len(image):
             raise ValueError(checks.sentence(name, "must hold at least one image", image.shape, "Pass one."))
@@ -115,14 +118,20 @@ def _from_file(path, channels, name):
             with decode.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
                 decodable = decodable and picture.width * picture.height <= _LARGE
                 if not decodable:
-                    return _from_picture(picture, channels)
+                    return upright(*_from_picture(picture, channels))
         except decode.DECODER_FAILURES as failure:
             if not decodable:
                 raise ValueError(decode.unreadable(name, path, failure)) from failure
-    return decode.read_pixels(path, channels)  # which says, too, what is wrong with the file
+    return upright(*decode.read_photograph(path, channels))  # which says, too, what is wrong with the file
 
 
 def _from_picture(picture, channels):
+    """Return (pixels, the EXIF orientation that they are still to be turned by) of a PIL image."""
+    pixels = _pixels_of(picture, channels)
+    return pixels, exif_orientation(picture)  # Pillow turns a TIFF file while loading, and then says none
+
+
+def _pixels_of(picture, channels):
     if channels not in (1, 3):
         return np.asarray(picture)
     if picture.mode.startswith(("I", "F")):
@@ -136,6 +145,14 @@ def _from_picture(picture, channels):
         strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
         pixels[top:top + rows] = np.asarray(strip.convert(wanted)).reshape(-1, picture.width, channels)
     return pixels
+
+
+def _warn_of_orientation(orientation, name):
+    if orientation not in (None, 1):
+        warnings.warn(checks.sentence(
+            name, "are taken as they lie in memory, and this PIL image is to be shown turned", f"EXIF orientation "
+            f"{orientation}", "Pass its path, or PIL.ImageOps.exif_transpose(image), to have it segmented upright."),
+            stacklevel=4)
 
 
 def _warn_of_range(pixels, name):

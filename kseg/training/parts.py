@@ -63,7 +63,8 @@ class Data:
                     self.data_options, f"Set {_FIELDS[name]} in the recipe instead."))
             checks.one_of("data_options", name, DATA_OPTIONS)
         if self.data_options.get("label_map") is not None:
-            set_field(self, "data_options", {**self.data_options, "label_map": read_map(self.data_options["label_map"])})
+            label_map = read_map(self.data_options["label_map"])
+            set_field(self, "data_options", {**self.data_options, "label_map": label_map})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
             many is logged, and reported by `kseg.data.check`.
         image_pattern, label_pattern: str or None, only for "folder": globs below `data_dir`, `{split}` is replaced;
             files whose wildcards match alike are a pair; a final `.*` is any suffix. None: the layout is recognised,
-            see `kseg.data.sources.layouts`.
+            see `kseg.data.sources.recognition`.
         split_fractions: (train, validation[, test]) or None, only for "folder": files without splits are divided in
             these shares by a hash of their names, alike in every process; a new file moves few others. Default
             (0.8, 0.1, 0.1), where neither folders nor lists say which split a file belongs to.

@@ -49,7 +49,8 @@ def globs(images: Collection[str], labels: Collection[str]) -> list[tuple[str, s
         if part is not None:
             found[part[1:]] += 1
     if found:
-        return [("*", f"{before}*{after}", count) for (before, after), count in found.most_common()]
+        ways = sorted(found.items(), key=lambda way: (-way[1], way[0]))
+        return [("*", f"{before}*{after}", count) for (before, after), count in ways]
     (image_start, image_end), (label_start, label_end) = _shared(images), _shared(labels)
     cores = {_core(stem, image_start, image_end) for stem in images}
     pairs = len(cores & {_core(stem, label_start, label_end) for stem in labels})

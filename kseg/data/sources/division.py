@@ -83,8 +83,8 @@ class Division:
             _tell(data_dir, len(pairs), *FRACTIONS)
         if not chosen and pairs:
             raise ValueError(checks.sentence(
-                "split_fractions", f"must give a group to {split!r}; there are {len(groups)} groups of {len(pairs)} files",
-                (train, validation, test), "Raise its share, or add files."))
+                "split_fractions", f"must give a group to {split!r}; there are {len(groups)} groups, of {len(pairs)} "
+                "files", (train, validation, test), "Raise its share, or add files."))
         return [pair for pair in pairs if pair in chosen]
 
     def _group(self, path, data_dir):
@@ -119,6 +119,13 @@ def _checked(fractions):
 @functools.cache
 def _tell(data_dir, count, train, validation, test):
     """Log once that files are divided without being asked."""
-    _LOG.warning("%s has no splits: kseg takes %.0f%% of its %d pairs for training, %.0f%% for validation and %.0f%% for "
-                 "test, by a hash of their names. Pass split_fractions for other shares, and split_groups where several "
-                 "images show one scene", data_dir, 100 * train, count, 100 * validation, 100 * test)
+    _LOG.warning("%s has no splits: kseg takes %.0f%% of its %d pairs for training, %.0f%% for validation and %.0f%% "
+                 "for test, by a hash of their names. Pass split_fractions for other shares, and split_groups where "
+                 "several images show one scene", data_dir, 100 * train, count, 100 * validation, 100 * test)
+
+
+@functools.cache
+def tell_of_equal_splits(data_dir: str, image_pattern: str) -> None:
+    """Log once that patterns give the same files to every split."""
+    _LOG.warning("image_pattern=%r says nothing about splits: every split of %s has all of its files. Write {split} "
+                 "into the patterns, or pass split_fractions", image_pattern, data_dir)

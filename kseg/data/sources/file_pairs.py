@@ -78,9 +78,9 @@ class FileSource(Source):
             turned = pixels
         elif self.exif is None and pixels.shape[:2] == turned.shape[:2] == size:
             raise AmbiguousOrientation(checks.sentence(
-                "exif", f"must say whether {self.pairs[index][0]!r} is turned: its EXIF orientation is {orientation}, and "
-                "its mask has the size of both", None, 'Pass exif="apply" if masks were drawn on images as viewers show '
-                'them, exif="ignore" if on pixels as they are stored.'))
+                "exif", f"must say whether {self.pairs[index][0]!r} is to be turned: its EXIF orientation is "
+                f"{orientation}, and its mask has the size of both", None, 'Pass exif="apply" if masks were drawn on '
+                'images as viewers show them, exif="ignore" if on pixels as they are stored.'))
         elif self.exif is None and pixels.shape[:2] == size:
             turned = pixels
         if turned.shape[:2] != size:

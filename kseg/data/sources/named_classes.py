@@ -24,7 +24,7 @@ _CAMVID = {
     "tree": ((128, 128, 0), (192, 192, 0)),  # tree, other vegetation
     "sign": ((192, 128, 128), (128, 128, 64), (0, 64, 64)),  # sign, text, traffic light
     "fence": ((64, 64, 128),),
-    "car": ((64, 0, 128), (64, 128, 192), (192, 128, 192), (192, 64, 128), (128, 64, 64)),  # pickup, truck, train, other
+    "car": ((64, 0, 128), (64, 128, 192), (192, 128, 192), (192, 64, 128), (128, 64, 64)),  # pickup, bus, train …
     "pedestrian": ((64, 64, 0), (192, 128, 64), (64, 0, 192), (64, 128, 64)),  # child, pram or cart, animal
     "bicyclist": ((0, 128, 192), (192, 0, 192)),  # bicyclist, motorcycle
 }

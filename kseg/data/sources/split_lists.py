@@ -21,7 +21,7 @@ def listed_pairs(data_dir: str, split: str, lists: str | dict[str, str], image_p
     """Return [(image path, label path)] of the lines of a split's list, in their order.
 
     A line is a name without suffix or the path of an image, of files that the patterns pair; or the paths of image and
-    labels below `data_dir`, parted by spaces, a tab or a comma. Blank lines, and those that begin with `#`, say nothing.
+    labels below `data_dir`, parted by spaces, a tab or a comma. Lines that are blank or begin with `#` are left out.
 
     Raises:
         FileNotFoundError: if there is no list of the split.

@@ -7,6 +7,7 @@ import os
 from kseg import checks
 from kseg.data.sources.affixes import globs, has_label_word
 from kseg.data.sources.base import SPLIT_NAMES
+from kseg.data.sources.division import FRACTIONS
 from kseg.data.sources.patterns import LABEL_SUFFIXES, files_below
 
 _FOLDERS = 24  # with most files, that are compared
@@ -22,8 +23,8 @@ def nothing_recognised(data_dir: str) -> FileNotFoundError:
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in LABEL_SUFFIXES:
             files[folder.replace(os.sep, "/")][suffix].append(stem)
-    advice = ("Expected images/ and masks/, train/images and train/masks, images/train and masks/train, or a.jpg beside "
-              "a_mask.png.")
+    advice = ("Expected images/ and masks/, train/images and train/masks, images/train and masks/train, or a.jpg "
+              "beside a_mask.png.")
     if not files:
         return FileNotFoundError(checks.sentence("data_dir", "must hold images and label files; none is below it",
                                                  str(data_dir), advice))
@@ -50,14 +51,17 @@ def _fitting(places):
             if count > best[0]:
                 best = count, _pattern((folder, suffix), image), _pattern((folder, suffix), label)
     count, image_pattern, label_pattern = best
-    return count and (f"Pass image_pattern={image_pattern!r}, label_pattern={label_pattern!r}, which pair {count}"
-                      + (" of this split." if "{split}" in image_pattern else "."))
+    if not count:
+        return None
+    shares = "" if "{split}" in image_pattern else f", split_fractions={FRACTIONS}"
+    return f"Pass image_pattern={image_pattern!r}, label_pattern={label_pattern!r}{shares}; {count} names fit."
 
 
 def _rather_labels(one, other):
     """Return whether of two (folder, suffix, names) rather the first are labels."""
     def likelihood(place):
-        return (has_label_word(place[0].replace("/", "_")) or has_label_word(place[2][0]), place[1].lower() not in _LOSSY)
+        named = has_label_word(place[0].replace("/", "_")) or has_label_word(place[2][0])
+        return named, place[1].lower() not in _LOSSY
     return likelihood(one) > likelihood(other)
 
 
