@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from kseg.export import exif
+
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
 
 
@@ -11,8 +13,8 @@ def decode(content: tf.Tensor, channels: int) -> tf.Tensor:
     """Return one encoded image (scalar string) as uint8 `[H, W, channels]`.
 
     JPEG (grey, RGB and CMYK), PNG (grey, palette, RGB, with alpha dropped, 16 bits reduced to 8), BMP, and the first
-    frame of a GIF. EXIF orientation is not applied. Anything else, or a truncated file, raises InvalidArgumentError,
-    which TensorFlow Serving answers as status 400 with its text.
+    frame of a GIF; JPEG and PNG turned upright by their EXIF orientation, as viewers show them. Anything else, or a
+    truncated file, raises InvalidArgumentError, which TensorFlow Serving answers as status 400 with its text.
     """
     start = [tf.strings.substr(content, 0, tf.minimum(len(mark), tf.strings.length(content))) for mark in _SIGNATURES]
     known = tf.reduce_any([piece == mark for piece, mark in zip(start, _SIGNATURES)])
@@ -26,6 +28,8 @@ def decode(content: tf.Tensor, channels: int) -> tf.Tensor:
          lambda: tf.io.decode_jpeg(content, channels=channels, dct_method="INTEGER_ACCURATE")),
         (start[1] == _SIGNATURES[1], lambda: tf.io.decode_png(content, channels=channels)),
     ], default=lambda: _with_bands(tf.io.decode_image(content, expand_animations=False), channels))
+    photograph = tf.reduce_any([start[0] == _SIGNATURES[0], start[1] == _SIGNATURES[1]])
+    pixels = tf.cond(photograph, lambda: exif.upright(pixels, content), lambda: pixels)
     return tf.ensure_shape(pixels, [None, None, channels])  # [H, W, channels]
 
 
@@ -40,7 +44,7 @@ def _with_bands(pixels, channels):
 
 def segment(content: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], channels: int,
             image_size: Sequence[int | None], maximum_side: int) -> tf.Tensor:
-    """Return the label map of one encoded image (scalar string) at the image's own size, uint8 `[H, W]`.
+    """Return the label map of one encoded image (scalar string) at the image's own size, upright, uint8 `[H, W]`.
 
     `labels_of` is given float32 pixels `[1, h, w, channels]` and answers uint8 `[1, h, w]`. Where `image_size` fixes a
     side, that is taken; else the image keeps its size up to `maximum_side` pixels on its longer side, beyond which it

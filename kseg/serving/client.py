@@ -53,7 +53,7 @@ class Client:
         self._transport = Transport(url, model, version, headers)
 
     def segment(self, images: Any, output: str = "labels") -> "np.ndarray | list[np.ndarray]":
-        """Return the label maps of images, each at the size of its image.
+        """Return the label maps of images, each at the size of its image, of photographs as viewers show them (EXIF).
 
         Args:
             images: one image or a list of images: bytes of a JPEG, PNG, BMP or GIF file; the path of one; or an array,
