@@ -96,8 +96,8 @@ def check(name: str | sources.Source, split: str | None = None, *, data_dir: str
 
     Looked for: unreadable or truncated files, unpaired files, names that differ in their suffix alone, size
     mismatches, ids outside the classes with their counts and likely cause, classes that never occur, images ignored
-    everywhere, a large void share, equal images within the split and across splits, EXIF orientation (which is not
-    applied).
+    everywhere, a large void share, equal images within the split and across splits, colours that are not exactly the
+    named ones, EXIF orientation (and whether it is applied, or cannot be decided).
 
     Args:
         name: as `kseg.data.load`.

@@ -8,6 +8,8 @@ import os
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 from kseg import checks
 from kseg.data.sources.base import SPLITS
 
@@ -62,8 +64,8 @@ class Division:
         """Return the pairs of a split.
 
         The groups lie side by side in the order of their hashes, each as long as it has files; "validation" takes the
-        first share, "test" the next, "train" the rest; a group belongs to the split in whose share its middle lies. A
-        new file moves the borders by less than itself.
+        first share, "test" the next, "train" the rest; a group belongs to the split in whose share its middle lies, and
+        each split with a share has one at least, if there are enough. A new file moves the borders by less than itself.
 
         Raises:
             ValueError: if an image is in no group, or no group falls to the split.
@@ -71,20 +73,16 @@ class Division:
         groups = {}
         for pair in pairs:
             groups.setdefault(self._group(pair[0], data_dir), []).append(pair)
-        train, validation, test = self.fractions or FRACTIONS
-        chosen, before = set(), 0
-        for group in sorted(groups, key=self._hash):
-            middle = (before + len(groups[group]) / 2) / len(pairs)
-            before += len(groups[group])
-            owner = "validation" if middle < validation else "test" if middle < validation + test else "train"
-            if owner == split:
-                chosen.update(groups[group])
+        shares = self.fractions or FRACTIONS
+        order = sorted(groups, key=self._hash)
+        owners = _owners([len(groups[group]) for group in order], *shares)
+        chosen = {pair for group, owner in zip(order, owners) if owner == split for pair in groups[group]}
         if not self.shares_asked:
             _tell(data_dir, len(pairs), *FRACTIONS)
         if not chosen and pairs:
             raise ValueError(checks.sentence(
                 "split_fractions", f"must give a group to {split!r}; there are {len(groups)} groups, of {len(pairs)} "
-                "files", (train, validation, test), "Raise its share, or add files."))
+                "files", shares, "Raise its share, or add files."))
         return [pair for pair in pairs if pair in chosen]
 
     def _group(self, path, data_dir):
@@ -100,6 +98,20 @@ class Division:
 
     def _hash(self, group):
         return hashlib.sha256(f"{self.seed or 0}\0{group}".encode()).digest()
+
+
+def _owners(sizes, train, validation, test):
+    """Return the split of each of the groups of so many files, in their order."""
+    middles = (np.cumsum(sizes) - np.array(sizes) / 2) / max(sum(sizes), 1)
+    owners = ["validation" if middle < validation else "test" if middle < validation + test else "train"
+              for middle in middles]
+    if test > 0 and len(owners) > 2:
+        owners[max(1, owners.count("validation")) if validation > 0 else 0] = "test"
+    if validation > 0 and len(owners) > 1:
+        owners[0] = "validation"
+    if train > 0 and owners:
+        owners[-1] = "train"
+    return owners
 
 
 def _checked(fractions):
