@@ -12,7 +12,8 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 def stored_values(picture: Image.Image, data: bytes, path: str, by_colour: bool = False) -> np.ndarray:
     """Return the values, integers `[H, W]`, or colours, uint8 `[H, W, 3]`, of a mask decoded from `data` without loss.
 
-    Of indexed masks these are the indices, with `by_colour` the colours that the file gives them.
+    Of indexed masks these are the indices, with `by_colour` the colours that the file gives them. Those of GIF are
+    always read by colour: whoever writes one numbers its colours anew.
 
     Raises:
         ValueError: if the mask has transparent pixels, fractions, or another kind of pixels.
@@ -24,7 +25,7 @@ def stored_values(picture: Image.Image, data: bytes, path: str, by_colour: bool 
                 "labels", "must have no transparent pixels", path,
                 "Save the mask without its alpha channel: ids under transparency are ambiguous."))
         return array[..., 0] if picture.mode == "LA" else array[..., :3]
-    if picture.mode == "RGB" or (by_colour and picture.mode in ("1", "P")):
+    if picture.mode == "RGB" or (picture.mode in ("1", "P") and (by_colour or picture.format == "GIF")):
         return np.asarray(picture.convert("RGB"))
     if picture.mode in ("1", "L", "P"):
         array = np.asarray(picture, np.uint8)

@@ -304,3 +304,15 @@ def test_strict_reading_refuses_a_jpeg_with_garbage_in_its_middle(tmp_path):
     path.write_bytes(whole[:len(whole) // 2] + whole)
     with pytest.raises(ValueError, match="must be a complete image file, got image='.*image.jpg'.*broken data stream"):
         decode.read_pixels(str(path), strict=True)
+
+
+def test_gif_masks_are_read_by_their_grey_whatever_its_index(tmp_path):
+    for ids in (IDS, np.where(IDS == 1, 2, 0).astype(np.uint8), np.full((4, 4), 2, np.uint8)):
+        path = write(tmp_path / "mask.gif", ids)  # Pillow leaves grey out that does not occur, and numbers the rest
+        np.testing.assert_array_equal(decode.read_labels(path, TABLE, 3), ids)
+    colours_of = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)
+    path = write(tmp_path / "mask.gif", colours_of[IDS])
+    named = colours.of_palette([(*colour, index) for index, colour in enumerate(colours_of.tolist())])
+    np.testing.assert_array_equal(decode.read_labels(path, TABLE, 3, named), IDS)
+    with pytest.raises(ValueError, match="this file stores RGB colours"):
+        decode.read_labels(path, TABLE, 3)
