@@ -138,6 +138,28 @@ def test_check_data_prints_a_table_writes_json_and_says_by_its_status_whether_tr
     assert "error: unreadable labels (1)" in capsys.readouterr().out
 
 
+def test_a_map_of_colours_is_typed_as_json_and_divides_a_folder(tmp_path, capsys):
+    import numpy as np
+    from PIL import Image
+
+    colours = np.array([[102, 102, 51], [0, 60, 0], [9, 9, 9]], np.uint8)
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for index in range(6):
+        name, ids = f"scene{index // 2}_{index}.png", np.arange(54).reshape(6, 9) % 3
+        Image.fromarray(np.full((6, 9, 3), index, np.uint8)).save(tmp_path / "images" / name)
+        Image.fromarray(colours[ids]).save(tmp_path / "masks" / name)
+    words = ["--data", "folder", "--data-dir", str(tmp_path), "--data-option",
+             'label_map={"102,102,51": 0, "0,60,0": 1, "other": 255}', "--data-option", r"split_groups=(scene\d)_"]
+    assert cli.main(["check-data", *words, "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["pairs"] == 2 and found["class_pixels"] == [36, 36] and round(found["void_share"], 3) == 0.333
+    options = _recipe(*words).data_options
+    assert options == {"label_map": {(102, 102, 51): 0, (0, 60, 0): 1, "other": 255}, "split_groups": r"(scene\d)_"}
+    assert cli.main(["check-data", *words[:-3], 'label_map={"red": 0}']) == 1
+    assert "`label_map` must be a dict from stored values, colours" in capsys.readouterr().err
+
+
 def test_check_data_shows_its_progress_on_a_terminal(tmp_path, capsys, monkeypatch):
     import sys
 

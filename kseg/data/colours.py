@@ -88,7 +88,8 @@ class Colours:
         colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], -1).astype(np.float32)  # [colours, 3]
         *named, ids = np.array(self.named, np.float32).T  # [named] each
         named = np.stack(named)  # [3, named]
-        squares = (colours ** 2).sum(-1, keepdims=True) - 2 * colours @ named + (named ** 2).sum(0)  # whole numbers: exact
+        # Whole numbers below 2^24, which float32 has exactly.
+        squares = (colours ** 2).sum(-1, keepdims=True) - 2 * colours @ named + (named ** 2).sum(0)
         nearest = squares.argmin(-1)  # of equally near ones the first
         near = squares[np.arange(len(squares)), nearest] <= self.nearest ** 2
         return np.where(near, ids[nearest].astype(np.int16) + _NEAR, _OTHER)

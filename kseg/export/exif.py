@@ -53,7 +53,7 @@ def _in_png(head, length):
         return (place < length) & ~is_kind(place, b"eXIf") & ~is_kind(place, b"IDAT")
 
     def step(place):
-        size = (head[place + 1] * 256 + head[place + 2]) * 256 + head[place + 3]  # longer than 2^24: past the end anyway
+        size = (head[place + 1] * 256 + head[place + 2]) * 256 + head[place + 3]  # of more, past the end
         return (tf.minimum(length, tf.where(head[place] == 0, place + 12 + size, length)),)
 
     place, = tf.while_loop(further, step, [tf.minimum(length, 8)])

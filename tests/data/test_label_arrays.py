@@ -99,8 +99,8 @@ def test_fractions_are_refused_by_the_sentence(tmp_path):
     path = saved(tmp_path / "a.npy", np.array([[0, 0.5, np.nan]]))
     with pytest.raises(ValueError) as failure:
         decode.read_labels(path, TABLE, 3)
-    assert str(failure.value) == (f"`labels` must be whole numbers, class ids; {path!r} has others, got labels=[0.5, nan]"
-                                  ". Take the argmax of scores, or round, before saving.")
+    assert str(failure.value) == (f"`labels` must be whole numbers, class ids; {path!r} has others, got labels=[0.5, "
+                                  "nan]. Take the argmax of scores, or round, before saving.")
 
 
 def test_several_arrays_without_a_name_are_refused_by_the_sentence(tmp_path):
@@ -109,8 +109,8 @@ def test_several_arrays_without_a_name_are_refused_by_the_sentence(tmp_path):
         np.savez(path, **arrays)
         with pytest.raises(ValueError) as failure:
             decode.read_labels(path, TABLE, 3)
-        assert str(failure.value) == (f"`labels` must be one array, or one named 'labels' or 'mask'; {path!r} holds, got "
-                                      f"labels={list(arrays)}. Save the labels alone.")
+        assert str(failure.value) == (f"`labels` must be one array, or one named 'labels' or 'mask'; {path!r} holds, "
+                                      f"got labels={list(arrays)}. Save the labels alone.")
 
 
 def test_ids_beyond_the_classes_are_named(tmp_path):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 import kseg
 from kseg.export import ParityReport, SavedModelRunner, next_version, read_metadata, structured_images
@@ -92,6 +92,17 @@ def test_metadata_and_layout(served):
     assert LabelSet.from_dict(found["label_set"]) == LABELS
     assert found["maximum_side"] == 150
     assert sorted(os.listdir(path.parent)) == ["1", "1.parity.json"]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+def test_bytes_of_a_photograph_are_segmented_upright(served, orientation):
+    model, _, _, signatures = served
+    image = Image.fromarray(structured_images(60, 90)[1].astype(np.uint8))
+    exif = Image.Exif()
+    exif[274] = orientation
+    content = _encoded(image, exif=exif)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+    np.testing.assert_array_equal(_labels(signatures, content), _keras_labels(model, upright))
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "cmyk jpeg", "grey", "palette", "alpha", "one bit", "16 bits", "gif", "bmp",

@@ -109,6 +109,20 @@ def test_a_label_set_and_numpy_integers_are_recorded():
     assert again == recipe and again.data_options["classes"] == LabelSet(("cell", "wall"))
 
 
+def test_a_map_of_colours_is_recorded_and_comes_back():
+    label_map = {(102, 102, 51): 2, (0, 60, 0): 2, 7: 1, "other": 255}
+    recipe = TrainingRecipe(data="folder", data_options={
+        "label_map": label_map, "nearest_colour": 30, "split_fractions": [0.8, 0.2], "split_groups": r"(\d+)_"})
+    stored = json.loads(json.dumps(recipe.to_dict()))
+    assert stored["data_options"]["label_map"] == {"102,102,51": 2, "0,60,0": 2, "7": 1, "other": 255}
+    again = TrainingRecipe.from_dict(stored)
+    assert again == recipe and again.data_options["label_map"] == label_map
+    typed = TrainingRecipe(data_options={"label_map": {"#666633": 2, "(0, 60, 0)": 2, "7": 1, "other": 255}})
+    assert typed.data_options["label_map"] == label_map
+    with pytest.raises(TypeError, match="^`label_map` must be a dict from stored values, colours"):
+        TrainingRecipe(data_options={"label_map": {"red": 1}})
+
+
 def test_what_cannot_be_recorded_is_refused_before_training():
     with pytest.raises(TypeError, match="`data_options` must hold plain values, which run.json can record, got"):
         TrainingRecipe(data_options={"classes": np.zeros(2)})

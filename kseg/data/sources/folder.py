@@ -36,8 +36,8 @@ class FolderSource(FileSource):
         if exif is not None:
             checks.one_of("exif", exif, EXIF)
         division = Division.of_options(split_fractions, split_groups, split_seed, split_lists)
-        pairs = laid_out_pairs(data_dir, split, image_pattern, label_pattern, division, problems)
         said = class_options(classes, label_map, nearest_colour, os.path.join(data_dir, "classes.txt"))
+        pairs = laid_out_pairs(data_dir, split, image_pattern, label_pattern, division, problems)
         if said is None:
             label_set = LabelSet.generic(_count_classes(pairs, f"{name} {split}", problems))
             said = ClassOptions(label_set, label_ids.mapped_table(label_ids.read_map(label_map), len(label_set)), None)

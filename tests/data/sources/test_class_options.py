@@ -68,10 +68,10 @@ def test_other_keys_and_values_are_refused_by_the_sentence(folder, label_map):
 
 
 @pytest.mark.parametrize("options, said", [
-    ({"label_map": {(0, 60, 256): 1}}, "`label_map` must map values and colours of 0..255, got label_map={(0, 60, 256): "),
+    ({"label_map": {(0, 60, 256): 1}}, "`label_map` must map values and colours of 0..255, got label_map={(0, 60, 25"),
     ({"label_map": {(0, 60, 0): 5}, "classes": 2}, "`label_map` must map values 0..255 to class ids 0..1 or 255, got "),
     ({"label_map": {(0, 60, 0): 255}}, "`label_map` must lead to at least one class where `classes` is None, got "),
-    ({"label_map": {0: 0, 1: 1}, "nearest_colour": 9}, "`nearest_colour` must be None where no colours are known, got "),
+    ({"label_map": {0: 0, 1: 1}, "nearest_colour": 9}, "`nearest_colour` must be None where no colours are known, "),
     ({"nearest_colour": 9}, "`nearest_colour` must be None where no colours are known, got nearest_colour=9"),
     ({"classes": "isprs", "nearest_colour": -1}, "`nearest_colour` must be a number between 0 and 442, got "),
     ({"classes": "ispr"}, "`classes` must be one of ('camvid', 'cityscapes', 'isprs', 'loveda', 'voc2012'), got "),
@@ -156,8 +156,8 @@ def test_antialiased_rims_take_the_nearest_colour_and_are_counted(tmp_path, capl
     np.testing.assert_array_equal(next(iter(batches))[1][0], expected)
     near, strange = ((distances.min(-1) > 0) & (expected != 255)).sum(), (expected == 255).sum()
     assert near > 50 and strange > 5
-    assert (f"in 1 label files looked at, {100 * near / expected.size:.2f}% of the pixels take the class of the nearest "
-            f"named colour, and {100 * strange / expected.size:.2f}% are of none and become 255") in caplog.text
+    assert (f"in 1 label files looked at, {100 * near / expected.size:.2f}% of the pixels take the class of the "
+            f"nearest named colour, and {100 * strange / expected.size:.2f}% are of none and become 255") in caplog.text
     report = kseg.data.check("folder", "train", other_splits=False, **options)
     path = str(tmp_path / "masks/a.png")
     assert report.ok and {"kind": "inexact colours", "path": path, "message": (

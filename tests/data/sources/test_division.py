@@ -85,8 +85,8 @@ def test_each_split_with_a_share_has_a_file_if_there_are_enough(count):
     ({"split_fractions": 0.8}, TypeError, "`split_fractions` must be the shares of ('train', 'validation', 'test')"),
     ({"split_fractions": (1.2, -0.2)}, ValueError, "`split_fractions` must be a number between 0 and 1"),
     ({"split_groups": "("}, ValueError, "`split_groups` must be a regular expression"),
-    ({"split_groups": "nothing"}, ValueError, "`split_groups` must match the path of every image; 'images/scene_00_tile_0"
-                                              ".jpg' has no match"),
+    ({"split_groups": "nothing"}, ValueError,
+     "`split_groups` must match the path of every image; 'images/scene_00_tile_0.jpg' has no match"),
     ({"split_seed": -1}, ValueError, "`split_seed` must be an integer of at least 0"),
     ({"split_lists": "train.txt"}, ValueError, "`split_lists` must hold {split}, or be a dict from split to path"),
 ])
@@ -110,11 +110,12 @@ def folder(tmp_path):
 def test_a_folder_without_splits_is_divided_alike_in_every_process_and_says_so_once(folder, caplog):
     code = ("import sys, json, kseg; print(json.dumps([[pair[0] for pair in kseg.data.source('folder', split, "
             "data_dir=sys.argv[1]).pairs] for split in ('train', 'validation', 'test')]))")
-    other = json.loads(subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True).stdout)
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True)
+    other = json.loads(done.stdout)
     here = [[pair[0] for pair in sources.source("folder", split, data_dir=str(folder)).pairs] for split in SPLITS]
     assert here == other and list(map(len, here)) == [10, 1, 1]
-    assert caplog.text.count("has no splits: kseg takes 80% of its 12 pairs for training, 10% for validation and 10% for "
-                             "test, by a hash of their names. Pass split_fractions") == 1
+    assert caplog.text.count("has no splits: kseg takes 80% of its 12 pairs for training, 10% for validation and 10% "
+                             "for test, by a hash of their names. Pass split_fractions") == 1
     batches = kseg.data.load("folder", "train", data_dir=str(folder), batch_size=5)
     assert next(iter(batches))[0].shape == (5, 4, 6, 3)
 
@@ -146,7 +147,8 @@ def listed(folder, split="train", **options):
 
 
 @pytest.mark.parametrize("lines", [
-    "s1_3\ns0_1\n", "s1_3.png\n\n# a remark\ns0_1.jpg", "images/s1_3.png\n./images/s0_1.png\n", "\ufeffs1_3\r\ns0_1\r\n",
+    "s1_3\ns0_1\n", "s1_3.png\n\n# a remark\ns0_1.jpg", "images/s1_3.png\n./images/s0_1.png\n",
+    "\ufeffs1_3\r\ns0_1\r\n",
     "images/s1_3.png masks/s1_3.png\nimages/s0_1.png\tmasks/s0_1.png", "images/s1_3.png, masks/s1_3.png\ns0_1"])
 def test_lists_say_what_a_split_holds(folder, lines):
     (folder / "train.txt").write_text(lines, encoding="utf-8")
@@ -186,8 +188,8 @@ def test_lines_that_name_no_pair_or_several_are_refused_by_the_sentence(folder):
     with pytest.raises(ValueError) as failure:
         listed(folder)
     assert str(failure.value) == (
-        f"`split_lists` must name one image with a label file per line; 2 of 3 lines of {str(path)!r} do not, the first "
-        "names none, got split_lists='missing'. Correct the list, or pass image_pattern and label_pattern of the files "
+        f"`split_lists` must name one image with a label file per line; 2 of 3 lines of {str(path)!r} do not, the "
+        "first names none, got split_lists='missing'. Correct the list, or pass image_pattern and label_pattern of the files "
         "it names.")
     for part in ("images", "masks"):
         for place in ("a", "b"):

@@ -96,8 +96,8 @@ def test_a_split_that_is_not_there_is_not_taken_from_another_layout(tmp_path):
     with pytest.raises(FileNotFoundError) as failure:
         opened(tmp_path, "validation")
     assert str(failure.value) == (
-        f"`split` must have files below data_dir {str(tmp_path)!r}, got split='validation'. Expected {tmp_path}/validation"
-        f"/images and {tmp_path}/validation/masks, or pass image_pattern and label_pattern. To divide the files of "
+        f"`split` must have files below data_dir {str(tmp_path)!r}, got split='validation'. Expected {tmp_path}/valida"
+        f"tion/images and {tmp_path}/validation/masks, or pass image_pattern and label_pattern. To divide the files of "
         f"'train', pass data_dir='{tmp_path}/train'.")
     assert len(opened(tmp_path / "train", "validation")) == 1
 
