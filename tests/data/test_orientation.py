@@ -79,8 +79,8 @@ def test_the_mask_decides_unless_it_is_said(tmp_path, orientation, mask, exif):
             source.read(0)
         assert str(failure.value) == (
             f"`exif` must say whether {path!r} is to be turned: its EXIF orientation is {orientation}, and its mask "
-            'has the size of both, got exif=None. Pass exif="apply" if masks were drawn on images as viewers show them, '
-            'exif="ignore" if on pixels as they are stored.')
+            'has the size of both, got exif=None. Pass exif="apply" if masks were drawn on images as viewers show '
+            'them, exif="ignore" if on pixels as they are stored.')
         report = kseg.data.check(source)
         assert [finding["kind"] for finding in report.errors] == ["EXIF orientation"]
         return

@@ -189,8 +189,8 @@ def test_lines_that_name_no_pair_or_several_are_refused_by_the_sentence(folder):
         listed(folder)
     assert str(failure.value) == (
         f"`split_lists` must name one image with a label file per line; 2 of 3 lines of {str(path)!r} do not, the "
-        "first names none, got split_lists='missing'. Correct the list, or pass image_pattern and label_pattern of the files "
-        "it names.")
+        "first names none, got split_lists='missing'. Correct the list, or pass image_pattern and label_pattern of "
+        "the files it names.")
     for part in ("images", "masks"):
         for place in ("a", "b"):
             (folder / part / place).mkdir()
