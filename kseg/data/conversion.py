@@ -12,10 +12,12 @@ import re
 import typing
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from PIL import Image
 
 from kseg import checks, files
 from kseg.data import decode, sources
+from kseg.data.orientation import without_orientation
 from kseg.data.sources.base import digest
 from kseg.data.sources.patterns import IMAGE_SUFFIXES
 from kseg.labels import LabelSet
@@ -107,12 +109,16 @@ def _refuse_other_things(output):
 
 
 def _lines(label_set: LabelSet) -> str:
-    """Return the content of `classes.txt`: `name r g b` per line."""
-    rows = []
-    for index, (name, colour) in enumerate(zip(label_set.names, label_set.palette.tolist())):
+    """Return the content of `classes.txt`: `name r g b` per line, without colours where two classes have the same.
+
+    A name that is repeated gets its class id, as lines of one name are one class.
+    """
+    colours = label_set.palette.tolist() if len(np.unique(label_set.palette, axis=0)) == len(label_set) else None
+    rows = {}
+    for index, name in enumerate(label_set.names):
         name = " ".join(name.split()).strip(" ,") or f"class {index}"
-        rows.append(" ".join(map(str, (name, *colour))) + "\n")
-    return "".join(rows)
+        rows[f"{name} ({index})" if name in rows else name] = colours[index] if colours else ()
+    return "".join(" ".join(map(str, (name, *colour))) + "\n" for name, colour in rows.items())
 
 
 def _text(path):
@@ -138,7 +144,7 @@ def _write_pair(source, index, folder, stem):
     pixels, labels = source.read(index)
     with files.draft(os.path.join(folder, "labels", stem + ".png")) as path:
         Image.fromarray(labels).save(path, compress_level=3)
-    content = source.stored_image(index)
+    content = without_orientation(source.stored_image(index))
     suffix = None if content is None else _suffix(source.describe(index), content)
     if suffix is None:
         encoded, suffix = io.BytesIO(), ".png"

@@ -45,9 +45,9 @@ def upright(pixels: np.ndarray, orientation: int | None) -> np.ndarray:
     return pixels[::-1 if rows else 1, ::-1 if columns else 1]
 
 
-def swaps_sides(orientation: int | None) -> bool:
-    """Return whether `upright` swaps height and width."""
-    return _STEPS[orientation or 1][0]
+def without_orientation(image: bytes | None) -> bytes | None:
+    """Return an encoded image, or None if it is to be shown turned, so that readers may take it in two ways."""
+    return image if image is None or exif_orientation(image) in (None, 1) else None
 
 
 def _has_metadata(data):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kseg import checks
 from kseg.data import filesystems, sources, windows
-from kseg.data.orientation import exif_orientation
+from kseg.data.orientation import without_orientation
 from kseg.data.sources.base import digest
 
 _HEAD, _TAIL = 12, 4  # bytes of length and checksums around a record in a TFRecord file
@@ -94,9 +94,7 @@ def _example(chosen, index, size):
         pixels, labels = windows.resized(pixels, labels, size)
         content = None
     else:
-        content = chosen.stored_image(index)
-        if content is not None and exif_orientation(content) not in (None, 1):  # perhaps read turned
-            content = None
+        content = without_orientation(chosen.stored_image(index))
     feature = {"image": content or _png(pixels), "labels": _png(labels[..., None]),
                "path": chosen.describe(index).encode()}
     features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in feature.items()}

@@ -12,6 +12,7 @@ from PIL import Image
 
 import kseg
 from kseg.data import sources
+from tests.conftest import structured_image
 from tests.data.conftest import make_folder
 from tests.data.sources import annotations
 from tests.data.sources.test_contract import Least, write_files
@@ -211,3 +212,35 @@ def test_names_of_classes_that_a_line_cannot_hold_are_written_so_that_it_can(tmp
 
     kseg.data.convert(Odd(), tmp_path)
     assert kseg.data.label_set("folder", str(tmp_path)).names == ("two lines", "class 1", "lane 1 2 3", "a, b")
+
+
+def test_turned_photographs_are_written_as_they_were_read(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 3
+    for part, array, options in (("images", structured_image(24, 40), {"exif": exif}),
+                                 ("masks", np.zeros((24, 40), np.uint8), {})):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        for index in range(3):
+            Image.fromarray(array).save(tmp_path / "set" / part / f"{index}.png", **options)
+    source = kseg.data.source("folder", data_dir=str(tmp_path / "set"), exif="apply")
+    kseg.data.convert(source, tmp_path / "plain")
+    again = kseg.data.source("folder", data_dir=str(tmp_path / "plain"))  # no option: nothing is left to be turned
+    np.testing.assert_array_equal(again.read(0)[0], structured_image(24, 40)[::-1, ::-1])
+
+
+def test_classes_of_equal_names_or_colours_stay_apart(tmp_path):
+    for number, (names, palette) in enumerate(((("a", "a", "b"), [[1, 1, 1], [2, 2, 2], [3, 3, 3]]),
+                                               (("a", "b"), [[1, 1, 1], [1, 1, 1]]))):
+        class Twins(kseg.data.Source):
+            name, split, channels, label_set = "twins", "train", 3, kseg.LabelSet(names, np.array(palette))
+
+            def __len__(self):
+                return 1
+
+            def read(self, index):
+                return structured_image(8, 9), np.arange(72, dtype=np.uint8).reshape(8, 9) % len(self.label_set)
+
+        kseg.data.convert(Twins(), tmp_path / str(number))
+        again = kseg.data.source("folder", data_dir=str(tmp_path / str(number)))
+        assert len(again.label_set) == len(names)
+        np.testing.assert_array_equal(again.read(0)[1], Twins().read(0)[1])

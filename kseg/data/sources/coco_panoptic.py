@@ -61,8 +61,8 @@ class CocoPanopticSource(FileSource):
         masks = annotation_files.find_images(masks, _mask_folders(data_dir, file), file, data_dir, problems)
         kept = [index for index in range(len(found)) if images[index] is not None and masks[index] is not None]
         return cls(name, split, [(images[index], masks[index]) for index in kept], label_set,
-                   identity_table(len(label_set)), channels, segments=tuple(segments[index] for index in kept),
-                   class_ids=class_ids, file=file)
+                   identity_table(len(label_set)), channels, exif="ignore",
+                   segments=tuple(segments[index] for index in kept), class_ids=class_ids, file=file)
 
     @property
     def values_are_ids(self) -> bool:

@@ -30,7 +30,8 @@ class DrawnSource(FileSource):
            overlap: str, **fields: typing.Any) -> typing.Self:
         """Return the source; `fields` are those that a subclass adds."""
         checks.one_of("overlap", overlap, drawing.ORDERS)
-        return cls(name, split, pairs, label_set, identity_table(len(label_set)), channels, overlap=overlap, **fields)
+        return cls(name, split, pairs, label_set, identity_table(len(label_set)), channels, exif="ignore",
+                   overlap=overlap, **fields)
 
     @abc.abstractmethod
     def regions(self, index: int, height: int, width: int) -> Iterable[Region]:
