@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from kseg import checks
 from kseg.data.label_ids import Classes, Key
+from kseg.data.orientation import EXIF
 from kseg.data.sources import shapes
 from kseg.data.sources.base import SPLITS, Source
 from kseg.labels import LabelSet
@@ -84,8 +85,8 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         split_lists: str or None, only for "folder": path below `data_dir` with `{split}`, or a dict from split to
             path, of text files with a name, an image's path, or the paths of image and labels per line. None:
             `{split}.txt` in `data_dir` is taken where no folder is named after the split.
-        exif: "apply", "ignore" or None, only for "folder": whether images are turned upright by their EXIF orientation.
-            None: as they have the size of their masks; where both ways have, that is an error.
+        exif: "apply", "ignore" or None, only for "folder" and "cvat_masks": whether images are turned upright by their
+            EXIF orientation. None: as they have the size of their masks; where both ways have, that is an error.
         annotations: path of the annotation file, or of a folder to look in, from `data_dir` or as it is, `{split}` is
             replaced; only for annotations in files of their own ("coco", "coco_panoptic", "cvat", "label_studio"; of
             "labelme" the folder of the JSON files). None: found in `data_dir`.
@@ -101,6 +102,8 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
     checks.one_of("split", split, SPLITS)
     if channels is not None:
         checks.one_of("channels", channels, (1, 3))
+    if exif is not None:
+        checks.one_of("exif", exif, EXIF)
     kind = _class_of(name)
     taken = inspect.signature(kind.open).parameters
     says = {"classes": classes, "label_map": label_map, "nearest_colour": nearest_colour,

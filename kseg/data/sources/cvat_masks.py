@@ -37,11 +37,11 @@ class CvatMaskSource(FileSource):
         >>> train = kseg.data.load("cvat_masks", "train", data_dir="street", image_size=(256, 256))
     """
 
-    colours: tuple[tuple[tuple[int, int, int], int], ...] = ()  # (colour, class id), in the order of the lines
+    listed_colours: tuple[tuple[tuple[int, int, int], int], ...] = ()  # (colour, class id), in the order of the lines
 
     @classmethod
     def open(cls, name: str, split: str, *, data_dir: str | None = None, channels: int = 3,
-             classes: Classes | None = None, problems: list | None = None) -> typing.Self:
+             classes: Classes | None = None, exif: str | None = None, problems: list | None = None) -> typing.Self:
         """Return the source of a split; arguments as `kseg.data.source`."""
         checks.existing_folder("data_dir", data_dir, f"Pass the folder that holds the files of {name!r}.")
         path = os.path.join(data_dir, "labelmap.txt")
@@ -54,7 +54,7 @@ class CvatMaskSource(FileSource):
         pairs = [(image, os.path.join(data_dir, "SegmentationClass", stem + ".png"))
                  for stem, image in zip(stems, images) if image is not None]
         return cls(name, split, pairs, named.label_set, identity_table(len(named.label_set)), channels,
-                   colours=tuple(colours.items()))
+                   exif=exif, listed_colours=tuple(colours.items()))
 
     @property
     def values_are_ids(self) -> bool:
@@ -63,7 +63,7 @@ class CvatMaskSource(FileSource):
 
     def identity(self) -> list:
         """Return the class of each colour, and path, size and time of every file."""
-        return [[[list(colour), class_id] for colour, class_id in self.colours], *super().identity()]
+        return [[[list(colour), class_id] for colour, class_id in self.listed_colours], *super().identity()]
 
     def read_labels(self, index: int) -> np.ndarray:
         path = self.pairs[index][1]
@@ -71,11 +71,11 @@ class CvatMaskSource(FileSource):
         if not data.startswith(PNG_SIGNATURE):
             raise ValueError(checks.sentence("labels", "must be the path of a PNG file", path,
                                              "Export the masks again."))
-        ids = [class_id for _, class_id in self.colours]
+        ids = [class_id for _, class_id in self.listed_colours]
         if data[25:26] == b"\0":  # grey
             return _looked_up(decode.read_stored_values(data, shown=path), {255: IGNORE_CLASS, **dict(enumerate(ids))},
                               "numbers of the lines of labelmap.txt", path)
-        table = {_number(colour): class_id for colour, class_id in self.colours}
+        table = {_number(colour): class_id for colour, class_id in self.listed_colours}
         pixels = decode.read_pixels(data, strict=True, shown=path).astype(np.int32)
         packed = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
         return _looked_up(packed, {_number(_BORDER): IGNORE_CLASS, 0: 0, **table}, "the colours of labelmap.txt", path)

@@ -9,7 +9,6 @@ import numpy as np
 
 from kseg import checks
 from kseg.data import decode, label_ids
-from kseg.data.orientation import EXIF
 from kseg.data.sources.class_options import ClassOptions, class_options
 from kseg.data.sources.division import Division
 from kseg.data.sources.file_pairs import PROBED, FileSource, spread
@@ -33,8 +32,6 @@ class FolderSource(FileSource):
              problems: list | None = None) -> typing.Self:
         """Return the source of the files below `data_dir`; arguments as `kseg.data.source`."""
         checks.existing_folder("data_dir", data_dir, f"Pass the folder that holds the files of {name!r}.")
-        if exif is not None:
-            checks.one_of("exif", exif, EXIF)
         division = Division.of_options(split_fractions, split_groups, split_seed, split_lists)
         said = class_options(classes, label_map, nearest_colour, os.path.join(data_dir, "classes.txt"))
         pairs = laid_out_pairs(data_dir, split, image_pattern, label_pattern, division, problems)

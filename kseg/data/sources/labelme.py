@@ -16,7 +16,7 @@ from kseg.data.label_ids import Classes
 from kseg.data.sources import annotation_files, untrusted
 from kseg.data.sources.base import SPLIT_NAMES
 from kseg.data.sources.class_names import NamedClasses
-from kseg.data.sources.folder import read_classes
+from kseg.data.sources.class_options import read_classes
 from kseg.data.sources.tools import Figure, ToolSource
 
 _LISTS = ("classes.txt", "labels.txt")  # kseg's name and that of LabelMe's examples
@@ -113,8 +113,8 @@ def _listed_classes(data_dir):
     """Return the classes of the first list in `data_dir`, or None."""
     for path in (os.path.join(data_dir, name) for name in _LISTS):
         if os.path.isfile(path):
-            label_set, coloured = read_classes(path)
-            return NamedClasses.of(label_set.names, dict(zip(label_set.names, label_set.palette)) if coloured else None)
+            label_set, rows = read_classes(path)
+            return NamedClasses.of(label_set.names, dict(zip(label_set.names, label_set.palette)) if rows else None)
     return None
 
 
