@@ -24,12 +24,14 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg import pretrained as pretrained
     from kseg import serving as serving
     from kseg import training as training
+    from kseg.data.guards import DataWarning as DataWarning
     from kseg.inference.evaluation import evaluate as evaluate
     from kseg.inference.predict import predict as predict
     from kseg.labels import LabelSet as LabelSet
     from kseg.pretrained.load import load_model as load_model
 
 _PUBLIC = {
+    "DataWarning": "kseg.data.guards",
     "LabelSet": "kseg.labels",
     "checks": None,
     "data": None,

@@ -55,8 +55,6 @@ def open_image(image: Any, channels: int, name: str = "images", batches: bool = 
     if channels == 1 and pixels.ndim == 2:
         pixels = pixels[..., None]  # [H, W, 1]
     _check_bands(pixels, channels, name)
-    if pixels.dtype != np.uint8:
-        _warn_of_range(pixels, name)
     return pixels
 
 
@@ -153,19 +151,6 @@ def _warn_of_orientation(orientation, name):
             name, "are taken as they lie in memory, and this PIL image is to be shown turned", f"EXIF orientation "
             f"{orientation}", "Pass its path, or PIL.ImageOps.exif_transpose(image), to have it segmented upright."),
             stacklevel=4)
-
-
-def _warn_of_range(pixels, name):
-    step = 1 if pixels.size < _LARGE else 16  # a map of a file is not read whole for this
-    most = float(pixels[::step, ::step].max())
-    if most > 300:  # interpolation may overshoot 255 a little
-        warnings.warn(checks.sentence(name, "are pixels from 0 to 255", most,
-                                      "Scale them as the model was trained; divide 16-bit values by 256."),
-                      stacklevel=4)
-    elif pixels.dtype.kind == "f" and 0 < most <= 1:
-        warnings.warn(checks.sentence(
-            name, "are pixels from 0 to 255, and these look divided by 255 already", most,
-            "Multiply them by 255: the model normalises by itself."), stacklevel=4)
 
 
 def _check_bands(pixels, channels, name):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kseg import checks
+from kseg.data import guards
 from kseg.inference.images import open_image, resize
 from kseg.inference.progress import progress_bar
 from kseg.inference.results import result_array, softmax
@@ -137,6 +138,7 @@ class Predictor:
             chosen = images[first:first + strategy.images_at_once]
             if batched:
                 chosen = [open_image(one, self.run.in_channels) for one in chosen]
+            guards.warn(self, guards.of_pixels(chosen, "images"))
             for top, left, scores in strategy.pieces(chosen, counted):
                 place = slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])
                 finished = self._finished(scores)

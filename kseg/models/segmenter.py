@@ -85,6 +85,9 @@ class Segmenter(keras.Model):
         Else an epoch now and then begins with a pause of up to a minute (`kseg.data.parallelism`); throughput was the
         same without it. A dataset whose options set `autotune.enabled` keeps its setting.
 
+        What looks wrong with the first images, or with the classes of the first epoch, is told once by a
+        `kseg.DataWarning` (`kseg.models.first_images`).
+
         Raises:
             ValueError: if `class_weight` is given: label maps take class weights in the loss.
         """
@@ -93,7 +96,7 @@ class Segmenter(keras.Model):
             raise ValueError(checks.sentence(
                 "class_weight", "must be None for label maps", given["class_weight"],
                 "Compile with kseg.losses.CrossEntropy(class_weights=[...]), see kseg.data.class_weights."))
-        return super().fit(**given)
+        return super().fit(**looked_at(given, self))
 
     @functools.wraps(keras.Model.evaluate, assigned=("__name__", "__qualname__"))
     def evaluate(self, *arguments: Any, **options: Any) -> Any:
@@ -103,8 +106,8 @@ class Segmenter(keras.Model):
 
     @functools.wraps(keras.Model.predict, assigned=("__name__", "__qualname__"))
     def predict(self, *arguments: Any, **options: Any) -> Any:
-        """As `keras.Model.predict`; a `tf.data.Dataset` as in `fit`."""
-        return super().predict(**_without_pauses(super().predict, arguments, options))
+        """As `keras.Model.predict`; a `tf.data.Dataset` as in `fit`, and the first pixels are looked at as there."""
+        return super().predict(**looked_at(_without_pauses(super().predict, arguments, options), self))
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.compiled and self.optimizer is not None and not self.optimizer.built:
@@ -171,6 +174,19 @@ def _without_pauses(method, arguments, options):
         if isinstance(given.get(name), tf.data.Dataset):
             given[name] = untuned(given[name])
     return given
+
+
+def looked_at(given: dict[str, Any], owner: keras.Model) -> dict[str, Any]:
+    """Return the arguments of `fit` or `predict` by name so that `owner` warns of first images that look wrong."""
+    from kseg.models.first_images import FirstImages  # loads TensorFlow
+
+    callbacks = given.get("callbacks")
+    if isinstance(callbacks, keras.callbacks.CallbackList):  # made for one model and one run, and not ours to change
+        return given
+    seen = FirstImages(owner)
+    return {**given, "x": seen.watched(given.get("x"), given.get("y")),
+            "callbacks": [*(callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []),
+                          seen]}
 
 
 def scaled_loss(optimizer: Any, model: keras.Model) -> keras.optimizers.Optimizer | None:

@@ -14,7 +14,7 @@ from kseg import checks
 from kseg.labels import IGNORE_CLASS
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
-from kseg.models.segmenter import Segmenter, scaled_loss
+from kseg.models.segmenter import Segmenter, looked_at, scaled_loss
 from kseg.training.adversarial import discriminators
 from kseg.training.adversarial.recipe import SETTINGS, check_settings
 from kseg.training.adversarial.saturation import SaturationGuard
@@ -113,12 +113,17 @@ class AdversarialTrainer(keras.Model):
         return [*self.segmenter.metrics, *self._means]
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **options):
-        """As `keras.Model.fit`; a `SaturationGuard` watches the discriminator, the one given or one by default."""
+        """As `keras.Model.fit`; a `SaturationGuard` watches the discriminator, the one given or one by default.
+
+        The first images are looked at as by the segmenter's own `fit`.
+        """
         if not self.pretraining and isinstance(callbacks, (list, tuple, type(None))):
             callbacks = list(callbacks or ())
             if not any(isinstance(callback, SaturationGuard) for callback in callbacks):
                 callbacks.append(SaturationGuard())
-        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **options)
+        given = {"x": x, "y": y, "callbacks": callbacks}
+        return super().fit(**looked_at(given, self.segmenter), batch_size=batch_size, epochs=epochs, verbose=verbose,
+                           **options)
 
     def pretrain_discriminator(self, dataset: typing.Any, epochs: int = 1, steps: int | None = None,
                                verbose: int | str = "auto", callbacks: list | None = None) -> keras.callbacks.History:
