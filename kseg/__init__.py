@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg import machine as machine
     from kseg import metrics as metrics
     from kseg import models as models
+    from kseg import pictures as pictures
     from kseg import pretrained as pretrained
     from kseg import serving as serving
     from kseg import training as training
@@ -46,6 +47,7 @@ _PUBLIC = {
     "machine": None,
     "metrics": None,
     "models": None,
+    "pictures": None,
     "predict": "kseg.inference.predict",
     "pretrained": None,
     "serving": None,

@@ -98,7 +98,7 @@ def _trained(recipe, folder, verbose):
 def _draw(result, recipe, path):
     """Write a sheet of validation images the model has not seen."""
     import kseg
-    from kseg.inference import pictures
+    from kseg import pictures
 
     examples = kseg.data.load(recipe.data, "validation", image_size=recipe.image_size, batch_size=SHEET_IMAGES)
     pixels, labels = (array.numpy() for array in next(iter(examples)))

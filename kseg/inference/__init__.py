@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from kseg._lazy import attach
 
 if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds the two equal
-    from kseg.inference import pictures as pictures
+    from kseg import pictures as pictures
     from kseg.inference.dense_crf import CRFParameters as CRFParameters
     from kseg.inference.dense_crf import DenseCRF as DenseCRF
     from kseg.inference.file_prediction import predict_files as predict_files
@@ -19,7 +19,7 @@ _PUBLIC = {
     "DenseCRF": "kseg.inference.dense_crf",
     "Predictor": "kseg.inference.predict",
     "label_map": "kseg.inference.predict",
-    "pictures": None,
+    "pictures": "kseg",
     "predict_files": "kseg.inference.file_prediction",
     "predict_tiled": "kseg.inference.tiled",
     "runner": "kseg.inference.runners",

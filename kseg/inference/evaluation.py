@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kseg import checks, metrics
-from kseg.inference import pictures
+from kseg import checks, metrics, pictures
 from kseg.inference.examples import examples_of
 from kseg.inference.images import resize
 from kseg.inference.metadata import known_labels

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from kseg import checks
-from kseg.inference import pictures
+from kseg import checks, pictures
 from kseg.inference.images import open_image
 from kseg.inference.metadata import known_labels
 from kseg.inference.predict import Model, Predictor

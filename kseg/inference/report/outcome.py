@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kseg import checks, files, metrics
-from kseg.inference import pictures
+from kseg import checks, files, metrics, pictures
 from kseg.inference.report import plots
 from kseg.inference.report.page import COLUMNS, heading, html_report, shown
 from kseg.labels import LabelSet

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from kseg.inference import label_map, pictures
+from kseg import pictures
+from kseg.inference import label_map
 from kseg.models.segmenter import Segmenter
 
 TILE = (240, 320)  # largest height and width of a picture in pixels

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from kseg.inference import pictures
+from kseg import pictures
 from kseg.labels import LabelSet
 from kseg.training.callbacks.panel import TILE, Panel
 from tests.training.tiny import tiny_builder

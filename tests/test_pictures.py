@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kseg.inference import pictures
+from kseg import pictures
 from kseg.labels import LabelSet
 
 LABELS = LabelSet(("road", "sky", "car"), np.array([[128, 64, 128], [70, 130, 180], [0, 0, 142]]))
