@@ -14,15 +14,20 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.data.check import check as check
     from kseg.data.class_balance import class_weights as class_weights
     from kseg.data.conversion import convert as convert
+    from kseg.data.in_memory import from_arrays as from_arrays
+    from kseg.data.own_pipeline import Augmentation as Augmentation
     from kseg.data.pipeline import load as load
     from kseg.data.record_writer import write_records as write_records
     from kseg.data.sources import Source as Source
     from kseg.data.sources import label_set as label_set
     from kseg.data.sources import shapes as shapes
     from kseg.data.sources import source as source
+    from kseg.data.sources.arrays import ArraysSource as ArraysSource
     from kseg.data.sources.base import failure_sentence as failure_sentence
 
 _PUBLIC = {
+    "ArraysSource": "kseg.data.sources.arrays",
+    "Augmentation": "kseg.data.own_pipeline",
     "CheckReport": "kseg.data.check",
     "Recipe": "kseg.data.augment",
     "Source": "kseg.data.sources",
@@ -33,6 +38,7 @@ _PUBLIC = {
     "convert": "kseg.data.conversion",
     "decode": None,
     "failure_sentence": "kseg.data.sources.base",
+    "from_arrays": "kseg.data.in_memory",
     "label_set": "kseg.data.sources",
     "load": "kseg.data.pipeline",
     "shapes": "kseg.data.sources",

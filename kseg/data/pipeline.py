@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from kseg import checks
+from kseg.data import adapters, borders, geometry, sources
 from kseg.data import augment as augmentation
-from kseg.data import borders, geometry, sources
 from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
 from kseg.data.label_ids import Classes, Key
@@ -49,9 +49,13 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
         image_size: (height, width) in pixels of what comes out, or None for each image's own size, which a batch of
             more than one needs to be equal. Pixels are resized antialiased bilinear, labels to the nearest.
         batch_size: int, or None for single examples without a batch axis.
-        augment: False, True ("default"), "deeplab", "pspnet", "unet", a `Recipe`, a dict of its fields, or a function
-            `(pixels, labels, seed) -> (pixels, labels)`. Of a recipe's scales only those above 1 crop; at 1 the whole
-            image fills `image_size`.
+        augment: False, True ("default"), "deeplab", "pspnet", "unet", a `Recipe`, a dict of its fields, an
+            Albumentations transform, a KerasCV layer, or a function `(pixels, labels, seed) -> (pixels, labels)`. Of a
+            recipe's scales only those above 1 crop; at 1 the whole image fills `image_size`. Objects of others and
+            functions get each example at `image_size`, if that is given. An Albumentations transform is seeded for each
+            example, so that passes are reproducible; what it uncovers is class 0 unless its `fill_mask` is 255. A
+            KerasCV layer draws from a state that parallel examples share, hence otherwise each time; what it uncovers
+            becomes 255, and its `segmentation_classes`, where it has them, are one more than the classes.
         seed: int or None (another one each run), of order and augmentation.
         shuffle: bool or None (True for "train").
         cache: None (decoded images in memory if they take less than 1 GiB), False, "memory", or the path of a folder,
@@ -83,7 +87,8 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
                             label_pattern=label_pattern, split_fractions=split_fractions, split_groups=split_groups,
                             split_seed=split_seed, split_lists=split_lists, exif=exif,
                             annotations=annotations, overlap=overlap)
-    function, recipe = (augment, None) if callable(augment) else (None, augmentation.recipe(augment))
+    function, recipe = ((adapters.function_of(augment), None) if callable(augment)
+                        else (None, augmentation.recipe(augment)))
     seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(
         "seed", seed, "Pass a whole number from 0.", minimum=0)
     shuffle = source.split == "train" if shuffle is None else bool(shuffle)

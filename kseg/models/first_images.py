@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from kseg.data import guards
 from kseg.data.parallelism import numpy_function
+from kseg.data.sources.file_pairs import spread
 from kseg.metrics.confusion_metric import ConfusionMetric
 
 ENOUGH = 8  # images that are looked at; batches of fewer are gathered
@@ -100,8 +101,7 @@ def _watched(data, labels, seen: FirstImages):
 
 @_watched.register
 def _(data: np.ndarray, labels, seen):
-    few = np.unique(np.linspace(0, len(data) - 1, min(ENOUGH, len(data))).astype(int)) if data.ndim == 4 else []
-    for index in few:
+    for index in spread(len(data), ENOUGH) if data.ndim == 4 else []:
         ids = labels[index:index + 1] if isinstance(labels, np.ndarray) else None
         seen.keep(data[index:index + 1], ids)
     seen.judge()

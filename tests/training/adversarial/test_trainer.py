@@ -11,6 +11,7 @@ import kseg
 from kseg.layers import BatchNormalization
 from kseg.models.assembly import finish, pixels_input
 from kseg.models.blocks import classify
+from kseg.models.first_images import FirstImages
 from kseg.models.segmenter import Segmenter
 from kseg.training import AdversarialTrainer, SaturationGuard, state
 from kseg.training.adversarial import trainer as module
@@ -282,12 +283,13 @@ def test_tensorflow_traces_the_step_once(monkeypatch, update):
 
 def test_fit_brings_a_guard_and_pretraining_none(monkeypatch):
     given = []
-    monkeypatch.setattr(keras.Model, "fit", lambda self, *arguments, **options: given.append(arguments[5]))
+    monkeypatch.setattr(keras.Model, "fit", lambda self, **options: given.append(
+        [one for one in options["callbacks"] if not isinstance(one, FirstImages)]))
     trainer, own = _trainer(), SaturationGuard(patience=5)
     trainer.fit(_dataset())
     trainer.fit(_dataset(), callbacks=(own,))
     trainer.pretrain_discriminator(_dataset())
-    assert isinstance(given[0][0], SaturationGuard) and given[1:] == [[own], None]
+    assert isinstance(given[0][0], SaturationGuard) and given[1:] == [[own], []]
 
 
 def test_several_replicas_are_refused(monkeypatch):
