@@ -2,12 +2,13 @@
 
 import collections
 import dataclasses
+import itertools
 import typing
 from collections.abc import Callable
 
 import numpy as np
 
-from kseg.data import label_ids, sources
+from kseg.data import class_balance, label_ids, sources, split_comparison
 from kseg.data.sources.base import Findings
 from kseg.labels import IGNORE_CLASS
 
@@ -15,6 +16,7 @@ if typing.TYPE_CHECKING:
     import rich.console
 
 _VOID_SHARE = 0.5  # more ignored pixels than this is a warning
+_IMBALANCE = 20  # and so is a class that another has so many times as many pixels as
 
 
 @dataclasses.dataclass
@@ -29,6 +31,8 @@ class CheckReport:
         class_names: list of str.
         class_pixels: list of int, pixels of each class over the readable pairs.
         class_images: list of int, number of images with the class.
+        class_weights: list of float, suggested weights of the loss: median frequency, 0 for classes that never occur
+            (`kseg.data.class_weights`).
         void_share: float, share of ignored pixels.
         sizes: dict, "HxW" → number of images.
     """
@@ -41,6 +45,7 @@ class CheckReport:
     class_names: list[str]
     class_pixels: list[int]
     class_images: list[int]
+    class_weights: list[float]
     void_share: float
     sizes: dict[str, int]
 
@@ -61,11 +66,12 @@ class CheckReport:
         table = Table(title=f"{self._head()}, {self.void_share:.1%} ignored")
         table.add_column("id", justify="right")
         table.add_column("class")
-        for column in ("pixels", "share", "images"):
+        for column in ("pixels", "share", "images", "weight"):
             table.add_column(column, justify="right")
         total = max(sum(self.class_pixels), 1)
-        for index, (name, pixels, images) in enumerate(zip(self.class_names, self.class_pixels, self.class_images)):
-            table.add_row(str(index), name, f"{pixels:,}", f"{pixels / total:.2%}", str(images))
+        for index, (name, pixels, images, weight) in enumerate(zip(
+                self.class_names, self.class_pixels, self.class_images, self.class_weights)):
+            table.add_row(str(index), name, f"{pixels:,}", f"{pixels / total:.2%}", str(images), f"{weight:.3g}")
         lines = [Text(line) for line in self._finding_lines()]
         return Group(table, *lines)
 
@@ -96,15 +102,16 @@ def check(name: str | sources.Source, split: str | None = None, *, data_dir: str
 
     Looked for: unreadable or truncated files, unpaired files, names that differ in their suffix alone, size
     mismatches, ids outside the classes with their counts and likely cause, classes that never occur, images ignored
-    everywhere, a large void share, equal images within the split and across splits, colours that are not exactly the
-    named ones, EXIF orientation (and whether it is applied, or cannot be decided).
+    everywhere, a large void share, classes so rare that the loss should weigh them, equal images within the split and
+    across splits, images across splits that look alike (`kseg.data.near_duplicates`; mirrored ones are not found),
+    colours that are not exactly the named ones, EXIF orientation (and whether it is applied, or cannot be decided).
 
     Args:
         name: as `kseg.data.load`.
         split: "train", "validation", "test", or None ("train"; of a source: its own).
         data_dir: str or None, where the files are.
-        other_splits: bool, whether the other splits' images are compared for duplicates (reads their files).
-        progress: None, or a function called with (done, total) after each pair.
+        other_splits: bool, whether the other splits' images are compared for duplicates (reads them whole).
+        progress: None, or a function called with (done, total) after each pair, those of other splits included.
         options: further arguments of `kseg.data.source`.
     Returns:
         `CheckReport`.
@@ -115,28 +122,29 @@ def check(name: str | sources.Source, split: str | None = None, *, data_dir: str
     source = sources.opened(name, split, data_dir=data_dir, problems=problems, **options)
     for problem in problems:
         findings.error(*problem)
-    counts = _Counts(len(source.label_set))
+    by_name = source is not name  # of a source that is given nobody knows the other splits
+    others = split_comparison.other_splits(
+        source, name, data_dir=data_dir, **options) if other_splits and by_name else []
+    counts, done, total = _Counts(len(source.label_set)), itertools.count(1), sum(map(len, [source, *others]))
+    progress = progress or (lambda done, total: None)
     for index in range(len(source)):
         labels = source.check(index, findings)
         if labels is not None and counts.add(labels) == labels.size:
             findings.warn("ignored everywhere", source.describe(index), "every pixel is ignored")
-        if progress is not None:
-            progress(index + 1, len(source))
+        progress(next(done), total)
     _judge(source, findings, counts)
-    if other_splits and source is not name:  # of a source that is given nobody knows the other splits
-        for other in sources.SPLITS:
-            if other != source.split:
-                _compare(findings, source, name, other, data_dir=data_dir, **options)
+    for other in others:
+        split_comparison.compare(findings, source, other, lambda: progress(next(done), total))
     return CheckReport(source.name, source.split, len(source), findings.errors, findings.warnings,
                        list(source.label_set.names), counts.pixels.tolist(), counts.images.tolist(),
-                       counts.void_share, dict(counts.sizes))
+                       counts.weights.tolist(), counts.void_share, dict(counts.sizes))
 
 
 class _Counts:
     """Pixels and images of each class, and sizes, of the pairs that training can use."""
 
     def __init__(self, classes):
-        self.pixels, self.images = np.zeros(classes, np.int64), np.zeros(classes, np.int64)
+        self.pixels, self.images, self.present = (np.zeros(classes, np.int64) for _ in range(3))
         self.void, self.sizes = 0, collections.Counter()
 
     def add(self, labels):
@@ -145,9 +153,16 @@ class _Counts:
         classes = counts[:len(self.pixels)]
         self.pixels += classes
         self.images += classes > 0
+        self.present += (classes > 0) * labels.size
         self.void += int(counts[IGNORE_CLASS])
         self.sizes[f"{labels.shape[0]}x{labels.shape[1]}"] += 1
         return counts[IGNORE_CLASS]
+
+    @property
+    def weights(self):
+        """Weights of the classes by median frequency, float32, 0 if there are no pixels."""
+        return (class_balance.weights_from_counts(self.pixels, self.present) if self.pixels.any()
+                else np.zeros(len(self.pixels), np.float32))
 
     @property
     def void_share(self):
@@ -165,26 +180,16 @@ def _judge(source, findings, counts):
                        + label_ids.likely_cause({0, 255}, len(counts.pixels)))
     for index in np.flatnonzero(counts.pixels == 0):
         findings.warn("empty class", where, f"class {index} ({source.label_set.names[index]}) never occurs")
+    names, occurring = source.label_set.names, np.flatnonzero(counts.pixels)
+    if len(occurring):
+        most, least = occurring[counts.pixels[occurring].argmax()], occurring[counts.pixels[occurring].argmin()]
+        ratio = counts.pixels[most] / counts.pixels[least]
+        if ratio > _IMBALANCE:
+            weights = [float(f"{weight:.3g}") for weight in counts.weights]
+            findings.warn("class imbalance", where, f"class {least} ({names[least]}) has {ratio:.0f} times fewer "
+                          f"pixels than class {most} ({names[most]}); weigh them in the loss, for example "
+                          f"class_weights={weights} or --class-weights median_frequency")
     if counts.void_share > _VOID_SHARE:
         findings.warn("much void", where, f"{counts.void_share:.0%} of the pixels are ignored")
     if len(source) == 0:
         findings.error("no pairs", where, f"{where}: there is no pair of files")
-
-
-def _compare(findings, source, name, split, **options):
-    """Note the images of another split that the source's split holds too."""
-    if not findings.paths:
-        return
-    try:
-        other = sources.source(name, split, problems=[], **options)
-    except (ValueError, OSError):
-        return
-    for index in range(len(other)):
-        try:
-            content = other.stored_image(index)
-        except OSError:
-            continue
-        path = None if content is None else findings.path_of(content)
-        if path is not None:
-            findings.warn("duplicate across splits", other.describe(index),
-                          f"({split}) holds the same bytes as {path} ({source.split})")

@@ -11,6 +11,7 @@ from PIL import Image
 import kseg
 from kseg import cli
 from kseg.data.check import check
+from tests.data.conftest import make_folder
 
 
 def kinds(findings):
@@ -101,6 +102,43 @@ def test_duplicates_within_and_across_splits(folder):
     assert kinds(report.warnings) == ["duplicate across splits", "duplicate image"]
     assert [finding["path"] for finding in report.warnings] == [path(folder, "images", 1),
                                                                 path(folder, "images", 2, "val")]
+
+
+def test_images_of_another_split_that_look_alike_are_found_the_most_alike_first(tmp_path):
+    """Of six validation images one is saved again, one is darker and smaller, and one has the same bytes."""
+    folder = make_folder(tmp_path / "set", size=(60, 90))
+    train = np.asarray(Image.open(path(folder, "images", 0)))
+    noise = np.random.default_rng(0).integers(-9, 9, train.shape)
+    Image.fromarray((train + noise).clip(0, 255).astype(np.uint8)).save(path(folder, "images", 3, "val"))
+    smaller = Image.fromarray((train * 0.8).astype(np.uint8)).resize((60, 40))
+    smaller.save(path(folder, "images", 4, "val"))
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(path(folder, "labels", 4, "val"))
+    shutil.copy(path(folder, "images", 0), path(folder, "images", 5, "val"))
+    for index, split in ((1, "train"), (2, "val")):  # flat: they look alike, and say nothing
+        Image.fromarray(np.full((60, 90, 3), 100 + index, np.uint8)).save(path(folder, "images", index, split))
+    steps = []
+    report = check("folder", "train", data_dir=folder, progress=lambda *step: steps.append(step))
+    found = [finding for finding in report.warnings if finding["kind"] == "near-duplicate across splits"]
+    assert {finding["path"] for finding in found} == {path(folder, "images", index, "val") for index in (3, 4)}
+    bits = [int(finding["message"].split(": ")[-1].split()[0]) for finding in found]
+    assert bits == sorted(bits) and bits[-1] <= 8
+    assert found[0]["message"].endswith(f"looks like {path(folder, 'images', 0)} (train): {bits[0]} of 64 bits of "
+                                        "their difference hashes differ")
+    assert kinds(report.warnings) == ["duplicate across splits", "near-duplicate across splits"]
+    assert steps == [(index, 12) for index in range(1, 13)]
+
+
+def test_rare_classes_are_told_with_weights_for_the_loss(folder):
+    for index in range(6):
+        ids = np.zeros((20, 30), np.uint8)
+        ids[:10] = 1
+        ids[0, :10] = 2 if index < 3 else 0
+        Image.fromarray(ids).save(path(folder, "labels", index))
+    report = check("folder", "train", data_dir=folder, other_splits=False)
+    np.testing.assert_allclose(report.class_weights, kseg.data.class_weights("folder", data_dir=folder))
+    assert [finding["message"] for finding in report.warnings] == [  # 1830, 1740 and 30 pixels, of 3600, 3600 and 1800
+        "folder train: class 2 (class 2) has 61 times fewer pixels than class 0 (class 0); weigh them in the loss, for "
+        "example class_weights=[0.951, 1.0, 29.0] or --class-weights median_frequency"]
 
 
 def test_an_image_that_is_ignored_everywhere(folder):

@@ -12,6 +12,7 @@ import typing
 import numpy as np
 
 from kseg import checks
+from kseg.data.near_duplicates import Fingerprints
 from kseg.labels import LabelSet
 
 if typing.TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Findings:
         self.errors: list[dict] = []  # training would fail on each
         self.warnings: list[dict] = []  # training would run, but perhaps not as meant
         self.paths: dict[str, str] = {}  # digest of an encoded image → path of the first image that has it
+        self.looks = Fingerprints()  # of every image that was decoded
 
     def error(self, kind: str, path: str, message: str) -> None:
         """Note an error."""
@@ -139,9 +141,11 @@ class Source(abc.ABC):
             its labels, uint8 `[H, W]`, or None if training cannot use the pair.
         """
         try:
-            return self.read(index)[1]
+            pixels, labels = self.read(index)
         except self.failures as failure:
             return findings.error("unreadable", self.describe(index), failure_sentence(failure) or str(failure))
+        findings.looks.add(self.describe(index), pixels)
+        return labels
 
 
 def digest(source: Source) -> str:

@@ -128,6 +128,7 @@ class FileSource(Source):
             return findings.error("EXIF orientation", self.pairs[index][0], str(failure))
         except ValueError as failure:
             return findings.error("different size", self.pairs[index][1], str(failure))
+        findings.looks.add(self.pairs[index][0], used)
         if orientation not in (None, 1):
             way = "as it is stored" if used is pixels else "turned upright"
             findings.warn("EXIF orientation", self.pairs[index][0],
