@@ -128,6 +128,16 @@ def legend(label_set: LabelSet, width: int, font_size: int = 13) -> np.ndarray:
     return np.asarray(picture)
 
 
+def lines(texts: Sequence[str], width: int, font_size: int = 14) -> np.ndarray:
+    """Return lines of text on white, uint8 `[H, width, 3]`."""
+    font = ImageFont.load_default(font_size)
+    picture = Image.new("RGB", (width, len(texts) * 20 + GAP), "white")
+    draw = ImageDraw.Draw(picture)
+    for index, text in enumerate(texts):
+        draw.text((GAP, index * 20 + 6), _shortened(text, width - 2 * GAP, font), fill=_TEXT, font=font)
+    return np.asarray(picture)
+
+
 def heat(values: np.ndarray) -> np.ndarray:
     """Return values from 0 (black) over red and yellow to 1 (white) as a picture, uint8 `[H, W, 3]`; NaN is grey."""
     level = np.clip(np.asarray(values, np.float32), 0, 1)[..., None]

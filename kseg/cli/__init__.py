@@ -19,9 +19,10 @@ COMMANDS = {
     "request": "segment images on a server",
     "check-data": "find what is wrong with a dataset",
     "data convert": "write any dataset as a plain folder of images and label files",
+    "data show": "write a sheet of images with their labels, before and after augmentation",
     "models": "list builders, encoders and trained models",
 }
-GROUPS = {"data": "convert datasets"}  # first words of commands of two words
+GROUPS = {"data": "look at datasets and convert them"}  # first words of commands of two words
 
 
 def main(arguments=None):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.data.check import check as check
     from kseg.data.class_balance import class_weights as class_weights
     from kseg.data.conversion import convert as convert
+    from kseg.data.dataset_sheet import show as show
     from kseg.data.in_memory import from_arrays as from_arrays
     from kseg.data.own_pipeline import Augmentation as Augmentation
     from kseg.data.pipeline import load as load
@@ -42,6 +43,7 @@ _PUBLIC = {
     "label_set": "kseg.data.sources",
     "load": "kseg.data.pipeline",
     "shapes": "kseg.data.sources",
+    "show": "kseg.data.dataset_sheet",
     "source": "kseg.data.sources",
     "write_records": "kseg.data.record_writer",
 }

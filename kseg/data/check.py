@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import itertools
 import typing
 from collections.abc import Callable
 
@@ -111,7 +110,7 @@ def check(name: str | sources.Source, split: str | None = None, *, data_dir: str
         split: "train", "validation", "test", or None ("train"; of a source: its own).
         data_dir: str or None, where the files are.
         other_splits: bool, whether the other splits' images are compared for duplicates (reads them whole).
-        progress: None, or a function called with (done, total) after each pair, those of other splits included.
+        progress: None, or a function called with (done, total) after each pair, split by split.
         options: further arguments of `kseg.data.source`.
     Returns:
         `CheckReport`.
@@ -125,16 +124,15 @@ def check(name: str | sources.Source, split: str | None = None, *, data_dir: str
     by_name = source is not name  # of a source that is given nobody knows the other splits
     others = split_comparison.other_splits(
         source, name, data_dir=data_dir, **options) if other_splits and by_name else []
-    counts, done, total = _Counts(len(source.label_set)), itertools.count(1), sum(map(len, [source, *others]))
-    progress = progress or (lambda done, total: None)
+    counts, progress = _Counts(len(source.label_set)), progress or (lambda done, total: None)
     for index in range(len(source)):
         labels = source.check(index, findings)
         if labels is not None and counts.add(labels) == labels.size:
             findings.warn("ignored everywhere", source.describe(index), "every pixel is ignored")
-        progress(next(done), total)
+        progress(index + 1, len(source))
     _judge(source, findings, counts)
     for other in others:
-        split_comparison.compare(findings, source, other, lambda: progress(next(done), total))
+        split_comparison.compare(findings, source, other, progress)
     return CheckReport(source.name, source.split, len(source), findings.errors, findings.warnings,
                        list(source.label_set.names), counts.pixels.tolist(), counts.images.tolist(),
                        counts.weights.tolist(), counts.void_share, dict(counts.sizes))

@@ -19,11 +19,11 @@ def other_splits(source: sources.Source, name: str, **options: typing.Any) -> li
 
 
 def compare(findings: Findings, source: sources.Source, other: sources.Source,
-            advance: Callable[[], None]) -> None:
+            progress: Callable[[int, int], None]) -> None:
     """Note the images of another split that the source's split holds too, or that look like one of it.
 
-    `findings` know the images of `source`; `advance` is called after each image of `other`. Those that look alike are
-    noted in order, the most alike first.
+    `findings` know the images of `source`; `progress` is called with (done, total) after each image of `other`.
+    Those that look alike are noted in order, the most alike first.
     """
     alike = []
     for index in range(len(other)):
@@ -41,6 +41,6 @@ def compare(findings: Findings, source: sources.Source, other: sources.Source,
         if near is not None:
             alike.append((near[1], path, f"({other.split}) looks like {near[0]} ({source.split}): {near[1]} of 64 bits "
                           "of their difference hashes differ"))
-        advance()
+        progress(index + 1, len(other))
     for _, path, message in sorted(alike):
         findings.warn("near-duplicate across splits", path, message)
