@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -23,6 +24,13 @@ def test_help_and_parse_errors_load_no_tensorflow(words):
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
     assert done.returncode == (0 if "--help" in words else 2), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_warnings_are_lines_like_errors():
+    before = warnings.formatwarning
+    with cli._warnings_without_code():
+        assert warnings.formatwarning(UserWarning("look"), UserWarning, "a.py", 3) == "kseg: warning: look\n"
+    assert warnings.formatwarning is before
 
 
 def test_no_option_gives_the_default_recipe():

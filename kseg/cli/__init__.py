@@ -1,9 +1,11 @@
 """The `kseg` command: each subcommand calls one public function. `--help` and mistyped options load no TensorFlow."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
+import warnings
 
 import kseg
 from kseg.serving.errors import ServingError
@@ -36,7 +38,8 @@ def main(arguments=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notices
     options = parser().parse_args(arguments)
     try:
-        return options.run(options) or 0
+        with contextlib.nullcontext() if options.traceback else _warnings_without_code():
+            return options.run(options) or 0
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except Exception as error:
@@ -69,6 +72,16 @@ def _added(subcommands, word, purpose):
     """Return the parser of a subcommand, or of a group of them, added to `subcommands`."""
     return subcommands.add_parser(word, help=purpose, description=purpose[0].upper() + purpose[1:] + ".",
                                   formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+
+
+@contextlib.contextmanager
+def _warnings_without_code():
+    """Show warnings as lines like errors: the code they came from is not the user's."""
+    before, warnings.formatwarning = warnings.formatwarning, lambda message, *_, **__: f"kseg: warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _complain(text, status):

@@ -4,6 +4,7 @@ Each finding is a warning, told once per model, for none is certain: a picture m
 nothing but background. NumPy only.
 """
 
+import contextlib
 import functools
 import os
 import sys
@@ -156,7 +157,7 @@ def warn(model: object, findings: Mapping[str, str]) -> None:
 def _level_of_user():
     """Return the `stacklevel` of the nearest caller outside of kseg and the libraries it runs in."""
     libraries = [sys.modules[name].__file__ for name in ("kseg", "keras", "tensorflow") if name in sys.modules]
-    inside = (functools.__file__, *(os.path.dirname(file) + os.sep for file in libraries))
+    inside = (functools.__file__, contextlib.__file__, *(os.path.dirname(file) + os.sep for file in libraries))
     frame, level = sys._getframe(1), 1
     while frame is not None and frame.f_code.co_filename.startswith(inside):
         frame, level = frame.f_back, level + 1

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kseg import models
+from kseg import DataWarning, models
 from kseg.data import shapes
 from kseg.labels import LabelSet
 from kseg.training import TrainingRecipe, resume, train
@@ -211,6 +211,14 @@ def test_collapse_is_warned_of(tmp_path):
     callback = BestModel(str(tmp_path / "best.keras"), Fitted(model, model, Metric(), ()), progress)
     with pytest.warns(UserWarning, match="after epoch 3 the model answers 'sky' at every validation pixel; lower the "):
         callback.on_test_end()
+
+
+def test_a_class_without_a_training_pixel_is_warned_of_once(tmp_path):
+    recipe = TrainingRecipe(**{**SHORT, "epochs": 2, "batch_size": 3, "augment": False}, data="folder",
+                            data_dir=make_folder(tmp_path / "set"), data_options={"classes": ["a", "b", "c", "d"]})
+    with pytest.warns(DataWarning, match=r"no pixel of the first epoch, got classes=\['3 \(d\)'\]") as caught:
+        train(recipe, str(tmp_path / "run"), verbose=0)
+    assert [one.filename for one in caught if one.category is DataWarning] == [__file__]
 
 
 def test_a_run_is_not_overwritten(tmp_path):
