@@ -214,7 +214,7 @@ def test_collapse_is_warned_of(tmp_path):
 
 
 def test_a_class_without_a_training_pixel_is_warned_of_once(tmp_path):
-    recipe = TrainingRecipe(**{**SHORT, "epochs": 2, "batch_size": 3, "augment": False}, data="folder",
+    recipe = TrainingRecipe(**{**SHORT, "epochs": 2, "batch_size": 3, "warmup_steps": 0}, augment=None, data="folder",
                             data_dir=make_folder(tmp_path / "set"), data_options={"classes": ["a", "b", "c", "d"]})
     with pytest.warns(DataWarning, match=r"no pixel of the first epoch, got classes=\['3 \(d\)'\]") as caught:
         train(recipe, str(tmp_path / "run"), verbose=0)
