@@ -38,7 +38,7 @@ def of_pixels(images: Sequence[np.ndarray], name: str = "pixels") -> dict[str, s
     if not parts:
         return {}
     least, most = min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
-    span, rule = (least, most), "are pixels from 0 to 255"
+    span, rule = tuple(float(f"{one:.4g}") for one in (least, most)), "are pixels from 0 to 255"
     if most > 255 + _OVERSHOOT:
         return {"range": checks.sentence(name, rule, span,
                                          "Scale them as the model was trained; divide 16-bit values by 256.")}
