@@ -15,7 +15,8 @@ if typing.TYPE_CHECKING:
     import rich.console
 
 _VOID_SHARE = 0.5  # more ignored pixels than this is a warning
-_IMBALANCE = 20  # and so is a class that another has so many times as many pixels as
+_IMBALANCE = 20  # so is a class of so many times fewer pixels than another,
+_ENOUGH = 4  # in a split of at least so many pairs
 
 
 @dataclasses.dataclass
@@ -179,7 +180,7 @@ def _judge(source, findings, counts):
     for index in np.flatnonzero(counts.pixels == 0):
         findings.warn("empty class", where, f"class {index} ({source.label_set.names[index]}) never occurs")
     names, occurring = source.label_set.names, np.flatnonzero(counts.pixels)
-    if len(occurring):
+    if len(occurring) and len(source) >= _ENOUGH:
         most, least = occurring[counts.pixels[occurring].argmax()], occurring[counts.pixels[occurring].argmin()]
         ratio = counts.pixels[most] / counts.pixels[least]
         if ratio > _IMBALANCE:
