@@ -6,7 +6,7 @@ from kseg.cli import options
 from kseg.cli.tables import say
 
 KERAS_MODEL = "a .keras file, hf://user/model, or a name such as torchvision/deeplabv3_resnet50"
-MODEL = f"{KERAS_MODEL}; a SavedModel folder or a .tflite file"
+MODEL = f"{KERAS_MODEL}; a SavedModel folder, a .tflite or a .onnx file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

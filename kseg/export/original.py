@@ -19,7 +19,7 @@ class Original:
     """A model to export.
 
     Attributes:
-        model: from pixels to logits; for TFLite in float32.
+        model: from pixels to logits; for TFLite and ONNX in float32.
         layers: all of its layers, those inside others included.
         image_size: (height, width) the export is made for; None for any.
         channels: the bands of the pixels.
@@ -38,7 +38,7 @@ class Original:
 
 
 def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any, limits: dict[str, float | None], *,
-             kind: str, **details: Any) -> Original:
+             kind: str, in_float32: bool = False, **details: Any) -> Original:
     """Return what an export starts from.
 
     A network that unpools by index has no limit on single logits: where two values of a pooling window are equal but
@@ -47,6 +47,7 @@ def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any, lim
     Args:
         model, image_size, evaluate_on: what the caller of the export passed.
         limits: those of any other network.
+        in_float32: whether a model of mixed precision is exported, and compared, in float32.
         kind, details: of the description (see `kseg.inference.metadata.describe`).
     Raises:
         TypeError: if `model` is no built `keras.Model` from one image to per-pixel scores.
@@ -67,7 +68,7 @@ def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any, lim
         raise ValueError(checks.sentence(
             "image_size", f"must be {given}, the size this model was built for", size,
             "Build the model with image_size=(None, None) to export it at any size."))
-    exported = _float32_twin(model) if kind == "tflite" else model
+    exported = _float32_twin(model) if in_float32 else model
     description = metadata.describe(model, kind=kind, image_size=chosen, **details)
     layers = tuple(layers_of(exported))
     if any(isinstance(layer, MaxUnpooling2D) for layer in layers):

@@ -17,7 +17,7 @@ class ParityReport:
 
     Args:
         path: str, the exported file or folder.
-        kind: "tflite" or "saved_model".
+        kind: "tflite", "saved_model" or "onnx".
         quantize: None, "float16", "dynamic", "int8" or "int8_float_io".
         images: list of [count, height, width] compared.
         max_abs_difference: float, largest absolute difference of logits; None where the output is labels.

@@ -17,7 +17,7 @@ from kseg.inference.runners.tflite import dequantized, quantized
 def convert(original: Original, quantize: str | None = None, output: str = "logits",
             samples: np.ndarray | None = None) -> bytes:
     """Return a model of one size as the bytes of a TFLite file; `samples`, float32 `[N, H, W, C]`, are for int8."""
-    logits = graphs.captured_logits(original, 1)
+    logits = graphs.captured_logits(original, "a converter", 1)
 
     @tf.function(input_signature=logits.input_signature, autograph=False)
     def serve(pixels):

@@ -19,7 +19,7 @@ def servable(original: Original) -> tf.Module:
         `tf.Module` with the signatures by name as `served`, and the graph of the network as `network_graph`.
     """
     described, size, channels = original.description, original.image_size, original.channels
-    logits = graphs.captured_logits(original, anywhere=True)  # the server's machine may be another
+    logits = graphs.captured_logits(original, "any machine")  # the server's machine may be another
     palette = tf.constant(np.asarray(described["label_set"]["palette"], np.uint8))
 
     def labels_of(values):

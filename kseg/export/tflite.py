@@ -65,7 +65,7 @@ def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int
         raise ValueError(checks.sentence("path", 'must end in ".tflite"', os.fspath(path), "Add the ending."))
     original = examined(model, checks.image_size(image_size), evaluate_on,
                         parity.limits_for(quantize, minimum_agreement, maximum_miou_drop), kind="tflite",
-                        label_set=label_set, output=output, quantize=quantize)
+                        in_float32=True, label_set=label_set, output=output, quantize=quantize)
     samples = quantization.calibration_array(quantize, calibration, original, calibration_images)
     compared = compared_images(samples[:4] if images is None and samples is not None else images, original)
     with files.draft(path, overwrite=overwrite) as temporary:

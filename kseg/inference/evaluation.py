@@ -31,7 +31,7 @@ def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *
     """Measure a model on a dataset.
 
     Args:
-        model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
+        model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
         dataset: a name as in `kseg.data.load`, or an iterable of `(pixels, labels)`, single or in batches, such as a
             `tf.data.Dataset`; pixels `[(B,) H, W, channels]` 0–255, labels integers `[(B,) h, w]`.
         split: "train", "validation" or "test", of a named dataset.

@@ -31,7 +31,7 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     Folders are searched with their subfolders, which are kept.
 
     Args:
-        model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
+        model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
         inputs: path of an image file or of a folder, or a list of such.
         output_dir: str or path; made if missing.
         label_set: `LabelSet` or None (the model's own, else numbered classes).

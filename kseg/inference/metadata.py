@@ -4,6 +4,7 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kseg import checks
@@ -22,7 +23,7 @@ def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = No
 
     Args:
         model: the model that was exported.
-        kind: "saved_model" or "tflite".
+        kind: "saved_model", "tflite" or "onnx".
         label_set, image_size, output, quantize: as in `kseg.export.tflite`.
         details: further entries, JSON-ready.
     Raises:
@@ -67,6 +68,16 @@ def known_labels(label_set: LabelSet | None, classes: int) -> LabelSet:
     return label_set
 
 
+def as_properties(metadata: dict[str, Any]) -> dict[str, str]:
+    """Return what a file of one model holds besides it: name -> text, the `metadata` and the class names."""
+    return {FILE_NAME: json.dumps(metadata, indent=1), "labels.txt": "\n".join(metadata["label_set"]["names"]) + "\n"}
+
+
+def in_properties(properties: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the description among the properties of an ONNX file, name -> text; None if there is none."""
+    return json.loads(properties[FILE_NAME]) if FILE_NAME in properties else None
+
+
 def append_to_tflite(content: bytes, metadata: dict[str, Any]) -> bytes:
     """Return the TFLite file `content` with `metadata` and the class names packed behind it as a ZIP archive.
 
@@ -74,8 +85,7 @@ def append_to_tflite(content: bytes, metadata: dict[str, Any]) -> bytes:
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as files:
-        for name, text in ((FILE_NAME, json.dumps(metadata, indent=1)),
-                           ("labels.txt", "\n".join(metadata["label_set"]["names"]) + "\n")):
+        for name, text in as_properties(metadata).items():
             files.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), text)  # equal exports, equal files
     return content + archive.getvalue()
 
@@ -91,27 +101,34 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     """Return what an exported model says about itself; loads neither TensorFlow nor Keras.
 
     Args:
-        path: a `.tflite` file or a SavedModel folder written by `kseg.export`.
+        path: a `.tflite` or `.onnx` file or a SavedModel folder written by `kseg.export`.
     Returns:
         dict with `classes`, `label_set` (see `LabelSet.from_dict`), `input`, `normalization`, `output`, `quantize`.
     Raises:
         FileNotFoundError: if nothing stands at `path`.
         ValueError: if kseg did not write it.
+        ImportError: for an ONNX file, if onnx is not installed.
     """
     path = os.fspath(path)
     if not os.path.exists(path):
-        raise FileNotFoundError(checks.sentence("path", "must be a .tflite file or a SavedModel folder", path,
+        raise FileNotFoundError(checks.sentence("path", "must be a .tflite or .onnx file or a SavedModel folder", path,
                                                 "Check the spelling of the path."))
     metadata = found_metadata(path)
     if metadata is None:
         raise ValueError(checks.sentence(
             "path", f"must be a model exported by kseg, with {FILE_NAME} inside", path,
-            "Export it again with kseg.export.tflite or kseg.export.saved_model."))
+            "Export it again with kseg.export."))
     return metadata
 
 
 def found_metadata(model: str | bytes) -> dict[str, Any] | None:
-    """Return the description in a SavedModel folder or a TFLite file (its path or content); None if there is none."""
+    """Return the description in a SavedModel folder, an ONNX file or a TFLite file; None if there is none.
+
+    Args:
+        model: the path, or the content of a TFLite file.
+    """
+    if isinstance(model, str) and model.lower().endswith(".onnx"):
+        return _in_onnx(model)
     try:
         if isinstance(model, str) and os.path.isdir(model):
             with open(os.path.join(model, "assets.extra", FILE_NAME), encoding="utf-8") as file:
@@ -120,3 +137,17 @@ def found_metadata(model: str | bytes) -> dict[str, Any] | None:
             return json.loads(files.read(FILE_NAME))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
+
+
+def _in_onnx(path):
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as failure:
+        raise ImportError(checks.sentence("path", "needs the package onnx", path,
+                                          'Install it: pip install "kseg[onnx]".')) from failure
+    try:
+        model = onnx.load_model(path, load_external_data=False)
+    except DecodeError:
+        return None
+    return in_properties({entry.key: entry.value for entry in model.metadata_props})

@@ -33,12 +33,12 @@ def predict(model: Model, images: Any, output: str = "labels", *, batch_size: in
     not grow with the image beyond the result. A model of one fixed size, such as a TFLite file, gets the image resized
     to it, antialiased as in training, or, with `window`, tiles of its size. Scales are plain bilinear. A U-Net of valid
     convolutions sees the image by overlapping tiles, mirrored beyond the border, of `window` pixels where that is given
-    (`predict_tiled` does so in memory bounded by the tile). A TFLite file exported with `output="labels"` gives one
+    (`predict_tiled` does so in memory bounded by the tile). A file exported with `output="labels"` gives one
     vote per pixel instead of logits: windows, scales and flips average the votes, the class with most wins, and only
     "labels" can be asked for.
 
     Args:
-        model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
+        model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
         images: a path, a PIL image, or numbers from 0 to 255, uint8 or float, `[H, W, channels]` or
             `[B, H, W, channels]`, also a `numpy.memmap` or the path of a `.npy` file; or a list of such, of any sizes.
         output: "labels", "probabilities" or "logits".
@@ -87,7 +87,7 @@ class Predictor:
         if run.labels_only and output != "labels":
             raise ValueError(checks.sentence(
                 "output", "must be 'labels' for a file that was exported with output='labels'", output,
-                "Export it with kseg.export.tflite(..., output='logits')."))
+                "Export it with output='logits'."))
         self.batch_size = checks.positive_integer("batch_size", batch_size)
         checks.one_of("blend", blend, ("hann", "uniform"))
         checks.number_between("overlap", overlap, 0, 0.99)

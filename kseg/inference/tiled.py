@@ -21,7 +21,7 @@ def predict_tiled(model: Model, image: Any, output: str = "labels", *, window: i
     bounded by the tile, beyond the result. See `kseg.inference.strategies.overlap_tile`.
 
     Args:
-        model: a `keras.Model`, or the path of a `.keras` file, a SavedModel folder or a `.tflite` file.
+        model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
         image: a path, a PIL image, or numbers from 0 to 255 `[H, W, channels]`, also a `numpy.memmap`.
         output: "labels", "probabilities" or "logits".
         window: int or `(height, width)` in pixels, the network's input. Default 572, the paper's; `kseg.models.UNet`

@@ -30,7 +30,7 @@ def load_model(path: Path, compile: bool = True) -> keras.Model:
     if not path.endswith(".keras"):
         raise ValueError(checks.sentence(
             "path", "must end in .keras", path,
-            "SavedModel folders and .tflite files run with kseg.predict but do not load as a Keras model."))
+            "SavedModel folders, .tflite and .onnx files run with kseg.predict but do not load as a Keras model."))
     try:
         with zipfile.ZipFile(path) as parts:
             parts.getinfo("config.json")

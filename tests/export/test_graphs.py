@@ -4,7 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from kseg.export.graphs import portable
+from kseg.export.graphs import traced_for
 from kseg.layers import AtrousConv2D, AtrousDepthwiseConv2D, AtrousSeparableConv2D
 from kseg.models.walk import layers_of
 
@@ -27,12 +27,12 @@ def dilated_depthwise(model):
 
 
 @pytest.mark.parametrize("onednn", [False, True])
-def test_depthwise_convolutions_are_regrouped_inside_the_block_alone(onednn, monkeypatch):
-    monkeypatch.setattr("kseg.layers.atrous._dilation_runs", lambda kind, dtype: onednn)
+def test_depthwise_convolutions_are_regrouped_for_other_machines_and_whole_for_converters(onednn, monkeypatch):
+    monkeypatch.setattr("kseg.layers.dilated_convolution.runs_here", lambda kind, dtype: onednn)
     model = dilated_model()
     before = len(dilated_depthwise(model))
-    with portable(layers_of(model)):
+    with traced_for(layers_of(model), "any machine"):
         assert dilated_depthwise(model) == []
-    with portable(layers_of(model), False):
-        assert len(dilated_depthwise(model)) == before
+    with traced_for(layers_of(model), "a converter"):
+        assert len(dilated_depthwise(model)) == 2
     assert len(dilated_depthwise(model)) == before == (2 if onednn else 0)

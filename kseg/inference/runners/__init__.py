@@ -7,17 +7,20 @@ import keras
 from kseg import checks
 from kseg.inference.runners.interface import Runner
 from kseg.inference.runners.keras_model import KerasRunner
+from kseg.inference.runners.onnx import ONNXModel
 from kseg.inference.runners.saved_model import SavedModelRunner
 from kseg.inference.runners.tflite import TFLiteModel
 from kseg.pretrained.load import goes_by_name, load_model
+
+_FILES = {".tflite": TFLiteModel, ".onnx": ONNXModel}  # ending -> what runs the file; others are Keras's
 
 
 def runner_for(model: keras.Model | str | os.PathLike | Runner) -> Runner:
     """Return the `Runner` of a model.
 
     Args:
-        model: a `keras.Model` from pixels to logits, the path of a `.keras` file, of a SavedModel folder or of a
-            `.tflite` file, an address or name that `kseg.load_model` takes, or a Runner, which is returned.
+        model: a `keras.Model` from pixels to logits, the path of a `.keras`, `.tflite` or `.onnx` file or of a
+            SavedModel folder, an address or name that `kseg.load_model` takes, or a Runner, which is returned.
     Raises:
         TypeError: if it is none of these.
         FileNotFoundError: if nothing stands at the path.
@@ -29,7 +32,7 @@ def runner_for(model: keras.Model | str | os.PathLike | Runner) -> Runner:
         model = KerasRunner(model)
     if not isinstance(model, Runner):
         raise TypeError(checks.sentence(
-            "model", "must be a keras.Model, or the path of a .keras file, a SavedModel folder or a .tflite file",
+            "model", "must be a keras.Model, or the path of a .keras, .tflite or .onnx file or a SavedModel folder",
             type(model).__name__, "Build one with kseg.models or load one with kseg.load_model."))
     if model.shape[:2].count(None) == 1:
         raise ValueError(checks.sentence(
@@ -47,7 +50,8 @@ def _opened(path):
         return load_model(path, compile=False)
     if os.path.isdir(path):
         return SavedModelRunner(path)
-    checks.existing_file("model", path, "Give a .keras file, a SavedModel folder or a .tflite file.")
-    if path.lower().endswith(".tflite"):
-        return TFLiteModel(path, os.cpu_count())
+    checks.existing_file("model", path, "Give a .keras, .tflite or .onnx file, or a SavedModel folder.")
+    ending = os.path.splitext(path.lower())[1]
+    if ending in _FILES:
+        return _FILES[ending](path, os.cpu_count())
     return load_model(path, compile=False)
