@@ -105,7 +105,12 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
     (["export", "m.keras", "serving/m/1", "--quantize", "float16"],
      "`quantize` must be left out for a SavedModel, got quantize='float16'. Give a path that ends in .tflite."),
     (["export", "m.keras", "serving/m/1", "--labels"],
-     "`labels` must be left out for a SavedModel, got labels=True. Give a path that ends in .tflite."),
+     "`labels` must be left out for a SavedModel, got labels=True. "
+     "Give a path that ends in .tflite or a path that ends in .onnx."),
+    (["export", "m.keras", "m.tflite", "--image-size", "32", "32", "--opset", "17"],
+     "`opset` must be left out for a TFLite file, got opset=17. Give a path that ends in .onnx."),
+    (["export", "m.keras", "m.onnx", "--quantize", "float16"],
+     "`quantize` must be left out for an ONNX file, got quantize='float16'. Give a path that ends in .tflite."),
     (["export", "m.keras", "m.tflite", "--image-size", "32", "32", "--probabilities"],
      "`probabilities` must be left out for a TFLite file, got probabilities=True. Give a folder as the path."),
     (["export", "m.keras", "serving/m/1", "--data", "shapes"],

@@ -15,7 +15,7 @@ COMMANDS = {
     "train": "train a model, or resume a run",
     "evaluate": "measure a model on a dataset",
     "predict": "segment image files and folders",
-    "export": "write a model for TensorFlow Serving or TFLite, and compare the two",
+    "export": "write a model for TensorFlow Serving, TFLite or ONNX, and compare the two",
     "convert": "make a .keras file of a PyTorch checkpoint",
     "serve-config": "write what TensorFlow Serving starts from",
     "request": "segment images on a server",

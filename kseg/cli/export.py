@@ -1,9 +1,11 @@
-"""`kseg export`: a trained model to TensorFlow Serving or TFLite, with the parity report.
+"""`kseg export`: a trained model to TensorFlow Serving, TFLite or ONNX, with the parity report.
 
-Both are compared on validation images of --data and --image-size where these are given, else on structured images.
+They are compared on validation images of --data and --image-size where these are given, else on structured images.
 """
 
 import argparse
+import dataclasses
+import os
 
 from kseg import checks
 from kseg.cli import options
@@ -14,13 +16,32 @@ COMPARED_IMAGES = 8
 QUANTIZE = ("float16", "dynamic", "int8", "int8_float_io")
 
 
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A format: the function of `kseg.export`, its title, the path that chooses it, and the options it alone has."""
+
+    function: str
+    title: str
+    path: str
+    options: tuple[str, ...]
+    one_size: bool = False
+
+
+FORMATS = {  # by the ending of the path
+    ".tflite": Format("tflite", "a TFLite file", "a path that ends in .tflite", ("quantize", "labels"), one_size=True),
+    ".onnx": Format("onnx", "an ONNX file", "a path that ends in .onnx", ("labels", "opset")),
+    "": Format("saved_model", "a SavedModel", "a folder as the path", ("probabilities",)),
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg export`."""
     parser.add_argument("model", help=KERAS_MODEL)
-    parser.add_argument("path", help="a file ending in .tflite, or a SavedModel folder such as serving/street/1")
-    options.add_image_size(parser, help="height and width in pixels; needed for TFLite, any size for a SavedModel")
+    parser.add_argument("path", help="a file ending in .tflite or .onnx, or a SavedModel folder such as serving/street/1")
+    options.add_image_size(parser, help="height and width in pixels; needed for TFLite, left out: any size")
     parser.add_argument("--quantize", choices=QUANTIZE, help="of TFLite; int8 takes its calibration images from --data")
-    parser.add_argument("--labels", action="store_true", help="the TFLite file gives labels instead of logits")
+    parser.add_argument("--labels", action="store_true", help="the TFLite or ONNX file gives labels instead of logits")
+    parser.add_argument("--opset", type=int, help="of ONNX, the version of its operators, 13 to 18 (default: 17)")
     parser.add_argument("--probabilities", action="store_true", help="serving_default gives probabilities too")
     parser.add_argument("--evaluate", action="store_true", help="compare mean IoU on all validation images of --data")
     parser.add_argument("--minimum-agreement", type=float, help="least share of pixels with the same label")
@@ -30,16 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Export, and print the parity report."""
-    tflite, int8 = arguments.path.endswith(".tflite"), (arguments.quantize or "").startswith("int8")
-    for name in ("probabilities",) if tflite else ("quantize", "labels"):
-        if getattr(arguments, name):
-            raise ValueError(checks.sentence(
-                name, f"must be left out for a {'TFLite file' if tflite else 'SavedModel'}", getattr(arguments, name),
-                "Give a folder as the path." if tflite else "Give a path that ends in .tflite."))
+    chosen, int8 = _format(arguments.path), (arguments.quantize or "").startswith("int8")
+    keywords = {name: getattr(arguments, name) for one in FORMATS.values() for name in one.options
+                if getattr(arguments, name) not in (None, False)}
+    for name, value in keywords.items():
+        if name not in chosen.options:
+            others = " or ".join(one.path for one in FORMATS.values() if name in one.options)
+            raise ValueError(checks.sentence(name, f"must be left out for {chosen.title}", value, f"Give {others}."))
     if (arguments.evaluate or int8) and arguments.data is None:
         raise ValueError(checks.sentence("data", "must be given for int8 and for --evaluate", None,
                                          "Add for example --data folder --data-dir my_images."))
-    if (tflite or arguments.data is not None) and arguments.image_size is None:
+    if (chosen.one_size or arguments.data is not None) and arguments.image_size is None:
         raise ValueError(checks.sentence("image_size", "must be given for TFLite and wherever data is used", None,
                                          "Add for example --image-size 384 512."))
     import numpy as np
@@ -47,21 +69,25 @@ def run(arguments: argparse.Namespace) -> None:
     import kseg
 
     model = kseg.load_model(arguments.model)
-    size = tuple(arguments.image_size) if arguments.image_size else None
-    shared = {"minimum_agreement": arguments.minimum_agreement, "overwrite": arguments.overwrite,
-              "evaluate_on": _data(arguments, model, "validation") if arguments.evaluate else None,
-              "images": None}
+    if keywords.pop("labels", False):
+        keywords["output"] = "labels"
+    if int8:
+        keywords["calibration"] = _data(arguments, model, "train")
+    if arguments.evaluate:
+        keywords["evaluate_on"] = _data(arguments, model, "validation")
     if arguments.data is not None:
         compared = _data(arguments, model, "validation").take(COMPARED_IMAGES)
-        shared["images"] = np.concatenate([pixels for pixels, _ in compared])
-    if tflite:
-        calibration = _data(arguments, model, "train") if int8 else None
-        report = kseg.export.tflite(model, arguments.path, size, arguments.quantize, calibration,
-                                    output="labels" if arguments.labels else "logits", **shared)
-    else:
-        report = kseg.export.saved_model(model, arguments.path, image_size=size or (None, None),
-                                         probabilities=arguments.probabilities, **shared)
+        keywords["images"] = np.concatenate([pixels for pixels, _ in compared])
+    if arguments.image_size is not None:
+        keywords["image_size"] = tuple(arguments.image_size)
+    report = getattr(kseg.export, chosen.function)(
+        model, arguments.path, minimum_agreement=arguments.minimum_agreement, overwrite=arguments.overwrite, **keywords)
     show_table(report.table())
+
+
+def _format(path):
+    """Return the format that `path` chooses; a folder may have any other ending, or none."""
+    return FORMATS.get(os.path.splitext(path)[1], FORMATS[""])
 
 
 def _data(arguments, model, split):

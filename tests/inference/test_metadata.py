@@ -46,7 +46,7 @@ def test_what_kseg_did_not_write_is_refused(tmp_path):
         read_metadata(path)
     assert str(caught.value) == (
         f"`path` must be a model exported by kseg, with kseg.json inside, got path={str(path)!r}. Export it again with "
-        "kseg.export.tflite or kseg.export.saved_model.")
+        "kseg.export.")
     with pytest.raises(FileNotFoundError):
         read_metadata(tmp_path / "none")
 

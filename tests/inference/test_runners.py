@@ -1,5 +1,6 @@
-"""The contract of every runner: one model in three formats answers alike, and refuses alike."""
+"""The contract of every runner: one model in every format answers alike, and refuses alike."""
 
+import importlib.util
 import json
 import zipfile
 
@@ -18,6 +19,9 @@ from kseg.models.segmenter import Segmenter
 from tests.inference.function_runner import FunctionRunner
 
 LABELS = LabelSet(("street", "sky", "other"))
+ONNX = bool(importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime"))  # an extra
+every_format = pytest.mark.parametrize("name", [
+    "keras", "saved_model", "tflite", pytest.param("onnx", marks=pytest.mark.skipif(not ONNX, reason="an extra"))])
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +50,15 @@ def formats(model, tmp_path_factory):
     fixed = Segmenter(pixels, model(pixels), name="fixed", label_set=LABELS)
     kseg.export.saved_model(fixed, folder / "1", warm_up_requests=False)
     kseg.export.tflite(fixed, folder / "m.tflite", image_size=(48, 64))
+    files = ["m.tflite"]
+    if ONNX:
+        kseg.export.onnx(fixed, folder / "m.onnx")
+        files.append("m.onnx")
     return {"keras": runner_for(fixed), "saved_model": runner_for(folder / "1"),
-            "tflite": runner_for(folder / "m.tflite")}
+            **{name.removeprefix("m."): runner_for(folder / name) for name in files}}
 
 
-@pytest.mark.parametrize("name", ["keras", "saved_model", "tflite"])
+@every_format
 def test_every_format_says_what_it_takes_and_answers_alike(formats, name):
     run, images = formats[name], np.stack([photo(), photo()[::-1]])
     assert (run.classes, run.shape, run.in_channels, run.image_size) == (3, (48, 64, 3), 3, (48, 64))
@@ -62,7 +70,7 @@ def test_every_format_says_what_it_takes_and_answers_alike(formats, name):
     np.testing.assert_array_equal(kseg.predict(run, images), logits.argmax(-1))
 
 
-@pytest.mark.parametrize("name", ["keras", "saved_model", "tflite"])
+@every_format
 @pytest.mark.parametrize("shape", [(1, 40, 64, 3), (48, 64, 3), (1, 48, 64, 4)])
 def test_every_format_refuses_other_pixels_in_the_same_words(formats, name, shape):
     with pytest.raises(ValueError) as caught:
@@ -157,7 +165,7 @@ def test_a_file_of_labels_gives_no_probabilities(labels_file):
                 function(run, image, output)
             assert str(caught.value) == (
                 f"`output` must be 'labels' for a file that was exported with output='labels', got output={output!r}. "
-                "Export it with kseg.export.tflite(..., output='logits').")
+                "Export it with output='logits'.")
     wanted = image.argmax(-1)
     for options in ({}, {"flip": True}, {"window": (16, 24), "overlap": 0.4}):
         np.testing.assert_array_equal(kseg.predict(run, image, **options), wanted)

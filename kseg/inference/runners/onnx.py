@@ -48,7 +48,7 @@ class ONNXModel(Runner):
             self._session = onnxruntime.InferenceSession(model, options, providers=list(providers))
         except Exception as failure:  # ONNX Runtime has a class of its own for every status, with no common one
             raise ValueError(checks.sentence("model", "must be an ONNX file that ONNX Runtime takes", shown,
-                                             f"It says: {failure}.")) from failure
+                                             f"It says: {str(failure).rstrip('.')}.")) from failure
         given, made = self._session.get_inputs()[0], self._session.get_outputs()[0]
         metadata = in_properties(self._session.get_modelmeta().custom_metadata_map)
         self._input, self._output = given.name, made.name
