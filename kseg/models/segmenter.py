@@ -10,6 +10,7 @@ import keras
 from kseg import checks
 from kseg.labels import LabelSet
 from kseg.models.auxiliary import auxiliary_loss, replicas
+from kseg.models.tensorboard import require_tensorboard
 from kseg.types import Config, Tensor
 
 
@@ -90,8 +91,10 @@ class Segmenter(keras.Model):
 
         Raises:
             ValueError: if `class_weight` is given: label maps take class weights in the loss.
+            ImportError: for `keras.callbacks.TensorBoard`, if tensorboard is not installed (extra `tensorboard`).
         """
         given = _without_pauses(super().fit, arguments, options)
+        require_tensorboard(given.get("callbacks"))
         if given.get("class_weight") is not None:
             raise ValueError(checks.sentence(
                 "class_weight", "must be None for label maps", given["class_weight"],

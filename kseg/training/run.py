@@ -2,13 +2,13 @@
 
 The folder holds `run.json` (the recipe and everything else needed to repeat the run), `best.keras` (the best model by
 validation mean IoU), `last.keras`, `state.npz` (to resume from), `history.csv`, `curve.png`, `panel.png` and
-`tensorboard/`.
+`tensorboard/`, losses, scores and the panel for `tensorboard --logdir` (extra `tensorboard`).
 """
 
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from kseg import checks, data
 from kseg.labels import LabelSet
 from kseg.metrics import iou_from_confusion
 from kseg.models.load import load_model
+from kseg.models.tensorboard import require_tensorboard
 from kseg.training import state
 from kseg.training.adversarial.fine_tuning import FineTuning
 from kseg.training.adversarial.recipe import AdversarialRecipe, recipe_from_dict
@@ -69,19 +70,27 @@ class TrainingResult:
         return dict(zip(self.label_set.names, iou_from_confusion(self.confusion).tolist()))
 
 
-def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "auto") -> TrainingResult:
+def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "auto",
+          callbacks: Sequence[keras.callbacks.Callback] = ()) -> TrainingResult:
     """Train as `recipe` says, into the new folder `output_dir`.
+
+        train(TrainingRecipe(data="shapes", model="UNet"), "runs/first")
+        train(recipe, "runs/second", callbacks=[wandb.integration.keras.WandbMetricsLogger()])
+        train(recipe, "runs/third", callbacks=[keras.callbacks.TensorBoard("logs", histogram_freq=1)])
 
     Args:
         recipe: `TrainingRecipe`, or an `AdversarialRecipe` to fine-tune a trained model.
         output_dir: str, created; must not hold a run.
         verbose: as `keras.Model.fit`: 0 silent, 1 a bar, 2 one line per epoch.
+        callbacks: sequence of Keras callbacks of your own; they see the end of an epoch before its state is saved. No
+            part of the recipe: pass them to `resume` again.
     Returns:
         `TrainingResult`.
     Raises:
         FileExistsError: if the folder holds a run already.
         ValueError: if the loss is no longer finite; from the dataset or the builder.
         FileNotFoundError: from the dataset or the builder.
+        ImportError: for `keras.callbacks.TensorBoard`, if tensorboard is not installed.
     """
     if not isinstance(recipe, Recipe):
         raise TypeError(checks.sentence("recipe", "must be a kseg.training.TrainingRecipe", recipe,
@@ -90,14 +99,15 @@ def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "a
     if folder.holds_a_run():
         raise FileExistsError(checks.sentence("output_dir", "must not hold a run yet", folder.path,
                                               "Choose another folder, or resume the run that is there."))
-    return _run(recipe, folder, verbose)
+    return _run(recipe, folder, verbose, callbacks)
 
 
-def resume(output_dir: str | os.PathLike, verbose: int | str = "auto") -> TrainingResult:
+def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
+           callbacks: Sequence[keras.callbacks.Callback] = ()) -> TrainingResult:
     """Go on with the run in `output_dir` after its last finished epoch; the result equals that of a run never stopped.
 
     Weights, optimiser, schedule, moving averages, dropout seeds, order and augmentation of the data go on as they
-    would have. A finished run is only loaded.
+    would have, but callbacks of your own, which start anew. A finished run is only loaded.
 
     Returns:
         `TrainingResult`.
@@ -108,7 +118,7 @@ def resume(output_dir: str | os.PathLike, verbose: int | str = "auto") -> Traini
     report = read_report(checks.existing_file("output_dir", folder.report, "Give the folder that `kseg train` wrote."))
     if report["status"] == "finished":
         return TrainingResult.read(folder)
-    return _run(recipe_from_dict(report["recipe"]), folder, verbose)
+    return _run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks)
 
 
 @contextlib.contextmanager
@@ -124,7 +134,8 @@ def _plain_errors() -> Iterator[None]:
 
 
 @_plain_errors()
-def _run(recipe, folder, verbose):
+def _run(recipe, folder, verbose, callbacks):
+    require_tensorboard(callbacks)
     training = KINDS[type(recipe)](recipe)  # a trained network that it starts from is loaded here
     splits = Splits.open(recipe, training.channels)
     progress = Progress.read(folder.state)
@@ -135,8 +146,9 @@ def _run(recipe, folder, verbose):
         state.restore(folder.state, fitted.variables)
     panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES))
     stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
-    callbacks = [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping,  # in the order that
-                 Record(folder, fitted, progress, panel), FiniteLoss(recipe.learning_rate)]  # `callbacks` explains
+    callbacks = [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping, *callbacks,
+                 Record(folder, fitted, progress, panel),  # in the order that `kseg.training.callbacks` explains
+                 FiniteLoss(recipe.learning_rate)]
     report = RunReport(folder.report, recipe, splits, fitted.segmenter,
                        length={"steps_per_epoch": len(batches), "epochs": epochs})
     report.write(progress, "running")

@@ -127,6 +127,40 @@ def test_tensorboard_events_hold_scalars_and_the_panel(finished):
     assert tags["val_mean_iou"] == (2, "simple_value") and tags["image · truth · prediction"] == (2, "image")
 
 
+def test_callbacks_of_ones_own_see_every_epoch_before_its_state_is_saved(tmp_path):
+    class Lowered(keras.callbacks.Callback):
+        """Halves the learning rate after each epoch, and notes what it saw."""
+
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen.append((epoch, sorted(logs), os.path.exists(tmp_path / "run" / "history.csv")))
+            self.model.optimizer.learning_rate = self.model.optimizer.learning_rate / 2
+
+    own = Lowered()
+    recipe = TrainingRecipe(**{**SHORT, "epochs": 2, "warmup_steps": 0}, schedule="constant")
+    result = train(recipe, tmp_path / "run", verbose=0, callbacks=[own])
+    names = ["loss", "mean_iou", "val_loss", "val_mean_iou"]
+    assert own.seen == [(0, names, False), (1, names, True)]
+    assert [row["learning_rate"] for row in result.history] == pytest.approx([0.005, 0.0025])
+    (tmp_path / "run" / "run.json").write_text(
+        (tmp_path / "run" / "run.json").read_text().replace('"finished"', '"running"'))
+    resume(tmp_path / "run", verbose=0, callbacks=[own])
+    assert len(own.seen) == 2  # no epoch is left
+
+
+def test_tensorboard_without_its_package_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ImportError) as caught:
+        train(TrainingRecipe(**SHORT), tmp_path / "run", callbacks=[keras.callbacks.TensorBoard(tmp_path / "logs")])
+    assert str(caught.value) == (
+        "`callbacks` must do without keras.callbacks.TensorBoard where tensorboard is not installed, got "
+        "callbacks='TensorBoard'. Install it: pip install \"kseg[tensorboard]\".")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_finished_run_is_only_loaded(finished, monkeypatch):
     monkeypatch.setattr(Splits, "open", None)  # neither its data nor its network is opened
     before = os.stat(os.path.join(finished.output_dir, "state.npz")).st_mtime_ns
