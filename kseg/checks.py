@@ -24,6 +24,11 @@ def sentence(name: str, rule: str, value: Any, advice: str) -> str:
     return f"`{name}` {rule}, got {name}={shown}. {advice}"
 
 
+def missing(name: str, packages: str, value: Any, extra: str) -> ImportError:
+    """Return the error of an argument that needs optional `packages`, which kseg's extra `extra` installs."""
+    return ImportError(sentence(name, f"needs {packages}", value, f'Install it: pip install "kseg[{extra}]".'))
+
+
 def one_of(name: str, value: Choice, choices: Iterable[Any], advice: str | None = None,
            context: str = "") -> Choice:
     """Return `value` if it is among `choices`; otherwise raise, suggesting the nearest name.

@@ -269,6 +269,25 @@ def test_export_compares_a_model_of_one_band_on_images_of_one_band(tmp_path, mon
     assert "5 images" in capsys.readouterr().out
 
 
+def test_export_writes_onnx_that_predict_takes(tmp_path, capsys):
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    from PIL import Image
+
+    from kseg.export import read_metadata
+    from tests.export.tiny import tiny_model
+
+    tiny_model(5).save(tmp_path / "m.keras")
+    Image.new("RGB", (30, 20), (90, 30, 200)).save(tmp_path / "one.png")
+    assert cli.main(["export", str(tmp_path / "m.keras"), str(tmp_path / "m.onnx"), "--labels", "--opset", "16"]) == 0
+    assert "the exported model answers as the original" in capsys.readouterr().out
+    described = read_metadata(tmp_path / "m.onnx")
+    assert (described["opset"], described["output"], described["classes"]) == (16, "labels", 5)
+    assert cli.main(["predict", str(tmp_path / "m.onnx"), str(tmp_path / "one.png"), "--output", str(tmp_path / "out"),
+                     "--quiet"]) == 0
+    assert Image.open(tmp_path / "out" / "labels" / "one.png").size == (30, 20)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:after epoch")
 def test_train_evaluate_predict_export_from_the_command_line(tmp_path, monkeypatch, capsys):

@@ -39,7 +39,8 @@ def test_tensorboard_gets_loss_and_mean_iou_of_both_sets(tmp_path):
         for score in ("loss", "mean_iou"):
             written = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors(f"epoch_{score}")]
             assert written == pytest.approx(model.history.history[prefix + score])
-    assert any(tag.endswith("/histogram") for tag in EventAccumulator(str(tmp_path / "train")).Reload().Tags()["tensors"])
+    tags = EventAccumulator(str(tmp_path / "train")).Reload().Tags()["tensors"]
+    assert any(tag.endswith("/histogram") for tag in tags)
 
 
 def test_tensorboard_without_its_package_is_refused_before_the_first_step(monkeypatch, tmp_path):
@@ -48,8 +49,8 @@ def test_tensorboard_without_its_package_is_refused_before_the_first_step(monkey
         with pytest.raises(ImportError) as caught:
             fitted(callbacks)
         assert str(caught.value) == (
-            "`callbacks` must do without keras.callbacks.TensorBoard where tensorboard is not installed, got "
-            "callbacks='TensorBoard'. Install it: pip install \"kseg[tensorboard]\".")
+            "`callbacks` needs the package tensorboard, got callbacks='TensorBoard'. "
+            'Install it: pip install "kseg[tensorboard]".')
 
 
 def test_weights_and_biases_gets_the_scores(monkeypatch, tmp_path):

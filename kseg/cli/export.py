@@ -37,7 +37,7 @@ FORMATS = {  # by the ending of the path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg export`."""
     parser.add_argument("model", help=KERAS_MODEL)
-    parser.add_argument("path", help="a file ending in .tflite or .onnx, or a SavedModel folder such as serving/street/1")
+    parser.add_argument("path", help="a file ending in .tflite or .onnx, or a SavedModel folder like serving/street/1")
     options.add_image_size(parser, help="height and width in pixels; needed for TFLite, left out: any size")
     parser.add_argument("--quantize", choices=QUANTIZE, help="of TFLite; int8 takes its calibration images from --data")
     parser.add_argument("--labels", action="store_true", help="the TFLite or ONNX file gives labels instead of logits")

@@ -94,8 +94,7 @@ def _converted(original: Original, output: str, opset: int) -> "ModelProto":
         import onnx
         import tf2onnx
     except ImportError as failure:
-        raise ImportError(checks.sentence("model", "needs the packages tf2onnx and onnx to be exported to ONNX",
-                                          original.model.name, 'Install them: pip install "kseg[onnx]".')) from failure
+        raise checks.missing("model", "the packages tf2onnx and onnx", original.model.name, "onnx") from failure
 
     def answer(logits):
         return tf.cast(label_map(logits), tf.uint8) if output == "labels" else logits

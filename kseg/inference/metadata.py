@@ -144,8 +144,7 @@ def _in_onnx(path):
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError as failure:
-        raise ImportError(checks.sentence("path", "needs the package onnx", path,
-                                          'Install it: pip install "kseg[onnx]".')) from failure
+        raise checks.missing("path", "the package onnx", path, "onnx") from failure
     try:
         model = onnx.load_model(path, load_external_data=False)
     except DecodeError:

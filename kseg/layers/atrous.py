@@ -83,7 +83,8 @@ class AtrousSeparableConv2D(keras.layers.SeparableConv2D):
             return super().call(inputs)
         import tensorflow as tf
 
-        outputs, pointwise = _depthwise(self, inputs, self.depthwise_kernel), tf.convert_to_tensor(self.pointwise_kernel)
+        outputs = _depthwise(self, inputs, self.depthwise_kernel)
+        pointwise = tf.convert_to_tensor(self.pointwise_kernel)
         outputs = (dilated.matrix_product(outputs, pointwise) if training and self.compute_dtype == "float32"
                    else dilated.convolution(outputs, pointwise, (1, 1), "VALID"))
         return _finished(self, outputs)

@@ -43,8 +43,7 @@ def _probe(kind, dtype):
 
 
 def without_taps_on_padding(kernel: Tensor, size: tuple[int | None, ...], rate: Sides) -> tuple[Tensor, Sides]:
-    """Return the kernel `[k, k, ...]` without the taps that lie outside a map of `size` at every position, and its
-    rate.
+    """Return the kernel `[k, k, ...]` without taps that lie outside a map of `size` at every position, and its rate.
 
     Only where the size is known and the kernel is odd: its middle tap then lies on the pixel itself.
     """

@@ -18,6 +18,4 @@ def require_tensorboard(callbacks: Any) -> None:
     """
     for callback in keras.tree.flatten(callbacks):
         if isinstance(callback, keras.callbacks.TensorBoard) and importlib.util.find_spec("tensorboard") is None:
-            raise ImportError(checks.sentence(
-                "callbacks", "must do without keras.callbacks.TensorBoard where tensorboard is not installed",
-                type(callback).__name__, 'Install it: pip install "kseg[tensorboard]".'))
+            raise checks.missing("callbacks", "the package tensorboard", type(callback).__name__, "tensorboard")

@@ -21,8 +21,7 @@ def connection(argument: str, place: str, token: str | None) -> "HfApi":
     try:
         from huggingface_hub import HfApi
     except ImportError as failure:
-        raise ImportError(checks.sentence(argument, "needs the package huggingface_hub", place,
-                                          'Install it: pip install "kseg[hub]".')) from failure
+        raise checks.missing(argument, "the package huggingface_hub", place, "hub") from failure
     return HfApi(token=token, library_name="kseg", library_version=__version__)
 
 

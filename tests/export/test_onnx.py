@@ -135,8 +135,8 @@ def test_a_missing_converter_is_named(package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError) as caught:
         kseg.export.onnx(tiny_model(name="small"), tmp_path / "m.onnx")
-    assert str(caught.value) == ("`model` needs the packages tf2onnx and onnx to be exported to ONNX, got "
-                                 "model='small'. Install them: pip install \"kseg[onnx]\".")
+    assert str(caught.value) == ("`model` needs the packages tf2onnx and onnx, got model='small'. "
+                                 'Install it: pip install "kseg[onnx]".')
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kseg.layers.bilinear_upsampling import bilinear_kernel
 from kseg.models import FCN8s, FCN16s, FCN32s
-from kseg.models.fcn import copy_dense_layers, copy_torch_dense_layers
+from kseg.models.fcn_weights import copy_dense_layers, copy_torch_dense_layers
 from tests.conftest import structured_image
 from tests.models.tiny_backbone import tiny_backbone
 

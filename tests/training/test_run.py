@@ -156,8 +156,8 @@ def test_tensorboard_without_its_package_is_refused_before_anything_is_written(t
     with pytest.raises(ImportError) as caught:
         train(TrainingRecipe(**SHORT), tmp_path / "run", callbacks=[keras.callbacks.TensorBoard(tmp_path / "logs")])
     assert str(caught.value) == (
-        "`callbacks` must do without keras.callbacks.TensorBoard where tensorboard is not installed, got "
-        "callbacks='TensorBoard'. Install it: pip install \"kseg[tensorboard]\".")
+        "`callbacks` needs the package tensorboard, got callbacks='TensorBoard'. "
+        'Install it: pip install "kseg[tensorboard]".')
     assert list(tmp_path.iterdir()) == []
 
 

@@ -37,8 +37,7 @@ class ONNXModel(Runner):
         try:
             import onnxruntime
         except ImportError as failure:
-            raise ImportError(checks.sentence("model", "needs the package onnxruntime", shown,
-                                              'Install it: pip install "kseg[onnx]".')) from failure
+            raise checks.missing("model", "the package onnxruntime", shown, "onnx") from failure
         for provider in providers:
             checks.one_of("providers", provider, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
