@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.data.in_memory import from_arrays as from_arrays
     from kseg.data.own_pipeline import Augmentation as Augmentation
     from kseg.data.pipeline import load as load
+    from kseg.data.pixel_range import PixelRange as PixelRange
     from kseg.data.record_writer import write_records as write_records
     from kseg.data.sources import Source as Source
     from kseg.data.sources import label_set as label_set
@@ -30,6 +31,7 @@ _PUBLIC = {
     "ArraysSource": "kseg.data.sources.arrays",
     "Augmentation": "kseg.data.own_pipeline",
     "CheckReport": "kseg.data.check",
+    "PixelRange": "kseg.data.pixel_range",
     "Recipe": "kseg.data.augment",
     "Source": "kseg.data.sources",
     "augment": None,

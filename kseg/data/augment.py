@@ -14,7 +14,7 @@ from kseg import checks
 from kseg.data import geometry
 from kseg.data.geometry import elastic, flip, resize, rotate, scale_and_crop
 from kseg.data.mixing import classmix, cutmix
-from kseg.data.photometry import blur, check_bands, colour_jitter, with_blur, with_jitter
+from kseg.data.photometry import blur, colour_jitter, with_blur, with_jitter
 
 __all__ = ["RECIPES", "Recipe", "augment_batch", "augment_example", "blur", "classmix", "colour_jitter", "cutmix",
            "elastic", "flip", "recipe", "resize", "rotate", "scale_and_crop"]
@@ -33,7 +33,7 @@ class Recipe:
         rotation: float, degrees, to both sides.
         shift: float, fraction of each side, to both sides.
         flip, flip_vertical: float, probability.
-        brightness, contrast, saturation, hue: as `colour_jitter`.
+        brightness, contrast, saturation, hue: as `colour_jitter`; the last two change RGB alone.
         blur: float, probability.
         mix: None, "cutmix" or "classmix", on the batch.
         mix_probability: float.
@@ -122,17 +122,12 @@ def augment_example(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, plan:
     return geometry.called(cutter(plan), pixels, labels, seed, size)
 
 
-def cutter(plan: Recipe, channels: int = 3) -> Callable:
+def cutter(plan: Recipe) -> Callable:
     """Return the `geometry.cutter` of a `Recipe`: all of it but `mix`, in NumPy.
 
     Colour and blur come before anything is uncovered, which has to stay mean colour.
-
-    Raises:
-        ValueError: if the recipe changes colours, and pixels of `channels` bands have none.
     """
     colour = {name: getattr(plan, name) for name in ("brightness", "contrast", "saturation", "hue")}
-    if any(colour.values()):
-        check_bands(channels)
     warp = {"degrees": plan.rotation, "shift": plan.shift, "sigma": plan.elastic}
     return geometry.cutter(
         plan.scale, plan.scale_step, plan.class_aware, mirror=(plan.flip_vertical, plan.flip),

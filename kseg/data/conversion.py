@@ -146,7 +146,11 @@ def _write_pair(source, index, folder, stem):
         Image.fromarray(labels).save(path, compress_level=3)
     content = without_orientation(source.stored_image(index))
     suffix = None if content is None else _suffix(source.describe(index), content)
-    if suffix is None:
+    if suffix is None and (pixels.dtype != np.uint8 or pixels.shape[-1] not in (1, 3)):
+        encoded, suffix = io.BytesIO(), ".npy"
+        np.save(encoded, source.read_stored(index))
+        content = encoded.getvalue()
+    elif suffix is None:
         encoded, suffix = io.BytesIO(), ".png"
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(encoded, "PNG", compress_level=3)
         content = encoded.getvalue()

@@ -20,9 +20,10 @@ import numpy as np
 from PIL import Image
 
 from kseg import checks
-from kseg.data import filesystems, label_arrays, label_ids, mask_values
+from kseg.data import filesystems, formats, label_arrays, label_ids, mask_values
 from kseg.data.colours import Colours
 from kseg.data.orientation import exif_orientation, loaded_as_stored
+from kseg.data.pixel_range import PixelRange, as_pixels
 
 DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 _LIMIT = threading.Lock()
@@ -42,46 +43,76 @@ def any_size() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False, shown: str | None = None) -> np.ndarray:
-    """Return an image file as uint8 `[H, W, channels]`, RGB for 3 channels, grey for 1.
+def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False, shown: str | None = None,
+                pixel_range: PixelRange | None = None) -> np.ndarray:
+    """Return an image file as pixels 0–255 `[H, W, channels]`: uint8, or float32 with a `pixel_range`.
 
-    An alpha channel is dropped, 16 bits are reduced to the upper 8, EXIF orientation is not applied (`read_photograph`
-    tells it). The format is read from the content, so a wrong extension does no harm.
+    RGB for 3 channels, grey for 1; for other numbers the file must have as many bands. For 1 and 3 an alpha channel is
+    dropped; EXIF orientation is not applied (`read_photograph` tells it). The format is read from the content, so a
+    wrong extension does no harm. With a `pixel_range` numbers of any type keep their full resolution; those of 8 bits
+    are scaled by it as any others.
 
     Args:
-        image: str, the path of a file in a format that Pillow reads, or bytes, its content.
-        channels: int, 1 or 3.
+        image: str, the path of a file in a format that Pillow or `kseg.data.formats` reads, or bytes, its content.
+        channels: int.
         strict: bool, decode by Pillow alone: OpenCV, which is faster, lets a JPEG pass whose middle is garbage.
         shown: str or None, how messages name bytes.
+        pixel_range: `PixelRange` or None, for images of 8 bits.
     Raises:
-        ValueError: if the file is empty, truncated, no image, implausibly large, or of more than 16 bits.
+        ValueError: if the file is empty, truncated, no image, implausibly large, has other bands, or has more than 8
+            bits and there is no `pixel_range`.
         FileNotFoundError: if there is no such file.
+        ImportError: if the package that reads the format is not installed.
     """
-    return _pixels_of(*_content("image", image, shown), channels, strict)
+    data, shown = _content("image", image, shown)
+    return as_pixels(_numbers_of(data, shown, channels, strict), pixel_range, shown)
 
 
-def read_photograph(image: str | bytes, channels: int = 3, strict: bool = False,
-                    shown: str | None = None) -> tuple[np.ndarray, int | None]:
+def read_stored(image: str | bytes, channels: int = 3, strict: bool = False, shown: str | None = None) -> np.ndarray:
+    """Return the numbers in an image file, `[H, W, channels]`, of the type it stores them in.
+
+    NaN in float32 marks pixels that the file says are without data. Arguments and errors as `read_pixels`.
+    """
+    return _numbers_of(*_content("image", image, shown), channels, strict)
+
+
+def read_photograph(image: str | bytes, channels: int = 3, strict: bool = False, shown: str | None = None,
+                    pixel_range: PixelRange | None = None) -> tuple[np.ndarray, int | None]:
     """Return (the pixels of an image file as they are stored, its EXIF orientation or None); else as `read_pixels`.
 
     `kseg.data.orientation.upright` turns them.
     """
     data, shown = _content("image", image, shown)
-    return _pixels_of(data, shown, channels, strict), exif_orientation(data)
+    return as_pixels(_numbers_of(data, shown, channels, strict), pixel_range, shown), exif_orientation(data)
 
 
-def _pixels_of(data, shown, channels, strict):
+def _numbers_of(data, shown, channels, strict):
     if channels == 3 and not strict and _is_plain_jpeg(data):
         array = _by_opencv(data, cv2.IMREAD_COLOR_RGB)
         if array is not None:
             return array
-    picture = _decoded("image", shown, data)
-    if picture.mode.startswith(("I", "F")):
-        picture = Image.fromarray(_grey_of_8_bits(picture, shown))
+    picture = _decoded("image", shown, data) if data.startswith(mask_values.PNG_SIGNATURE) else None
     try:
-        return np.asarray(picture.convert("RGB")) if channels == 3 else to_grey(picture)
+        numbers = formats.stored_numbers(data, channels, shown)
+    except formats.BrokenFile as failure:
+        raise ValueError(unreadable("image", shown, failure)) from failure
+    if numbers is not None:
+        return numbers
+    picture = picture or _decoded("image", shown, data)
+    if picture.mode.startswith(("I", "F")):
+        return formats.in_bands(np.asarray(picture)[..., None], channels, shown)
+    return in_channels(picture, channels, shown)
+
+
+def in_channels(picture: Image.Image, channels: int, shown: typing.Any) -> np.ndarray:
+    """Return a picture of 8 bits as uint8 `[H, W, channels]`: RGB for 3, grey for 1, else its own bands."""
+    try:
+        if channels in (1, 3):
+            return np.asarray(picture.convert("RGB")) if channels == 3 else to_grey(picture)
     except DECODER_FAILURES as failure:
         raise ValueError(unreadable("image", shown, failure)) from failure
+    bands = np.asarray(picture)
+    return formats.in_bands(bands if bands.ndim == 3 else bands[..., None], channels, shown)
 
 
 def image_size(image: str | bytes, shown: str | None = None) -> tuple[int, int]:
@@ -104,16 +135,6 @@ def image_size(image: str | bytes, shown: str | None = None) -> tuple[int, int]:
 def to_grey(picture: Image.Image) -> np.ndarray:
     """Return a picture of any mode that Pillow turns grey as uint8 `[H, W, 1]`, by the luminance of ITU-R BT.601."""
     return np.asarray(picture.convert("L"))[..., None]  # [H, W, 1]
-
-
-def _grey_of_8_bits(picture, shown):
-    """Return the upper byte of 16-bit grey, as TensorFlow's decoder does; older Pillow opens a PNG of it as "I"."""
-    deep = np.asarray(picture)
-    if picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG"):
-        raise ValueError(checks.sentence(
-            "image", "must store grey in up to 16 bits; this one has floating-point numbers or more bits", shown,
-            "Scale it to 0..255 and save it with 8 bits."))
-    return (deep >> 8).astype(np.uint8)
 
 
 def read_labels(path: str | bytes, table: np.ndarray, classes: int, colours: Colours | None = None,

@@ -168,8 +168,8 @@ def _moved(pixels, labels, source_y, source_x):
     outside = (row < 0) | (row >= labels.shape[0]) | (column < 0) | (column >= labels.shape[1])
     ids = labels[row.clip(0, labels.shape[0] - 1), column.clip(0, labels.shape[1] - 1)]
     uncovered = outside | (ids == windows.UNCOVERED)
-    moved = cv2.remap(pixels, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    moved = windows.channels_last(moved)
+    moved = windows.by_bands(lambda bands: cv2.remap(bands, source_x, source_y, cv2.INTER_LINEAR,
+                                                     borderMode=cv2.BORDER_REPLICATE), pixels)
     moved[uncovered] = windows.fill_colour(pixels.shape[-1], pixels.dtype)
     ids[uncovered] = IGNORE_CLASS
     return moved, ids

@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from kseg import checks
 from kseg.data.draws import Draws
 from kseg.data.geometry import called
-from kseg.data.windows import LUMINANCE
+from kseg.data.windows import LUMINANCE, by_bands
 
 _TO_YIQ = np.array([LUMINANCE, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
@@ -26,10 +25,11 @@ def colour_jitter(pixels: tf.Tensor, seed: tf.Tensor, brightness: float = 0.2, c
     """Change brightness, contrast, saturation and hue by random factors, as one 3×3 matrix and an offset.
 
     Hue turns the colours in the plane of equal luminance (YIQ), which is linear and hence one matrix product for all
-    four; contrast is taken about the image's mean luminance. Grey pixels take brightness and contrast only.
+    four; contrast is taken about the image's mean luminance. Pixels of other than three bands take brightness and
+    contrast only, by the same factors in every band, contrast about the band's own mean.
 
     Args:
-        pixels: uint8 or float `[H, W, channels]`, 0–255, 3 or 1 channels.
+        pixels: uint8 or float `[H, W, channels]`, 0–255.
         seed: int `[2]`, stateless seed.
         brightness, contrast, saturation: float, factors are drawn from 1 ± the value.
         hue: float, fraction of a full turn, drawn from ± the value.
@@ -49,7 +49,8 @@ def _called(function, pixels, seed):
 def with_jitter(pixels: np.ndarray, draws: Draws, brightness: float, contrast: float, saturation: float,
                 hue: float) -> np.ndarray:
     """Return `colour_jitter` of an array, uint8 or float32, with the `Draws` given."""
-    check_bands(pixels.shape[-1])
+    if pixels.shape[-1] not in (1, 3):
+        return _with_gain(pixels, draws, brightness, contrast)
     matrix = colour_matrix(pixels, draws, brightness, contrast, saturation, hue)  # [4, 3]
     if pixels.shape[-1] == 1:  # grey stays grey
         matrix = np.stack([matrix[:3, :1].sum(0), matrix[3, :1]])
@@ -57,10 +58,18 @@ def with_jitter(pixels: np.ndarray, draws: Draws, brightness: float, contrast: f
     return changed if changed.dtype == np.uint8 else changed.clip(0.0, 255.0)
 
 
-def check_bands(bands: int) -> None:
-    """Raise ValueError if pixels of so many bands have no colour that `colour_jitter` could change."""
-    checks.one_of("channels", bands, (1, 3), "Augment other bands without brightness, contrast, saturation and hue, "
-                  'for example augment="deeplab".', " for a change of colour")
+def _with_gain(pixels, draws, brightness, contrast):
+    """Return `colour_jitter` of bands that are no colours."""
+    gain, slope = (draws.uniform(salt, 1.0 - strength, 1.0 + strength)
+                   for salt, strength in ((40, brightness), (41, contrast)))
+    changed = pixels * np.float32(slope * gain) + (_mean(pixels) * (1.0 - slope) * gain).astype(np.float32)
+    return (changed if pixels.dtype != np.uint8 else np.rint(changed)).clip(0, 255).astype(pixels.dtype)
+
+
+def _mean(pixels):
+    """Return the mean of every band, float64 `[channels]`, on a grid."""
+    steps = [max(side // _MEAN_GRID, 1) for side in pixels.shape[:2]]
+    return pixels[::steps[0], ::steps[1]].mean((0, 1), dtype=np.float64)
 
 
 def colour_matrix(pixels: np.ndarray, draws: Draws, brightness: float, contrast: float, saturation: float,
@@ -72,8 +81,7 @@ def colour_matrix(pixels: np.ndarray, draws: Draws, brightness: float, contrast:
     cosine, sine = np.cos(angle) * colourfulness, np.sin(angle) * colourfulness
     turn = np.array([[1.0, 0.0, 0.0], [0.0, cosine, -sine], [0.0, sine, cosine]])
     matrix = _FROM_YIQ @ turn @ _TO_YIQ * (slope * gain)
-    steps = [max(side // _MEAN_GRID, 1) for side in pixels.shape[:2]]
-    mean = pixels[::steps[0], ::steps[1]].mean((0, 1), dtype=np.float64)
+    mean = _mean(pixels)
     luminance = mean @ LUMINANCE if len(mean) == 3 else mean[0]
     return np.concatenate([matrix.T, np.full((1, 3), luminance * (1.0 - slope) * gain)]).astype(np.float32)
 
@@ -94,4 +102,4 @@ def with_blur(pixels: np.ndarray, draws: Draws, probability: float = 0.5,
         return pixels
     width = draws.uniform(51, *sigma)
     side = 2 * _BLUR_RADIUS + 1
-    return cv2.GaussianBlur(pixels, (side, side), width, borderType=cv2.BORDER_REFLECT).reshape(pixels.shape)
+    return by_bands(lambda bands: cv2.GaussianBlur(bands, (side, side), width, borderType=cv2.BORDER_REFLECT), pixels)

@@ -22,6 +22,7 @@ from kseg.data.draws import key as example_key
 from kseg.data.label_ids import Classes, Key
 from kseg.data.order import Order
 from kseg.data.parallelism import PREFETCHED_BATCHES, numpy_function, parallel_calls, untuned
+from kseg.data.pixel_range import PixelRange
 from kseg.data.reader import Reader, kept_stream
 
 
@@ -37,7 +38,8 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
          split_lists: str | dict[str, str] | None = None, exif: str | None = None,
          annotations: str | os.PathLike | None = None, overlap: str | None = None,
          epoch: int | Callable[[], int] | None = None, shard: tuple[int, int] | None = None, patches: int = 1,
-         border_weights: dict | None = None) -> tf.data.Dataset:
+         border_weights: dict | None = None,
+         pixel_range: PixelRange | Sequence | str | None = None) -> tf.data.Dataset:
     """Return a dataset of batches (pixels, labels); one pass is one epoch, it never repeats, and `len` is known.
 
     Args:
@@ -65,7 +67,7 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
         on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown);
             not for "tfds:".
         classes, channels, label_map, nearest_colour, image_pattern, label_pattern, split_fractions, split_groups,
-            split_seed, split_lists, exif, annotations, overlap: as `kseg.data.source`; not with a source.
+            split_seed, split_lists, exif, annotations, overlap, pixel_range: as `kseg.data.source`; not with a source.
         epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a
             function () → int: asked at the start of each pass, so that resumed training goes on with the same data.
         shard: None, or (index, count): every `count`-th example ("tfds:": image) from `index` on; with shuffling,
@@ -74,7 +76,8 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
         border_weights: None, or a dict of arguments of `kseg.data.border_weights`: adds U-Net's weight map, float32
             `[B, H, W]`, as third element (Keras takes it as sample weight).
     Returns:
-        `tf.data.Dataset` of pixels uint8 `[B, H, W, channels]` and labels int32 `[B, H, W]` (255 = ignore).
+        `tf.data.Dataset` of pixels 0–255 `[B, H, W, channels]`, uint8, or float32 with a `pixel_range`, and labels
+        int32 `[B, H, W]` (255 = ignore).
     Raises:
         ValueError: for an illegal argument, and if the first or a few other pairs are unreadable or hold illegal ids;
             in a pass, `tf.errors.InvalidArgumentError` with the same sentence.
@@ -86,7 +89,7 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
                             label_map=label_map, nearest_colour=nearest_colour, image_pattern=image_pattern,
                             label_pattern=label_pattern, split_fractions=split_fractions, split_groups=split_groups,
                             split_seed=split_seed, split_lists=split_lists, exif=exif,
-                            annotations=annotations, overlap=overlap)
+                            annotations=annotations, overlap=overlap, pixel_range=pixel_range)
     function, recipe = ((adapters.function_of(augment), None) if callable(augment)
                         else (None, augmentation.recipe(augment)))
     seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(
@@ -130,7 +133,7 @@ def _read(numbers, reader, steps, patches):
     copies what is shown alone. A function of the user's gets whole pairs.
     """
     whole = steps.function is not None or (steps.recipe is None and steps.size is None)
-    cut = augmentation.cutter(steps.recipe or augmentation.Recipe(), reader.source.channels)
+    cut = augmentation.cutter(steps.recipe or augmentation.Recipe())
     sides = (None if whole else steps.size) or reader.expected_size or (None, None)
 
     def read(index, key):
@@ -141,7 +144,8 @@ def _read(numbers, reader, steps, patches):
 
     def example(number, epoch):
         pixels, labels, good = numpy_function(
-            read, [number // patches, example_key(steps.seed, epoch, number)], [tf.uint8, tf.uint8, tf.bool])
+            read, [number // patches, example_key(steps.seed, epoch, number)],
+            [tf.as_dtype(reader.source.pixel_dtype), tf.uint8, tf.bool])
         pixels.set_shape([*sides, reader.source.channels])
         labels.set_shape(sides)
         return (pixels, labels, number, epoch), tf.ensure_shape(good, [])

@@ -42,7 +42,7 @@ class Reader:
         self._lock = threading.Lock()
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Return (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, True), or empty arrays and False."""
+        """Return (pixels `[H, W, channels]`, labels uint8 `[H, W]`, True), or empty arrays and False."""
         index = int(index)
         if self._folder is not None:
             return self._from_disk(index)
@@ -71,14 +71,15 @@ class Reader:
             if not known:
                 _LOG.warning("skipped %d of %d examples of %s so far; last: %s", len(self.skipped), len(self.source),
                              self.source.name, failure)
-            return np.zeros((1, 1, self.source.channels), np.uint8), np.zeros((1, 1), np.uint8), np.bool_(False)
+            nothing = np.zeros((1, 1, self.source.channels), self.source.pixel_dtype)
+            return nothing, np.zeros((1, 1), np.uint8), np.bool_(False)
         return pixels, labels, np.bool_(True)
 
     def _from_disk(self, index):
         path = os.path.join(self._folder, f"{index:07d}.npy")
         if os.path.exists(path):
             both = np.load(path, mmap_mode="r")
-            return np.ascontiguousarray(both[..., :-1]), np.ascontiguousarray(both[..., -1]), np.bool_(True)
+            return np.ascontiguousarray(both[..., :-1]), np.ascontiguousarray(both[..., -1], np.uint8), np.bool_(True)
         pixels, labels, good = self._decoded(index)
         if good:
             with files.draft(path, unique=True) as temporary:
@@ -108,7 +109,8 @@ def _settled(cache, source, size, on_error="raise"):
     if cache is not None:
         return cache
     shape = size or _first_shape(source, on_error)
-    if shape is None or shape[0] * shape[1] * (source.channels + 1) * len(source) > _AUTOMATIC_CACHE_BYTES:
+    pixel = source.channels * source.pixel_dtype.itemsize + 1  # bytes with its label
+    if shape is None or shape[0] * shape[1] * pixel * len(source) > _AUTOMATIC_CACHE_BYTES:
         return False
     return "memory"
 

@@ -45,7 +45,8 @@ def write_records(name: str | sources.Source, folder: str, split: str | None = N
     size = None if image_size is None else checks.image_size(image_size)
     count = min(checks.positive_integer("shards", shards), max(len(chosen), 1))
     tf.io.gfile.makedirs(folder)
-    identity = {"name": chosen.name, "pairs": len(chosen), "channels": chosen.channels,
+    scale = {} if chosen.pixel_range is None else {"pixel_range": chosen.pixel_range.to_list()}
+    identity = {**scale, "name": chosen.name, "pairs": len(chosen), "channels": chosen.channels,
                 "image_size": size and list(size), "source": digest(chosen)}
     _refuse_others(folder, split, identity)
     bounds = np.linspace(0, len(chosen), count + 1).astype(int)
@@ -95,11 +96,20 @@ def _example(chosen, index, size):
         content = None
     else:
         content = without_orientation(chosen.stored_image(index))
-    feature = {"image": content or _png(pixels), "labels": _png(labels[..., None]),
+    if chosen.pixel_range is not None:  # scaled once, and for all
+        content = None
+    as_png = pixels.dtype == np.uint8 and pixels.shape[-1] in (1, 3)
+    feature = {"image": content or (_png(pixels) if as_png else _npy(pixels)), "labels": _png(labels[..., None]),
                "path": chosen.describe(index).encode()}
     features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in feature.items()}
     features["index"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[index]))
     return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _npy(array):
+    data = io.BytesIO()
+    np.save(data, array)
+    return data.getvalue()
 
 
 def _png(array):

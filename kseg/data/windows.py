@@ -5,6 +5,7 @@ The window is drawn before anything is resized, so that only what will be seen i
 TensorFlow's `ResizeBilinear` 1.0, Pillow's 1.4). Both leave the interpreter free.
 """
 
+import functools
 import typing
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from kseg.labels import IGNORE_CLASS
 cv2.setNumThreads(0)  # tf.data runs examples side by side: threads of OpenCV within each would contend with them
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # of red, green and blue: ITU-R BT.601
 MEAN_COLOUR = (123.675, 116.28, 103.53)  # mean of ImageNet, RGB 0–255; what uncovered pixels are filled with
+_MOST_BANDS = 128  # of OpenCV 5
 UNCOVERED = 256  # label between two steps of a recipe: uncovered, as opposed to a stored 255
 
 
@@ -106,11 +108,11 @@ def cut_pixels(pixels: np.ndarray, window: Window, mirrored: tuple[bool, bool] =
     early = change is not None and part.shape[0] * part.shape[1] < rows * columns
     part = change(part) if early else part
     if part.shape[:2] != (rows, columns):
-        part = channels_last(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_LINEAR))
+        part = by_bands(lambda bands: cv2.resize(bands, (columns, rows), interpolation=cv2.INTER_LINEAR), part)
     part = change(part) if change is not None and not early else part
     for axis in (0, 1):
         if mirrored[axis]:  # ten times as fast as a copy of the reversed array
-            part = channels_last(cv2.flip(part, axis))
+            part = by_bands(functools.partial(cv2.flip, flipCode=axis), part)
     return np.ascontiguousarray(part)
 
 
@@ -121,6 +123,15 @@ def _reduced(part, rows, columns):
     reduced = [channels_last(np.asarray(Image.fromarray(band).resize((columns, rows), Image.Resampling.BILINEAR)))
                for band in bands]
     return reduced[0] if len(reduced) == 1 else np.concatenate(reduced, axis=-1)
+
+
+def by_bands(change: Callable, pixels: np.ndarray) -> np.ndarray:
+    """Return what a function of OpenCV makes of `[H, W, channels]`, which takes at most 128 bands at once."""
+    if pixels.shape[-1] <= _MOST_BANDS:
+        return channels_last(change(pixels))
+    groups = range(0, pixels.shape[-1], _MOST_BANDS)
+    return np.concatenate([channels_last(change(np.ascontiguousarray(pixels[..., first:first + _MOST_BANDS])))
+                           for first in groups], axis=-1)
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:

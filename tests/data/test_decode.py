@@ -271,18 +271,31 @@ def test_any_size_lifts_the_limit_and_restores_it(monkeypatch):
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
-@pytest.mark.parametrize("most", [255, 256, 4095, 65535])
-def test_16_bits_are_reduced_alike_whatever_an_image_holds(most):
-    """As a servable does, which decodes by TensorFlow."""
+def test_16_bits_that_hold_8_are_reduced_as_a_servable_does():
+    """Numbers times 257, as converters write them; a servable decodes by TensorFlow."""
     tensorflow = pytest.importorskip("tensorflow")
-    ramp = np.linspace(0, most, 600).astype(np.uint16).reshape(20, 30)
+    ramp = np.linspace(0, 255, 600).astype(np.uint8).reshape(20, 30)
     files = [io.BytesIO() for _ in range(2)]
     for file, kind in zip(files, ("PNG", "TIFF")):
-        Image.fromarray(ramp).save(file, kind)
+        Image.fromarray(ramp * np.uint16(257)).save(file, kind)
     served = tensorflow.io.decode_image(files[0].getvalue(), channels=1).numpy()
     for file in files:
         np.testing.assert_array_equal(decode.read_pixels(file.getvalue(), 1), served)
-    assert served.max() == most // 256
+    np.testing.assert_array_equal(served[..., 0], ramp)
+
+
+@pytest.mark.parametrize(("most", "advised"), [(255, 255), (256, 511), (4000, 4095), (65535, 65535)])
+def test_other_numbers_of_16_bits_are_never_shifted_silently(most, advised):
+    ramp = np.linspace(0, most, 600).astype(np.uint16).reshape(20, 30)
+    for kind in ("PNG", "TIFF"):
+        file = io.BytesIO()
+        Image.fromarray(ramp).save(file, kind)
+        with pytest.raises(ValueError) as failure:
+            decode.read_pixels(file.getvalue(), 1)
+        assert str(failure.value) == (
+            "`pixel_range` must say which stored numbers become pixels 0 and 255 where images have more than 8 bits; "
+            f"'<bytes>' holds uint16 from 0 to {most}, got pixel_range=None. Pass for example pixel_range=(0, {advised}"
+            '), or pixel_range="percentiles" to measure the training set.')
 
 
 @pytest.mark.parametrize("array", [np.full((4, 4), 0.5, np.float32), np.full((4, 4), 70000, np.int32),
@@ -291,9 +304,9 @@ def test_more_than_16_bits_and_floating_point_raise(tmp_path, array):
     path = write(tmp_path / "image.tif", array)
     with pytest.raises(ValueError) as failure:
         decode.read_pixels(path)
-    assert str(failure.value) == (
-        "`image` must store grey in up to 16 bits; this one has floating-point numbers or more bits, got "
-        f"image={path!r}. Scale it to 0..255 and save it with 8 bits.")
+    assert str(failure.value).startswith(
+        "`pixel_range` must say which stored numbers become pixels 0 and 255 where images have more than 8 bits; "
+        f"{path!r} holds {array.dtype} from {array.flat[0]:g} to {array.flat[0]:g}, got pixel_range=None. Pass for ")
 
 
 def test_strict_reading_refuses_a_jpeg_with_garbage_in_its_middle(tmp_path):

@@ -65,7 +65,25 @@ def test_the_seed_decides():
     assert not np.array_equal(first, other)
 
 
-def test_bands_without_colour_raise():
-    pixels = np.repeat(PIXELS[..., :1], 4, -1)
-    with pytest.raises(ValueError, match=r"`channels` must be one of \(1, 3\) for a change of colour, got channels=4"):
-        photometry.with_jitter(pixels, Draws([1, 2]), 0.1, 0.1, 0.1, 0.1)
+@pytest.mark.parametrize("bands", [2, 4, 200])  # OpenCV takes 128 at once
+def test_bands_that_are_no_colours_take_brightness_and_contrast_about_their_own_mean(bands):
+    random = np.random.default_rng(1)
+    pixels = random.uniform(60, 140, (16, 20, bands)).astype(np.float32)
+    draws = Draws([1, 2])
+    gain, slope = draws.uniform(40, 0.8, 1.2), draws.uniform(41, 0.8, 1.2)
+    mean = pixels.astype(np.float64).mean((0, 1))
+    expected = ((pixels - mean) * slope + mean) * gain
+    assert expected.min() > 0 and expected.max() < 255
+    changed = photometry.with_jitter(pixels, draws, 0.2, 0.2, 0.9, 0.4)
+    np.testing.assert_allclose(changed, expected, atol=1e-3)
+    assert changed.dtype == np.float32 and len(np.unique(changed)) > 256  # no rounding
+    whole = photometry.with_jitter(np.rint(pixels).astype(np.uint8), draws, 0.2, 0.2, 0.9, 0.4)
+    assert whole.dtype == np.uint8 and np.abs(whole - expected).max() < 2
+
+
+def test_blur_takes_any_number_of_bands():
+    pixels = np.random.default_rng(1).uniform(0, 255, (16, 20, 200)).astype(np.float32)
+    blurred = photometry.with_blur(pixels, Draws([3, 3]), 1.0)
+    for first in (0, 126, 197):
+        np.testing.assert_allclose(blurred[..., first:first + 3], photometry.with_blur(
+            np.ascontiguousarray(pixels[..., first:first + 3]), Draws([3, 3]), 1.0), atol=1e-4)

@@ -194,15 +194,11 @@ class FourBands(ShapesSource):
         return np.concatenate([pixels, pixels.mean(-1, keepdims=True).astype(np.uint8)], -1), labels
 
 
-def test_colour_augmentation_of_other_bands_raises_when_the_pipeline_is_built():
+def test_other_bands_are_augmented_by_every_recipe():
     chosen = FourBands("validation", (24, 32), channels=4)
-    pixels, _ = next(iter(kseg.data.load(chosen, augment="deeplab", batch_size=2)))
-    assert pixels.shape == (2, 24, 32, 4)
-    with pytest.raises(ValueError) as failure:
-        kseg.data.load(chosen, augment=True)
-    assert str(failure.value) == (
-        "`channels` must be one of (1, 3) for a change of colour, got channels=4. Augment other bands without "
-        'brightness, contrast, saturation and hue, for example augment="deeplab".')
+    for recipe in ("default", "deeplab", "pspnet", "unet"):
+        pixels, _ = next(iter(kseg.data.load(chosen, augment=recipe, batch_size=2, seed=1)))
+        assert pixels.shape == (2, 24, 32, 4) and pixels.dtype == tf.uint8
 
 
 def test_grey_pixels_and_single_examples(folder):

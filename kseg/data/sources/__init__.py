@@ -4,14 +4,18 @@ Each file beside this one holds a dataset or a format: its classes, its table of
 """
 
 import inspect
+import logging
 import os
 import pkgutil
 import typing
 from collections.abc import Sequence
 
+import numpy as np
+
 from kseg import checks
 from kseg.data.label_ids import Classes, Key
 from kseg.data.orientation import EXIF
+from kseg.data.pixel_range import PERCENTILES, PixelRange, percentile_range
 from kseg.data.sources import shapes
 from kseg.data.sources.base import SPLITS, Source
 from kseg.labels import LabelSet
@@ -33,6 +37,7 @@ _TABLE = {  # a name that ends in a colon stands for all that begin with it; imp
     "cvat_masks": "cvat_masks:CvatMaskSource",
     "label_studio": "label_studio:LabelStudioSource",
     "supervisely": "supervisely:SuperviselySource",
+    "nifti": "nifti:NiftiSource",
     "records": "records:RecordsSource",
     "tfds:": "tfds:TfdsSource",
 }
@@ -40,6 +45,8 @@ _REFUSED = {  # why an argument means nothing for a dataset, and what to do
     "annotations": ("which has no annotation file of its own", "Leave it out, or read the file as 'coco'."),
     "overlap": ("whose label files say which class each pixel has", "Leave it out."),
 }
+_LOG = logging.getLogger("kseg")
+_MEASURED = 64  # training images whose percentiles are taken
 NAMES = tuple(name for name in _TABLE if not name.endswith(":"))
 
 
@@ -50,6 +57,7 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
            split_fractions: Sequence[float] | None = None, split_groups: str | None = None,
            split_seed: int | None = None, split_lists: str | dict[str, str] | None = None, exif: str | None = None,
            annotations: str | os.PathLike | None = None, overlap: str | None = None,
+           pixel_range: PixelRange | Sequence | str | None = None,
            problems: list | None = None) -> Source:
     """Return the source of a dataset by name: `len(source)`, `source.read(index)`, `source.label_set`.
 
@@ -65,7 +73,8 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
             `name r g b`, per line; lines of one name are colours of one class), else counted from the label files. Of
             annotations: names, that of the background first; the others are not drawn, where the format lists them
             ("labelme" and "label_studio" do not: there they raise). None: all.
-        channels: 1 (grey) or 3 (RGB), of the pixels; None for 3, of records for what was written.
+        channels: int, bands of the pixels: 3 (RGB), 1 (grey), or as many as the files have; None for 3, of records for
+            what was written.
         label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:". For "folder" a key may
             also be a colour (red, green, blue) of RGB masks, and "other" all that is not named, else an error. Where
             colours but no values are named, indexed and grey masks are read by their colours too. JSON has keys as
@@ -93,6 +102,10 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         overlap: which of two objects keeps the pixels of both, only where objects are drawn: "smaller_on_top", the
             default of "coco" and "yolo", or "listed", the one that was drawn later, as "labelme", "cvat",
             "label_studio" and "supervisely" themselves show it.
+        pixel_range: which stored numbers become pixels 0 and 255, for images of more than 8 bits: (low, high), one
+            such pair per band, or "percentiles", which measures the 0.1st and 99.9th of each band over up to 64 images
+            of the training split. Pixels are float32 then, with the full resolution of what is stored. None for 8
+            bits. Not for "shapes"; records have what they were written with.
         problems: list or None; takes (kind, path, message) of unpaired files and of masks whose classes cannot be
             counted, which otherwise raise.
     Raises:
@@ -101,7 +114,7 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
     """
     checks.one_of("split", split, SPLITS)
     if channels is not None:
-        checks.one_of("channels", channels, (1, 3))
+        checks.positive_integer("channels", channels, "Use 3 for RGB images and 1 for grey ones.")
     if exif is not None:
         checks.one_of("exif", exif, EXIF)
     kind = _class_of(name)
@@ -116,8 +129,32 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
                                                   "Leave it out, or read the files as 'folder'."))
             raise ValueError(checks.sentence(argument, f"must be None for {name!r}, {why}", value, advice))
     says.update(data_dir=data_dir, image_size=image_size, channels=channels, problems=problems)
-    return kind.open(name, split, **{argument: value for argument, value in says.items()
-                                     if value is not None and argument in taken})
+    says = {argument: value for argument, value in says.items() if value is not None and argument in taken}
+    chosen = kind.open(name, split, **says)
+    if pixel_range == PERCENTILES:
+        if split != "train" and "problems" in says:
+            says["problems"] = []  # of the other split
+        pixel_range = measured(chosen if split == "train" else kind.open(name, "train", **says))
+    found = PixelRange.of(pixel_range, chosen.channels)
+    return chosen if found is None else chosen.scaled_by(found)
+
+
+def measured(train: Source) -> PixelRange:
+    """Return the range of `pixel_range="percentiles"`: of images spread evenly over the source `train`; it is logged.
+
+    Raises:
+        ValueError: if no image can be read.
+    """
+    def images():
+        for index in np.unique(np.linspace(0, len(train) - 1, min(_MEASURED, len(train))).astype(int)):
+            try:
+                yield train.read_stored(int(index))
+            except train.failures as failure:  # whoever reads the pair says what is wrong with it
+                _LOG.warning("left an image out of the percentiles: %s", failure)
+
+    found = percentile_range(images(), train.channels)
+    _LOG.info("pixel_range of %s, percentiles of its training images: %s", train.name, found.to_list())
+    return found
 
 
 def _class_of(name):
@@ -140,7 +177,7 @@ def opened(name: str | Source, split: str | None = None, *, image_size: tuple[in
     if not isinstance(name, Source):
         raise TypeError(checks.sentence("name", "must be the name of a dataset or a source", name,
                                         "Derive the class of your own sources from kseg.data.Source."))
-    own = {"split": name.split, "channels": name.channels}
+    own = {"split": name.split, "channels": name.channels, "pixel_range": name.pixel_range}
     for argument, value in {"split": split, **options}.items():
         if value is not None and value != own.get(argument):
             legal = f"None or {own[argument]!r}" if argument in own else "None"

@@ -13,6 +13,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.data.near_duplicates import Fingerprints
+from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
 
 if typing.TYPE_CHECKING:
@@ -67,10 +68,11 @@ class Source(abc.ABC):
     Attributes:
         name: str, the dataset's name.
         split: "train", "validation" or "test".
-        channels: int, of the pixels.
+        channels: int, bands of the pixels, any number.
         label_set: `LabelSet`, the classes.
         failures: the exceptions of `read` and `read_labels` that say that a pair is unreadable.
         LABELS: `LabelSet` or None, the classes if they are the same of every such dataset.
+        pixel_range: `PixelRange` by which stored numbers become pixels, or None for images of 8 bits.
         values_are_ids: bool, whether the values of mask files are taken for class ids as they are, and 255 for ignore.
     """
 
@@ -80,7 +82,13 @@ class Source(abc.ABC):
     label_set: LabelSet
     failures: typing.ClassVar[tuple[type[Exception], ...]] = (ValueError, OSError)
     LABELS: typing.ClassVar[LabelSet | None] = None
+    pixel_range: PixelRange | None = None
     values_are_ids: bool = False
+
+    @property
+    def pixel_dtype(self) -> np.dtype:
+        """Type of the pixels: uint8, or float32 where a `pixel_range` scales them."""
+        return np.dtype(np.uint8 if self.pixel_range is None else np.float32)
 
     @classmethod
     def known_label_set(cls) -> LabelSet | None:
@@ -93,7 +101,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return pair `index`: pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]` (255 = ignore).
+        """Return pair `index`: pixels 0–255 `[H, W, channels]` of `pixel_dtype`, labels uint8 `[H, W]` (255 = ignore).
 
         Raises:
             ValueError: if it is unreadable, its sizes differ, or an id is no class; the file is named.
@@ -102,6 +110,20 @@ class Source(abc.ABC):
     def read_labels(self, index: int) -> np.ndarray:
         """Return the labels of pair `index` alone, uint8 `[H, W]`, equal to those of `read`."""
         return self.read(index)[1]
+
+    def read_stored(self, index: int) -> np.ndarray:
+        """Return the numbers of image `index` as its file stores them, `[H, W, channels]`, NaN where without data."""
+        return self.read(index)[0]
+
+    def scaled_by(self, pixel_range: PixelRange) -> typing.Self:
+        """Return the source with its stored numbers scaled by a range.
+
+        Raises:
+            ValueError: if it gives pixels 0–255, and nothing to scale.
+        """
+        raise ValueError(checks.sentence(
+            "pixel_range", f"must be None for {self.name!r}, whose pixels are 0–255", pixel_range.to_list(),
+            "Leave it out, or read the files as 'folder'."))
 
     def describe(self, index: int) -> str:
         """Return how pair `index` is named in messages."""
@@ -120,7 +142,7 @@ class Source(abc.ABC):
         """Return the pairs in their stored order where any other is slow, or None where `read` is as fast in all.
 
         Returns:
-            `tf.data.Dataset` of (pixels uint8 `[H, W, channels]`, labels uint8 `[H, W]`, index int64), or None.
+            `tf.data.Dataset` of (pixels `[H, W, channels]`, labels uint8 `[H, W]`, index int64), or None.
         """
         return None
 
@@ -154,6 +176,8 @@ def digest(source: Source) -> str:
     By them a cache or records of another source are never taken for its own.
     """
     facts = [source.name, source.split, source.channels, len(source), source.label_set.to_dict(), *source.identity()]
+    if source.pixel_range is not None:
+        facts.append(source.pixel_range.to_list())
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 

@@ -51,7 +51,7 @@ class DrawnSource(FileSource):
         return [self.overlap, *super().identity()]
 
     def read(self, index: int, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        pixels = decode.read_pixels(self.image(index), self.channels, strict, self.describe(index))
+        pixels = decode.read_pixels(self.image(index), self.channels, strict, self.describe(index), self.pixel_range)
         return pixels, self._drawn(index, *pixels.shape[:2])
 
     def read_labels(self, index: int) -> np.ndarray:

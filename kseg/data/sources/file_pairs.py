@@ -1,6 +1,7 @@
 """Pairs of an image file and a label file."""
 
 import dataclasses
+import typing
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from kseg import checks
 from kseg.data import decode, filesystems, label_ids
 from kseg.data.colours import Colours
 from kseg.data.orientation import upright
+from kseg.data.pixel_range import PixelRange
 from kseg.data.sources.base import Findings, Source
 from kseg.labels import LabelSet
 
@@ -30,6 +32,7 @@ class FileSource(Source):
     channels: int = 3
     colours: Colours | None = None  # by which RGB masks are read
     exif: str | None = None  # "apply" or "ignore" orientations of images; None: the mask's size says which
+    pixel_range: PixelRange | None = None
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -59,9 +62,16 @@ class FileSource(Source):
 
     def read(self, index: int, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Return pair `index`; `strict` as in `decode.read_pixels`, all else as `Source.read`."""
-        pixels, orientation = decode.read_photograph(self.image(index), self.channels, strict, self.describe(index))
+        pixels, orientation = decode.read_photograph(self.image(index), self.channels, strict, self.describe(index),
+                                                     self.pixel_range)
         labels = self.read_labels(index)
         return np.ascontiguousarray(self._as_the_mask(index, pixels, orientation, labels.shape)), labels
+
+    def read_stored(self, index: int) -> np.ndarray:
+        return decode.read_stored(self.image(index), self.channels, shown=self.describe(index))
+
+    def scaled_by(self, pixel_range: PixelRange) -> typing.Self:
+        return dataclasses.replace(self, pixel_range=pixel_range)
 
     def read_labels(self, index: int) -> np.ndarray:
         return decode.read_labels(self.pairs[index][1], self.table, len(self.label_set), self.colours)
@@ -116,7 +126,7 @@ class FileSource(Source):
         path = self.pairs[index][0]
         try:
             findings.image(path, self.stored_image(index))
-            return decode.read_photograph(self.image(index), self.channels, strict=True, shown=path)
+            return decode.read_photograph(self.image(index), self.channels, True, path, self.pixel_range)
         except self.failures as failure:
             return findings.error("unreadable image", path, str(failure))
 

@@ -9,8 +9,9 @@ from kseg import checks
 from kseg.data.sources.affixes import has_label_word, image_of
 from kseg.data.sources.base import SPLIT_NAMES
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-LABEL_SUFFIXES = (*IMAGE_SUFFIXES, ".gif", ".npy", ".npz")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (*PICTURE_SUFFIXES, ".npy", ".dcm", ".nii", ".nii.gz")
+LABEL_SUFFIXES = (*PICTURE_SUFFIXES, ".gif", ".npy", ".npz", ".nii", ".nii.gz")
 
 
 def find_pairs(data_dir: str, split: str, image_pattern: str | None = None, label_pattern: str | None = None,

@@ -2,9 +2,9 @@
 
 A folder holds, for each split, `split-00000-of-00004.tfrecord` files, next to each a `.json` with the offset, length
 and CRC-32 of its records, and `split.json` with the label set, written last. The records are `tf.train.Example` with
-"image" and "labels" (encoded images, labels 8-bit PNG of class ids), "index" and "path", so that any TensorFlow
-program reads them; the offsets let `kseg.data.load("records", …)` shuffle fully. Paths may be on any filesystem that
-TensorFlow opens.
+"image" and "labels" (encoded images, labels 8-bit PNG of class ids; pixels that a `pixel_range` scaled are `.npy`
+files of float32, 0–255), "index" and "path", so that any TensorFlow program reads them; the offsets let
+`kseg.data.load("records", …)` shuffle fully. Paths may be on any filesystem that TensorFlow opens.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ import tensorflow as tf
 from kseg import checks
 from kseg.data import decode, filesystems
 from kseg.data.label_ids import identity_table
+from kseg.data.pixel_range import PixelRange
 from kseg.data.sources.base import Source
 from kseg.labels import LabelSet
 
@@ -31,6 +32,7 @@ class RecordsSource(Source):
     channels: int
     label_set: LabelSet
     rows: list[tuple[str, int, int, int]]  # file, offset, length, CRC-32
+    pixel_range: PixelRange | None = None  # by which the pixels were scaled when they were written
 
     @classmethod
     def open(cls, name: str, split: str, *, data_dir: str | None = None, channels: int | None = None) -> typing.Self:
@@ -50,7 +52,16 @@ class RecordsSource(Source):
         for file in kept["files"]:
             path = os.path.join(data_dir, file)
             rows.extend((path, *row) for row in filesystems.read_json(path + ".json")["records"])
-        return cls(kept["name"], split, channels or kept["channels"], LabelSet.from_dict(kept["label_set"]), rows)
+        return cls(kept["name"], split, channels or kept["channels"], LabelSet.from_dict(kept["label_set"]), rows,
+                   PixelRange.of(kept.get("pixel_range")))
+
+    def scaled_by(self, pixel_range: PixelRange) -> typing.Self:
+        if pixel_range != self.pixel_range:
+            written = self.pixel_range and self.pixel_range.to_list()
+            raise ValueError(checks.sentence(
+                "pixel_range", f"must be None or {written}, by which the records were scaled", pixel_range.to_list(),
+                "Write them again from the images for another one."))
+        return self
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,7 +77,9 @@ class RecordsSource(Source):
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return pair `index`, as `Source.read`; a record that does not have its checksum raises ValueError too."""
         feature = self._features(index)
-        return decode.read_pixels(feature["image"].bytes_list.value[0], self.channels), self._labels(feature, index)
+        content = feature["image"].bytes_list.value[0]
+        read = decode.read_pixels if self.pixel_range is None else decode.read_stored
+        return read(content, self.channels), self._labels(feature, index)
 
     def read_labels(self, index: int) -> np.ndarray:
         return self._labels(self._features(index), index)

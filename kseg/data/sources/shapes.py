@@ -73,6 +73,7 @@ class ShapesSource(Source):
     def open(cls, name: str, split: str, *, image_size: tuple[int, int] = DEFAULT_SIZE,
              channels: int = 3) -> typing.Self:
         """Return the source; arguments as `kseg.data.source`."""
+        checks.one_of("channels", channels, (1, 3), "Shapes are drawn in colour, or turned grey.")
         return cls(split, checks.image_size(image_size), channels, name=name)
 
     def __len__(self) -> int:

@@ -13,10 +13,11 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from kseg import checks
-from kseg.data import label_ids
+from kseg.data import formats, label_ids
 from kseg.data.colours import names_colours
 from kseg.data.decode import to_grey
 from kseg.data.parallelism import numpy_function, parallel_calls, untuned
+from kseg.data.pixel_range import PixelRange, as_pixels
 from kseg.data.sources import shapes
 from kseg.data.sources.ade20k import ADE20KSource
 from kseg.data.sources.base import SPLIT_NAMES, Source
@@ -114,7 +115,8 @@ class TfdsSource(Source):
     def _examples_from(self, start):
         def convert(index, example):
             pixels, labels = numpy_function(
-                self._converted, [example[self.image_key], example[self.label_key], index], [tf.uint8, tf.uint8])
+                self._converted, [example[self.image_key], example[self.label_key], index],
+                [tf.as_dtype(self.pixel_dtype), tf.uint8])
             return tf.ensure_shape(pixels, [None, None, self.channels]), tf.ensure_shape(labels, [None, None]), index
 
         return untuned(self._stored().enumerate().skip(start).map(convert, num_parallel_calls=parallel_calls(),
@@ -122,18 +124,27 @@ class TfdsSource(Source):
 
     def _converted(self, pixels, stored, index):
         where = self.describe(int(index))
-        pixels = _of_8_bits(pixels, where)
+        if self.pixel_range is None:
+            pixels = _of_8_bits(pixels, where)
+        else:
+            pixels = self.pixel_range.scaled(formats.in_bands(pixels, self.channels, where))
         labels = label_ids.to_class_ids(stored[..., 0] if stored.ndim == 3 else stored, self.table, where,
                                         len(self.label_set))
         if pixels.shape[:2] != labels.shape:
             raise ValueError(checks.sentence(
                 "labels", f"must have the height and width of their image, {pixels.shape[:2]}; {where!r} differs",
                 labels.shape, "Prepare the set again."))
-        if pixels.shape[-1] > self.channels:
+        if pixels.shape[-1] == 3 and self.channels == 1:
             pixels = to_grey(Image.fromarray(pixels))
-        elif pixels.shape[-1] < self.channels:
-            pixels = np.repeat(pixels, self.channels, -1)
-        return pixels, labels
+        return formats.in_bands(pixels, self.channels, where), labels
+
+    def scaled_by(self, pixel_range: PixelRange) -> typing.Self:
+        self.pixel_range = pixel_range
+        return self
+
+    def read_stored(self, index: int) -> np.ndarray:
+        example = next(iter(self._stored().skip(index).take(1)))
+        return formats.in_bands(example[self.image_key].numpy(), self.channels, self.describe(index))
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Return example `index`, as `Source.read`; cheap in rising order only.
@@ -156,14 +167,12 @@ class TfdsSource(Source):
 
 
 def _of_8_bits(pixels, where):
-    """Return pixels uint8 `[H, W, 1 or 3]`: the upper 8 bits of 16, and no alpha."""
+    """Return pixels uint8 `[H, W, 1 or 3]`, without alpha; 16 bits may hold 8-bit numbers times 257."""
     if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim != 3 or not 1 <= pixels.shape[-1] <= 4:
         raise ValueError(checks.sentence(
             "image", f"must be pixels of 8 or 16 bits [H, W, 1 to 4]; {where!r} is not",
             f"{pixels.dtype}{list(pixels.shape)}", "Prepare the set with grey or RGB images of 8 bits."))
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    return pixels[..., :3 if pixels.shape[-1] > 2 else 1]
+    return as_pixels(pixels[..., :3 if pixels.shape[-1] > 2 else 1], None, where)
 
 
 def _classes(name, classes, label_map):
