@@ -93,6 +93,6 @@ def _format(path):
 def _data(arguments, model, split):
     import kseg
 
-    bands = {"channels": model.inputs[0].shape[-1]} if model.inputs[0].shape[-1] in (1, 3) else {}
+    bands = {"channels": model.inputs[0].shape[-1], "pixel_range": getattr(model, "pixel_range", None)}
     return kseg.data.load(arguments.data, split, data_dir=arguments.data_dir, image_size=tuple(arguments.image_size),
                           batch_size=1, seed=0, **{**bands, **dict(arguments.data_options)})

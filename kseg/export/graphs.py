@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import keras
 import tensorflow as tf
 
+from kseg.data.pixel_range import PixelRange
 from kseg.export.original import Original
 from kseg.layers import AtrousConv2D, AtrousDepthwiseConv2D, AtrousSeparableConv2D
 
@@ -13,6 +14,8 @@ from kseg.layers import AtrousConv2D, AtrousDepthwiseConv2D, AtrousSeparableConv
 def captured_logits(original: Original, runtime: str,
                     batch_size: int | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return a `tf.function`, float32 pixels `[batch_size, *image_size, channels]` to logits, no variables.
+
+    With a `pixel_range` the numbers are taken as they are stored, and scaled first.
 
     The weights are tensors that the function captures: a SavedModel holds them once, however many signatures call it,
     and TensorFlow Serving and TFLite's converter, which inline functions before they fold constants, see constants.
@@ -32,6 +35,15 @@ def captured_logits(original: Original, runtime: str,
         return tf.ensure_shape(run(pixels, *weights), [batch_size, *sides, original.model.outputs[0].shape[-1]])
 
     return logits
+
+
+def scaled(stored: tf.Tensor, pixel_range: PixelRange | None) -> tf.Tensor:
+    """Return `pixel_range.scaled` of stored numbers as a graph, float32; pixels as they are without a range."""
+    if pixel_range is None:
+        return stored
+    low, factor = pixel_range.factors()
+    stored = tf.where(stored == stored, stored, low)  # NaN, no data, equals nothing
+    return tf.minimum(tf.maximum((stored - low) * factor, 0.0), 255.0)
 
 
 def constant_graph(original: Original, answer: Callable[[tf.Tensor], tf.Tensor], name: str) -> tf.compat.v1.GraphDef:
@@ -61,6 +73,7 @@ def _traced(original, spec, runtime):
     others = [tf.constant(weight.numpy()) for weight in model.non_trainable_variables]
 
     def logits(pixels):
+        pixels = scaled(pixels, original.pixel_range)
         with traced_for(original.layers, runtime):
             outputs, _ = model.stateless_call(trainable, others, pixels, training=False)
         return tf.cast(outputs[0] if isinstance(outputs, (list, tuple)) else outputs, tf.float32)

@@ -6,11 +6,12 @@ import tensorflow as tf
 
 from kseg.export import exif
 
+_PNG_BITS = 24  # where a PNG says how many a number has
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
 
 
-def decode(content: tf.Tensor, channels: int) -> tf.Tensor:
-    """Return one encoded image (scalar string) as uint8 `[H, W, channels]`.
+def decode(content: tf.Tensor, channels: int, as_stored: bool = False) -> tf.Tensor:
+    """Return one encoded image (scalar string) as uint8 `[H, W, channels]`, or `as_stored` as float32.
 
     JPEG (grey, RGB and CMYK), PNG (grey, palette, RGB, with alpha dropped, 16 bits reduced to 8), BMP, and the first
     frame of a GIF; JPEG and PNG turned upright by their EXIF orientation, as viewers show them. Anything else, or a
@@ -23,11 +24,22 @@ def decode(content: tf.Tensor, channels: int) -> tf.Tensor:
     with tf.control_dependencies([tf.debugging.Assert(known, [message, tf.strings.length(content)])]):
         content = tf.identity(content)
     # TensorFlow's default inverse DCT is off by a grey level or two from the one that reads the training images.
+    def png():
+        if not as_stored:
+            return tf.io.decode_png(content, channels=channels)
+        # Decoded to 16 bits, a file of 8 would have its numbers stretched.
+        return tf.cond(tf.strings.substr(content, _PNG_BITS, 1) == b"\x10",
+                       lambda: tf.cast(tf.io.decode_png(content, channels=channels, dtype=tf.uint16), tf.float32),
+                       lambda: tf.cast(tf.io.decode_png(content, channels=channels), tf.float32))
+
+    def kept(pixels):
+        return tf.cast(pixels, tf.float32) if as_stored else pixels
+
     pixels = tf.case([
         (start[0] == _SIGNATURES[0],
-         lambda: tf.io.decode_jpeg(content, channels=channels, dct_method="INTEGER_ACCURATE")),
-        (start[1] == _SIGNATURES[1], lambda: tf.io.decode_png(content, channels=channels)),
-    ], default=lambda: _with_bands(tf.io.decode_image(content, expand_animations=False), channels))
+         lambda: kept(tf.io.decode_jpeg(content, channels=channels, dct_method="INTEGER_ACCURATE"))),
+        (start[1] == _SIGNATURES[1], png),
+    ], default=lambda: kept(_with_bands(tf.io.decode_image(content, expand_animations=False), channels)))
     photograph = tf.reduce_any([start[0] == _SIGNATURES[0], start[1] == _SIGNATURES[1]])
     pixels = tf.cond(photograph, lambda: exif.upright(pixels, content), lambda: pixels)
     return tf.ensure_shape(pixels, [None, None, channels])  # [H, W, channels]
@@ -42,15 +54,14 @@ def _with_bands(pixels, channels):
     return tf.cond(grey, lambda: pixels, lambda: tf.image.rgb_to_grayscale(pixels[..., :3]))
 
 
-def segment(content: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], channels: int,
-            image_size: Sequence[int | None], maximum_side: int) -> tf.Tensor:
-    """Return the label map of one encoded image (scalar string) at the image's own size, upright, uint8 `[H, W]`.
+def segment(pixels: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], image_size: Sequence[int | None],
+            maximum_side: int) -> tf.Tensor:
+    """Return the label map of one image `[H, W, channels]` at the image's own size, uint8 `[H, W]`.
 
     `labels_of` is given float32 pixels `[1, h, w, channels]` and answers uint8 `[1, h, w]`. Where `image_size` fixes a
     side, that is taken; else the image keeps its size up to `maximum_side` pixels on its longer side, beyond which it
     is scaled down in proportion.
     """
-    pixels = decode(content, channels)
     size = tf.shape(pixels)[:2]
     factor = tf.minimum(1.0, maximum_side / tf.cast(tf.reduce_max(size), tf.float32))
     inner = tf.maximum(1, tf.cast(tf.round(tf.cast(size, tf.float32) * factor), tf.int32))
@@ -58,6 +69,6 @@ def segment(content: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], cha
     same = tf.reduce_all(inner == size)
     scaled = tf.cond(same, lambda: tf.cast(pixels, tf.float32),
                      lambda: tf.image.resize(pixels, inner, antialias=True))
-    scaled = tf.ensure_shape(scaled, [*image_size, channels])
+    scaled = tf.ensure_shape(scaled, [*image_size, pixels.shape[-1]])
     labels = labels_of(scaled[None])[0][..., None]  # [h, w, 1]
     return tf.cond(same, lambda: labels, lambda: tf.image.resize(labels, size, method="nearest"))[..., 0]  # [H, W]

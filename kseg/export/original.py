@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kseg import checks
+from kseg.data.pixel_range import PixelRange
 from kseg.inference import metadata
 from kseg.layers import MaxUnpooling2D
 from kseg.layers.margins import RequireValidSize
@@ -24,6 +25,7 @@ class Original:
         image_size: (height, width) the export is made for; None for any.
         channels: the bands of the pixels.
         keeps_size: whether the logits are as large as the pixels; networks of valid convolutions answer for less.
+        pixel_range: by which the export scales the numbers it takes, inside its graph; None where it takes 0–255.
         description: what the export will say about itself (see `kseg.inference.metadata.describe`).
         limits: what the export is held against (see `kseg.export.parity.limits_for`).
     """
@@ -33,6 +35,7 @@ class Original:
     image_size: ImageSize
     channels: int
     keeps_size: bool
+    pixel_range: PixelRange | None
     description: dict[str, Any]
     limits: dict[str, float | None]
 
@@ -69,7 +72,11 @@ def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any, lim
             "image_size", f"must be {given}, the size this model was built for", size,
             "Build the model with image_size=(None, None) to export it at any size."))
     exported = _float32_twin(model) if in_float32 else model
-    description = metadata.describe(model, kind=kind, image_size=chosen, **details)
+    # Integers would keep 8 bits for all bands together: what takes them is given pixels scaled to 0–255.
+    integers = details.get("quantize") in ("int8", "int8_float_io")
+    pixel_range = None if integers else getattr(model, "pixel_range", None)
+    description = metadata.describe(model, kind=kind, image_size=chosen, scales_inside=pixel_range is not None,
+                                    **details)
     layers = tuple(layers_of(exported))
     if any(isinstance(layer, MaxUnpooling2D) for layer in layers):
         limits = {**limits, "relative_difference": None}
@@ -84,7 +91,8 @@ def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any, lim
         raise ValueError(checks.sentence(
             "evaluate_on", "must be None for a network of valid convolutions", type(evaluate_on).__name__,
             "Measure the exported model with kseg.evaluate, which tiles the images."))
-    return Original(exported, layers, chosen, model.inputs[0].shape[-1], keeps_size, description, limits)
+    return Original(exported, layers, chosen, model.inputs[0].shape[-1], keeps_size, pixel_range,
+                    description, limits)
 
 
 def _float32_twin(model):

@@ -32,6 +32,9 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
       `[B]`: grey 8-bit PNG files whose pixels are class ids, each of its image's size.
     - `serve_bytes_color`: the same painted with the palette, `color_png_bytes`.
 
+    A model with a `pixel_range` (see `kseg.models.Segmenter`) takes numbers as they are stored in all of them, float32
+    in the first two, and scales them in the graph; PNG files of 16 bits then keep theirs.
+
     The last two exist for models of 1 or 3 bands whose logits are as large as the pixels (a U-Net of valid
     convolutions is exported at the size of its tiles, which `kseg.predict` cuts). They segment an image at its own
     size up to `maximum_side` pixels on the longer side; a larger one is scaled down for the network (antialiased) and
@@ -81,7 +84,7 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
             metadata.write_to_saved_model(temporary, {**original.description, "signatures": sorted(module.served)})
             if warm_up_requests:
                 name = os.path.basename(os.path.dirname(os.path.abspath(path)))
-                signatures.write_warm_up(temporary, name, compared[0][:1], module.served)
+                signatures.write_warm_up(temporary, name, compared[0][:1], module.served, original.pixel_range)
         exported, run = SavedModelRunner(temporary), KerasRunner(model)
         serve = exported.signatures.get("serve_bytes")
         report = ParityReport(
@@ -89,7 +92,7 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
             size_bytes=sum(os.path.getsize(os.path.join(parent, name))
                            for parent, _, names in os.walk(temporary) for name in names),
             operators=operators.graph_operators(module.network_graph),
-            bytes_agreement=signatures.bytes_agreement(run, serve, compared) if serve else None,
+            bytes_agreement=signatures.bytes_agreement(run, serve, compared, original.pixel_range) if serve else None,
             **parity.measure(run, exported, compared, evaluate_on, {"SavedModel": exported, "Keras": run}))
         report.check()
     report.save(f"{os.fspath(path)}.parity.json")

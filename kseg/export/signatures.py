@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from kseg.data.pixel_range import PixelRange
 from kseg.export import graphs, image_bytes
 from kseg.export.original import Original
 from kseg.inference.predict import label_map
@@ -27,7 +28,8 @@ def servable(original: Original) -> tf.Module:
 
     def png_files(contents, painted=lambda labels: labels):
         def png_file(content):
-            labels = image_bytes.segment(content, lambda pixels: labels_of(logits(pixels)), channels, size,
+            pixels = image_bytes.decode(content, channels, as_stored=original.pixel_range is not None)
+            labels = image_bytes.segment(pixels, lambda pixels: labels_of(logits(pixels)), size,
                                          described["maximum_side"])
             picture = painted(labels)  # [H, W] or [H, W, 3]
             return tf.io.encode_png(picture if picture.shape.rank == 3 else picture[..., None], compression=1)
@@ -50,16 +52,29 @@ def servable(original: Original) -> tf.Module:
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")
     module = tf.Module()
     module.network_graph = logits.get_concrete_function().graph.as_graph_def()
-    served = {"serving_default": (serving_default, tf.TensorSpec(shape, tf.uint8, "pixels")),
+    kind = tf.uint8 if original.pixel_range is None else tf.float32  # REST has no integers of 16 bits
+    served = {"serving_default": (serving_default, tf.TensorSpec(shape, kind, "pixels")),
               "logits": (lambda pixels: {"logits": logits(pixels)}, tf.TensorSpec(shape, tf.float32, "pixels"))}
-    if channels in (1, 3) and original.keeps_size:
+    if channels in (1, 3) and original.keeps_size and _fits_png(original.pixel_range):
         served |= {"serve_bytes": (serve_bytes, encoded), "serve_bytes_color": (serve_bytes_color, encoded)}
     module.served = {name: tf.function(function, input_signature=[spec], autograph=False)
                      for name, (function, spec) in served.items()}
     return module
 
 
-def write_warm_up(folder: str, model_name: str, image: np.ndarray, served: dict[str, Callable]) -> None:
+def _fits_png(pixel_range):
+    """Return whether PNG, whole numbers of up to 16 bits, can hold what a model takes: at least 8 bits of it."""
+    return pixel_range is None or all(0 <= low and high <= 65535 and high - low >= 255
+                                      for low, high in pixel_range.bounds)
+
+
+def stored_image(image: np.ndarray, pixel_range: PixelRange | None) -> np.ndarray:
+    """Return an image, uint8 `[H, W, channels]`, as a PNG would store it for a model: uint16 with a `pixel_range`."""
+    return image if pixel_range is None else np.rint(pixel_range.restored(image)).astype(np.uint16)
+
+
+def write_warm_up(folder: str, model_name: str, image: np.ndarray, served: dict[str, Callable],
+                  pixel_range: PixelRange | None = None) -> None:
     """Write requests that TensorFlow Serving answers while it loads a version, so that no user waits for a first run.
 
     The file is a TFRecord of `PredictionLog` messages. Three nested messages with string keys are written here byte by
@@ -70,10 +85,11 @@ def write_warm_up(folder: str, model_name: str, image: np.ndarray, served: dict[
         model_name: the name under which it will be served.
         image: uint8 `[1, H, W, channels]`.
         served: the signatures by name, of which those that users call get a request each.
+        pixel_range: by which the model scales the numbers it takes, or None.
     """
-    requests = {"serving_default": {"pixels": image}}
+    requests = {"serving_default": {"pixels": image if pixel_range is None else pixel_range.restored(image)}}
     if "serve_bytes" in served:
-        requests["serve_bytes"] = {"image_bytes": [tf.io.encode_png(image[0]).numpy()]}
+        requests["serve_bytes"] = {"image_bytes": [tf.io.encode_png(stored_image(image[0], pixel_range)).numpy()]}
     os.makedirs(os.path.join(folder, "assets.extra"), exist_ok=True)
     with tf.io.TFRecordWriter(os.path.join(folder, "assets.extra", "tf_serving_warmup_requests")) as writer:
         for signature, inputs in requests.items():
@@ -86,12 +102,18 @@ def write_warm_up(folder: str, model_name: str, image: np.ndarray, served: dict[
             writer.write(_field(6, _field(1, request)))
 
 
-def bytes_agreement(original: Runner, serve: Callable, compared: list[np.ndarray]) -> float:
-    """Return the share of pixels that `serve` (`serve_bytes`) labels as `original` does, on PNG files of images."""
+def bytes_agreement(original: Runner, serve: Callable, compared: list[np.ndarray],
+                    pixel_range: PixelRange | None = None) -> float:
+    """Return the share of pixels that `serve` (`serve_bytes`) labels as `original` does, on PNG files of images.
+
+    With a `pixel_range` the files hold uint16, numbers as they are stored.
+    """
     same, pixels = 0, 0
     for batch in compared:
         for image in batch[:2]:
-            answer = serve(image_bytes=tf.stack([tf.io.encode_png(image)]))["labels_png_bytes"][0]
+            stored = stored_image(image, pixel_range)
+            answer = serve(image_bytes=tf.stack([tf.io.encode_png(stored)]))["labels_png_bytes"][0]
+            image = image if pixel_range is None else pixel_range.scaled(stored)
             found = tf.io.decode_png(answer).numpy()[..., 0]  # [H, W]
             same += int((label_map(original(image[None]))[0] == found).sum())
             pixels += found.size

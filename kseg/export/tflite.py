@@ -27,9 +27,12 @@ def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int
     """Write `model` as a TFLite file for images of one size, and compare the two.
 
     The file takes `pixels` `[1, H, W, channels]`, 0-255: float32, or uint8 where `quantize="int8"`. Normalisation is
-    inside. Output: `logits` float32 (int8 with a scale where `quantize="int8"`) `[1, H, W, classes]`, or `labels`
-    uint8 `[1, H, W]`. Class names, palette and normalisation are in the file (`kseg.export.read_metadata`). A report
-    is saved as `<path>.parity.json`. A mixed-precision model is exported, and compared, in float32.
+    inside. So is the scale of a model with a `pixel_range` (see `kseg.models.Segmenter`): the file takes numbers as
+    they are stored, float32; where `quantize` is "int8" or "int8_float_io" it takes them scaled to 0-255, as
+    `kseg.predict` gives them. Output: `logits` float32 (int8 with a scale where `quantize="int8"`)
+    `[1, H, W, classes]`, or `labels` uint8 `[1, H, W]`. Class names, palette and normalisation are in the file
+    (`kseg.export.read_metadata`). A report is saved as `<path>.parity.json`. A mixed-precision model is exported, and
+    compared, in float32.
 
     Args:
         model: `keras.Model` of kseg, pixels to logits.

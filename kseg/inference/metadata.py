@@ -18,13 +18,14 @@ FILE_NAME = "kseg.json"
 
 def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = None,
              image_size: tuple[int | None, int | None] = (None, None), output: str = "logits",
-             quantize: str | None = None, **details: Any) -> dict[str, Any]:
+             quantize: str | None = None, scales_inside: bool = False, **details: Any) -> dict[str, Any]:
     """Return the description stored with an exported model, JSON-ready.
 
     Args:
         model: the model that was exported.
         kind: "saved_model", "tflite" or "onnx".
         label_set, image_size, output, quantize: as in `kseg.export.tflite`.
+        scales_inside: bool, whether it takes numbers as they are stored and scales them by the model's `pixel_range`.
         details: further entries, JSON-ready.
     Raises:
         ValueError: if the label set does not name as many classes as the model has.
@@ -35,6 +36,9 @@ def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = No
 
     classes = int(model.outputs[0].shape[-1])
     label_set = known_labels(label_set or getattr(model, "label_set", None), classes)
+    pixel_range = getattr(model, "pixel_range", None)
+    scale = {} if pixel_range is None else {"pixel_range": pixel_range.to_list(),
+                                            "scaled_inside_the_graph": scales_inside}
     normalize = next((layer for layer in layers_of(model) if isinstance(layer, NormalizePixels)), None)
     return {
         "format": 1,
@@ -43,8 +47,8 @@ def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = No
         "model": model.name,
         "classes": classes,
         "label_set": label_set.to_dict(),
-        "input": {"name": "pixels", "channels": int(model.inputs[0].shape[-1]), "order": "RGB", "range": [0, 255],
-                  "image_size": list(image_size)},
+        "input": {"name": "pixels", "channels": int(model.inputs[0].shape[-1]), "order": "RGB",
+                  "range": None if scales_inside else [0, 255], "image_size": list(image_size), **scale},
         "normalization": {"inside_the_graph": True, "mean": normalize.mean if normalize else None,
                           "std": normalize.std if normalize else None},
         "output": output,

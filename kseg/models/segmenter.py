@@ -2,12 +2,14 @@
 
 import functools
 import inspect
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import keras
 
 from kseg import checks
+from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
 from kseg.models.auxiliary import auxiliary_loss, replicas
 from kseg.models.tensorboard import require_tensorboard
@@ -21,23 +23,27 @@ class Segmenter(keras.Model):
     With an auxiliary head the graph has two outputs in training; `model(x)`, `predict`, saving and export see the
     logits alone. The auxiliary output is trained with the compiled loss times `aux_weight`, logged as `aux_loss`.
     `Segmenter.from_config(model.get_config())` makes a copy; `keras.models.clone_model` knows neither `aux_weight` nor
-    `label_set`.
+    `label_set` nor `pixel_range`.
 
     Args:
         inputs: the pixels `KerasTensor`.
         outputs: the logits, or the list [logits, auxiliary logits, ...]; the losses of several are summed.
         aux_weight: float, weight of the auxiliary loss (PSPNet section 3.3: 0.4).
         label_set: `LabelSet` or None, the classes the model was trained on; saved with it.
+        pixel_range: `PixelRange`, (low, high), one such pair per band, or None: the stored numbers that were pixels 0
+            and 255 in training (see `kseg.data.load`); saved with it. The model itself takes pixels 0–255 as ever:
+            `kseg.predict` and what `kseg.export` writes take the numbers as they are stored, and scale them by it.
     """
 
     def __init__(self, inputs: keras.KerasTensor, outputs: keras.KerasTensor | list[keras.KerasTensor],
                  name: str | None = None, *, aux_weight: float = 0.4, label_set: LabelSet | None = None,
-                 **kwargs: Any):
+                 pixel_range: PixelRange | Sequence | None = None, **kwargs: Any):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         self.autocast = False  # pixels stay float32 until they are normalised, also under mixed precision
         self.has_aux = isinstance(outputs, (list, tuple)) and len(outputs) > 1
         self.aux_weight = aux_weight
         self.label_set = label_set
+        self.pixel_range = pixel_range
         self._saved_after_training = False
         self._aux_loss = keras.metrics.Mean(name="aux_loss") if self.has_aux else None
 
@@ -50,6 +56,15 @@ class Segmenter(keras.Model):
     def in_channels(self) -> int:
         """Number of input bands."""
         return self.inputs[0].shape[-1]
+
+    @property
+    def pixel_range(self) -> PixelRange | None:
+        """The stored numbers that were pixels 0 and 255 in training, or None for images of 8 bits; may be set."""
+        return self._pixel_range
+
+    @pixel_range.setter
+    def pixel_range(self, value: PixelRange | Sequence | None) -> None:
+        self._pixel_range = PixelRange.of(value, self.in_channels)
 
     @property
     def encoder(self) -> keras.Model | None:
@@ -151,6 +166,7 @@ class Segmenter(keras.Model):
         config["segmenter"] = {
             "aux_weight": self.aux_weight,
             "label_set": self.label_set.to_dict() if self.label_set else None,
+            "pixel_range": self.pixel_range.to_list() if self.pixel_range else None,
             "trained": self.compiled and self.optimizer.built,
         }
         return config
@@ -162,6 +178,7 @@ class Segmenter(keras.Model):
         model = super().from_config(config, custom_objects=custom_objects)
         model.aux_weight = own.get("aux_weight", 0.4)
         model.label_set = LabelSet.from_dict(own["label_set"]) if own.get("label_set") else None
+        model.pixel_range = own.get("pixel_range")
         model._saved_after_training = own.get("trained", False)
         return model
 

@@ -18,7 +18,7 @@ SCHEDULES = ("poly", "constant")
 PRECISIONS = (None, "mixed_float16", "mixed_bfloat16")
 SOURCE_OPTIONS = ("classes", "channels", "label_map", "nearest_colour", "image_pattern", "label_pattern",
                   "split_fractions", "split_groups", "split_seed", "split_lists", "exif", "annotations",
-                  "overlap")  # of `kseg.data.source`
+                  "overlap", "pixel_range")  # of `kseg.data.source`
 DATA_OPTIONS = (*SOURCE_OPTIONS, "cache", "cache_size", "on_error", "shard", "border_weights")  # of `kseg.data.load`
 _FIELDS = {"name": "data", **{name: name for name in (
     "data_dir", "image_size", "batch_size", "augment", "patches", "seed")}}  # argument of `load` -> field of a recipe

@@ -18,6 +18,8 @@ class PlainTraining:
     def __init__(self, recipe: TrainingRecipe) -> None:
         self.recipe = recipe
 
+    pixel_range = None  # of a network that is trained already
+
     @property
     def channels(self) -> int:
         """Bands of the images that the network takes."""
@@ -28,6 +30,7 @@ class PlainTraining:
         recipe = self.recipe
         with from_recipe.drawn_from(recipe.seed):
             model = _built(recipe, splits.label_set)
+        model.pixel_range = splits.pixel_range
         from_recipe.freeze(recipe, model)
         score = MeanIoU(len(splits.label_set))
         model.compile(optimizer=from_recipe.optimizer(recipe, steps, ema=recipe.ema),

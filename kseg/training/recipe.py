@@ -10,6 +10,7 @@ import typing
 from collections.abc import Mapping
 
 from kseg import checks
+from kseg.data import PixelRange
 from kseg.data.label_ids import map_to_json
 from kseg.labels import LabelSet
 from kseg.training.parts import Data, Loss, Network, Optimization
@@ -48,6 +49,8 @@ class Recipe(Data, Optimization, Loss):
             options["classes"] = options["classes"].to_dict()
         if options.get("label_map") is not None:
             options["label_map"] = map_to_json(options["label_map"])
+        if isinstance(options.get("pixel_range"), PixelRange):
+            options["pixel_range"] = options["pixel_range"].to_list()
         return values
 
     @classmethod

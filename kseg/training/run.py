@@ -137,7 +137,7 @@ def _plain_errors() -> Iterator[None]:
 def _run(recipe, folder, verbose, callbacks):
     require_tensorboard(callbacks)
     training = KINDS[type(recipe)](recipe)  # a trained network that it starts from is loaded here
-    splits = Splits.open(recipe, training.channels)
+    splits = Splits.open(recipe, training.channels, training.pixel_range)
     progress = Progress.read(folder.state)
     batches, validation = splits.training_batches(lambda: progress.epoch), splits.validation_batches()
     epochs = recipe.whole_epochs(len(batches))

@@ -57,7 +57,8 @@ class RunReport:
             "started": earlier.get("started", time.strftime("%Y-%m-%d %H:%M:%S")),
             "resumed": earlier.get("resumed", -1) + 1,
             "data": {"train_images": len(splits.train), "validation_images": len(splits.validation),
-                     "classes": list(splits.label_set.names)},
+                     "classes": list(splits.label_set.names),
+                     "pixel_range": splits.pixel_range.to_list() if splits.pixel_range else None},
             "length": length,
             "parameters": {
                 "total": segmenter.count_params(),

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kseg import checks, data
-from kseg.data import augment
+from kseg.data import PixelRange, augment
 from kseg.labels import LabelSet
 from kseg.training.parts import SOURCE_OPTIONS, Data
 
@@ -21,8 +21,10 @@ class Splits:
     validation: data.Source
 
     @classmethod
-    def open(cls, recipe: Data, channels: int) -> "Splits":
-        """Open both splits for a network of `channels` bands.
+    def open(cls, recipe: Data, channels: int, pixel_range: PixelRange | None = None) -> "Splits":
+        """Open both splits for a network of `channels` bands, and of a `pixel_range` where the recipe says none.
+
+        Percentiles are measured once, on the training split, and hold for both.
 
         Raises:
             ValueError, FileNotFoundError: from the dataset; and if the recipe asks for other bands than the network's,
@@ -33,14 +35,21 @@ class Splits:
             raise ValueError(checks.sentence("channels", f"must be the model's in_channels, {channels}",
                                              options["channels"], "Set both to the bands of the images."))
         options = {name: value for name, value in options.items() if name in SOURCE_OPTIONS}
-        train, validation = (data.source(recipe.data, split, data_dir=recipe.data_dir, image_size=recipe.image_size,
-                                         **options) for split in ("train", "validation"))
+        options = {"pixel_range": pixel_range, **options, "data_dir": recipe.data_dir, "image_size": recipe.image_size}
+        train = data.source(recipe.data, "train", **options)
+        options["pixel_range"] = train.pixel_range
+        validation = data.source(recipe.data, "validation", **options)
         names = train.label_set.names, validation.label_set.names
         if any(first != second for first, second in zip(*names)):  # each split's annotations list its own classes
             raise ValueError(checks.sentence(
                 "data", f"must have the same classes in training, {list(names[0])[:8]}, and in validation",
                 list(names[1])[:8], "Name them in data_options: classes=['background', …]."))
         return cls(recipe, train, validation)
+
+    @property
+    def pixel_range(self) -> PixelRange | None:
+        """The stored numbers that are pixels 0 and 255, or None for images of 8 bits."""
+        return self.train.pixel_range
 
     @property
     def label_set(self) -> LabelSet:

@@ -150,8 +150,8 @@ class TestTiff:
         monkeypatch.setitem(sys.modules, "rasterio", None)
         with pytest.raises(ImportError) as failure:
             decode.read_stored(path, 4)
-        assert str(failure.value) == (f"`image` needs the package rasterio to be read, got image={path!r}. Install it "
-                                      "with: pip install 'kseg[geo]'.")
+        assert str(failure.value) == (f"`image` needs rasterio, got image={path!r}. Install it: pip install "
+                                      '"kseg[geo]".')
         np.testing.assert_array_equal(decode.read_stored(grey, 1), NUMBERS[..., :1])  # Pillow's
 
     def test_a_folder_of_them_is_loaded_checked_and_augmented(self, write, tmp_path):

@@ -81,6 +81,4 @@ def required(package: str, extra: str, shown: Any) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as failure:
-        raise ImportError(checks.sentence(
-            "image", f"needs the package {package} to be read", shown,
-            f"Install it with: pip install 'kseg[{extra}]'.")) from failure
+        raise checks.missing("image", package, shown, extra) from failure

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kseg import checks
+from kseg.data.pixel_range import PixelRange
 from kseg.inference.results import votes
 from kseg.labels import LabelSet
 from kseg.layers.margins import valid_loss, valid_sizes
@@ -28,8 +29,10 @@ class Runner(abc.ABC):
         poolings: of a U-Net of valid convolutions, which decide the sizes it takes; else None.
         labels_only: whether the model answers with class ids, integers `[B, h, w]`, instead of logits.
         metadata: what an exported model says about itself (see `kseg.export.read_metadata`), or None.
+        pixel_range: `PixelRange` by which stored numbers become the model's pixels, or None (the one in `metadata`).
 
     Attributes: the arguments but `answer`, and
+        scales_inside: whether the model stored takes numbers as they are stored and scales them itself.
         in_channels: bands of the pixels.
         image_size: `(height, width)` in pixels if the model takes no other, else None.
         margin: pixels that the logits lack on every side (valid convolutions), else 0.
@@ -37,19 +40,26 @@ class Runner(abc.ABC):
 
     def __init__(self, shape: Sequence[int | None], classes: int, *, answer: Sequence[int | None] = (None, None),
                  batch_size: int | None = None, dtype: Any = "float32", label_set: LabelSet | None = None,
-                 poolings: int | None = None, labels_only: bool = False, metadata: dict[str, Any] | None = None):
+                 poolings: int | None = None, labels_only: bool = False, metadata: dict[str, Any] | None = None,
+                 pixel_range: PixelRange | None = None):
         self.shape, self.classes, self.batch_size, self.dtype = tuple(shape), int(classes), batch_size, np.dtype(dtype)
         self.in_channels, self.image_size = self.shape[2], None if None in self.shape[:2] else self.shape[:2]
         stored = (metadata or {}).get("label_set")
         self.label_set = LabelSet.from_dict(stored) if label_set is None and stored else label_set
         self.poolings, self.labels_only, self.metadata = poolings, labels_only, metadata
+        given = (metadata or {}).get("input", {})
+        self.pixel_range = PixelRange.of(given.get("pixel_range")) if pixel_range is None else pixel_range
+        self.scales_inside = bool(given.get("scaled_inside_the_graph"))
         down, right = (0 if None in sides else int(sides[0]) - int(sides[1]) for sides in zip(self.shape, answer))
         same = down == right > 0 and down % 2 == 0
         self.margin = valid_loss(poolings) // 2 if poolings else down // 2 if same else 0
 
     @abc.abstractmethod
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Return float32 logits `[b, h, w, classes]`, or class ids `[b, h, w]`, of float32 `[b, H, W, channels]`."""
+        """Return float32 logits `[b, h, w, classes]`, or class ids `[b, h, w]`, of float32 `[b, H, W, channels]`.
+
+        These are pixels 0–255, or numbers as they are stored where the model `scales_inside`.
+        """
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Return the logits of any number of images.
@@ -67,6 +77,8 @@ class Runner(abc.ABC):
             raise ValueError(checks.sentence(
                 "pixels", f"must have shape [B, {', '.join(map(str, sides))}], which this model takes", pixels.shape,
                 "Resize the images with kseg.predict, or build or export the model for their size."))
+        if self.scales_inside:
+            pixels = self.pixel_range.restored(pixels)
         step = self.batch_size or len(pixels) or 1
         answers = [self.run(pixels[begin:begin + step]) for begin in range(0, len(pixels) or 1, step)]
         return answers[0] if len(answers) == 1 else np.concatenate(answers)

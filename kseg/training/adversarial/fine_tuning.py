@@ -3,6 +3,7 @@
 import keras
 
 from kseg import checks
+from kseg.data import PixelRange
 from kseg.metrics import MeanIoU
 from kseg.models.load import load_model
 from kseg.training import from_recipe
@@ -31,6 +32,11 @@ class FineTuning:
         """Bands of the images that the network takes."""
         return self.segmenter.in_channels
 
+    @property
+    def pixel_range(self) -> PixelRange | None:
+        """The range of the network in the file, which holds unless the recipe says another."""
+        return self.segmenter.pixel_range
+
     def fitted(self, splits: Splits, steps: int) -> Fitted:
         """Return what a run of `steps` train steps fits; the segmenter's schedule ends with its own last update.
 
@@ -42,7 +48,7 @@ class FineTuning:
             raise ValueError(checks.sentence(
                 "start_from", f"must hold a segmenter of the dataset's {len(labels)} classes, not of "
                 f"{segmenter.classes}", recipe.start_from, "Give the dataset it was trained on."))
-        segmenter.label_set = labels
+        segmenter.label_set, segmenter.pixel_range = labels, splits.pixel_range
         from_recipe.freeze(recipe, segmenter)
         with from_recipe.drawn_from(recipe.seed + 1):
             trainer = AdversarialTrainer(segmenter, recipe.discriminator,
