@@ -82,8 +82,15 @@ def read_photograph(image: str | bytes, channels: int = 3, strict: bool = False,
 
     `kseg.data.orientation.upright` turns them.
     """
+    stored, orientation = stored_photograph(image, channels, strict, shown)
+    return as_pixels(stored, pixel_range, shown or ("<bytes>" if isinstance(image, bytes) else image)), orientation
+
+
+def stored_photograph(image: str | bytes, channels: int = 3, strict: bool = False,
+                      shown: str | None = None) -> tuple[np.ndarray, int | None]:
+    """Return (what `read_stored` gives of an image file, its EXIF orientation or None)."""
     data, shown = _content("image", image, shown)
-    return as_pixels(_numbers_of(data, shown, channels, strict), pixel_range, shown), exif_orientation(data)
+    return _numbers_of(data, shown, channels, strict), exif_orientation(data)
 
 
 def _numbers_of(data, shown, channels, strict):

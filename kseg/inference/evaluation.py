@@ -33,7 +33,8 @@ def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *
     Args:
         model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
         dataset: a name as in `kseg.data.load`, or an iterable of `(pixels, labels)`, single or in batches, such as a
-            `tf.data.Dataset`; pixels `[(B,) H, W, channels]` 0–255, labels integers `[(B,) h, w]`.
+            `tf.data.Dataset`; pixels `[(B,) H, W, channels]` 0–255 (as `kseg.data.load` gives them, also for a model
+            with a `pixel_range`), labels integers `[(B,) h, w]`.
         split: "train", "validation" or "test", of a named dataset.
         data_dir: str or None, where the files of a named dataset are.
         image_size: (height, width) in pixels the images of a named dataset are resized to for the model, or None.
@@ -57,11 +58,11 @@ def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *
     began = time.perf_counter()
     checks.positive_integer("keep_worst", keep_worst, minimum=0)
     found = examples_of(dataset, split, data_dir, image_size=image_size, full_resolution=full_resolution,
-                        channels=run.in_channels, options=data_options or {})
+                        channels=run.in_channels, pixel_range=run.pixel_range, options=data_options or {})
     label_set = known_labels(label_set or found.label_set or run.label_set, run.classes)
     options = {"batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend,
                "scales": tuple(np.atleast_1d(scales).tolist()), "flip": flip}
-    predictor = Predictor(run, "labels" if run.labels_only else "logits", **options)
+    predictor = Predictor(run, "labels" if run.labels_only else "logits", scaled=True, **options)
     counts = _Counts(run.classes, label_set.ignore_class, boundaries, keep_worst)
     with progress_bar(progress, found.count) as advance:
         for title, pixels, labels in found.examples:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kseg import checks, data
 from kseg.data import geometry
+from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
 
 
@@ -23,10 +24,11 @@ class Examples(NamedTuple):
 
 def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike | None, *,
                 image_size: Sequence[int] | None, full_resolution: bool, channels: int,
-                options: dict[str, Any]) -> Examples:
+                pixel_range: PixelRange | None, options: dict[str, Any]) -> Examples:
     """Return the examples of a dataset, by its name or from pairs of pixels and labels.
 
-    The arguments are those of `kseg.evaluate`, and the bands the model takes; ValueError if they contradict each other.
+    The arguments are those of `kseg.evaluate`, the bands the model takes and its `pixel_range`; ValueError if they
+    contradict each other.
     """
     if not full_resolution and image_size is None:
         raise ValueError(checks.sentence("image_size", "must be given with full_resolution=False", None,
@@ -34,7 +36,7 @@ def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike
     if isinstance(dataset, str):
         size = None if image_size is None else checks.image_size(image_size)
         source = data.source(dataset, split, data_dir=data_dir, image_size=size,
-                             **{"channels": channels if channels in (1, 3) else 3, **options})
+                             **{"channels": channels, "pixel_range": pixel_range, **options})
         return Examples(f"{dataset}/{split}", _read(source, size, full_resolution), len(source), source.label_set)
     if image_size is not None or data_dir is not None or options:
         raise ValueError(checks.sentence(

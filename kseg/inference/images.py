@@ -1,6 +1,5 @@
 """What users hand to `predict` as an image, turned into pixels `[H, W, channels]` that are read by windows."""
 
-import io
 import os
 import warnings
 from typing import Any
@@ -11,35 +10,47 @@ import tensorflow as tf
 from PIL import Image
 
 from kseg import checks
-from kseg.data import decode, geometry
+from kseg.data import decode, formats, geometry
+from kseg.data.formats import nifti
 from kseg.data.orientation import exif_orientation, upright
+from kseg.data.pixel_range import PixelRange, as_pixels
+from kseg.inference.scenes import scene_in
+from kseg.inference.stored_image import StoredImage
 from kseg.layers import ResizeTo
 
 _LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as many
 _STRIP = 4_000_000  # pixels taken from a picture at once
+_NO_RANGE = ("The model was trained on 8 bits: save the image with 8 bits, or say what its numbers are, for example "
+             "model.pixel_range = (0, 4095).")
 
 
-def open_image(image: Any, channels: int, name: str = "images", batches: bool = False) -> np.ndarray:
-    """Return one image as an array `[H, W, channels]` that may lie on disk (`numpy.memmap`).
+def open_image(image: Any, channels: int, name: str = "images", batches: bool = False,
+               pixel_range: PixelRange | None = None) -> np.ndarray | StoredImage:
+    """Return one image as pixels 0–255 `[H, W, channels]` that may lie on disk (`numpy.memmap`, `StoredImage`).
 
     Args:
-        image: the path of an image file (a grey one becomes RGB for 3 channels and the reverse for 1; 16 bits are
-            reduced to the upper 8; turned upright by its EXIF orientation, as viewers show it) or of a `.npy` file,
-            which is mapped, not read; a PIL image, as it lies in memory; or numbers 0–255 `[H, W, channels]`, uint8 or
-            float (for one channel also `[H, W]`).
+        image: the path of an image file (a grey one becomes RGB for 3 channels and the reverse for 1; turned upright
+            by its EXIF orientation, as viewers show it) or of a `.npy` file, which is mapped, not read; a GeoTIFF,
+            which is read by windows; a NIfTI volume, a batch of slices along its third axis; a PIL image, as it lies
+            in memory; or an array `[H, W, channels]` (for one channel also `[H, W]`): with a `pixel_range` of numbers
+            as they are stored, else pixels 0–255, uint8 or float.
         channels: int, the bands the model takes.
         name: str, what errors call the argument.
         batches: whether a batch `[B, H, W, channels]` is returned as it is, its images to be opened in their turn.
+        pixel_range: `PixelRange` by which stored numbers of any type become pixels, or None.
     Raises:
-        ValueError: if the shape is that of a label map, or the count of bands differs.
+        ValueError: if the shape is that of a label map, the count of bands differs, or a file holds more than 8 bits
+            and there is no `pixel_range`.
         TypeError: if it is none of these.
         FileNotFoundError: if no file stands at the path.
     """
+    if isinstance(image, StoredImage):  # opened already
+        return image
     if isinstance(image, (str, os.PathLike)):
-        image = _from_file(os.fspath(image), channels, name)
+        image = _from_file(os.fspath(image), channels, name, pixel_range)
     elif isinstance(image, Image.Image):
         try:
-            image, orientation = _from_picture(image, channels)
+            image, orientation = _from_picture(image, channels, pixel_range)
         except decode.DECODER_FAILURES as failure:  # a lazily opened file
             raise ValueError(decode.unreadable(name, getattr(image, "filename", None) or image, failure)) from failure
         _warn_of_orientation(orientation, name)
@@ -47,7 +58,7 @@ def open_image(image: Any, channels: int, name: str = "images", batches: bool = 
         if not len(image):
             raise ValueError(checks.sentence(name, "must hold at least one image", image.shape, "Pass one."))
         return image
-    pixels = image if isinstance(image, np.ndarray) else np.asarray(image)
+    pixels = image if isinstance(image, (np.ndarray, StoredImage)) else np.asarray(image)
     if pixels.dtype.kind not in "uif":
         raise TypeError(checks.sentence(
             name, "must be a path, a PIL image or an array of numbers from 0 to 255", type(image).__name__,
@@ -55,6 +66,10 @@ def open_image(image: Any, channels: int, name: str = "images", batches: bool = 
     if channels == 1 and pixels.ndim == 2:
         pixels = pixels[..., None]  # [H, W, 1]
     _check_bands(pixels, channels, name)
+    if isinstance(pixels, StoredImage):
+        return pixels
+    if pixel_range is not None:
+        return StoredImage(pixels, pixel_range)
     return pixels
 
 
@@ -101,7 +116,7 @@ def _mirrored(start, length, size):
     return np.minimum(position, 2 * size - 2 - position)
 
 
-def _from_file(path, channels, name):
+def _from_file(path, channels, name, pixel_range):
     numbers, decodable = path.lower().endswith(".npy"), channels in (1, 3)
     if numbers or "://" not in path:
         checks.existing_file(name, path)
@@ -111,31 +126,57 @@ def _from_file(path, channels, name):
         except (ValueError, EOFError) as failure:
             raise ValueError(checks.sentence(name, "must be a .npy file of numbers", path,
                                              "It is damaged, holds objects, or is of another kind.")) from failure
+    if nifti.is_volume(path):
+        return _from_volume(path, channels, name, pixel_range)
+    scene = scene_in(path, channels)
+    if scene is not None:
+        return _of_scene(scene, pixel_range)
+    if pixel_range is not None:
+        with decode.any_size():
+            return upright(*decode.stored_photograph(path, channels))
     if "://" not in path:
         try:
             with decode.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
                 decodable = decodable and picture.width * picture.height <= _LARGE
                 if not decodable:
-                    return upright(*_from_picture(picture, channels))
+                    return upright(*_from_picture(picture, channels, None))
         except decode.DECODER_FAILURES as failure:
             if not decodable:
                 raise ValueError(decode.unreadable(name, path, failure)) from failure
-    return upright(*decode.read_photograph(path, channels))  # which says, too, what is wrong with the file
+    stored, orientation = decode.stored_photograph(path, channels)  # which says, too, what is wrong with the file
+    return upright(as_pixels(stored, None, path, "pixel_range", _NO_RANGE), orientation)
 
 
-def _from_picture(picture, channels):
-    """Return (pixels, the EXIF orientation that they are still to be turned by) of a PIL image."""
-    pixels = _pixels_of(picture, channels)
+def _from_volume(path, channels, name, pixel_range):
+    """Return the slices of a volume, a batch `[slices, H, W, channels]`."""
+    try:
+        numbers = formats.in_bands(nifti.read(path), channels, path)
+    except formats.BrokenFile as failure:
+        raise ValueError(decode.unreadable(name, path, failure)) from failure
+    return numbers if pixel_range is not None else as_pixels(numbers, None, path, "pixel_range", _NO_RANGE)
+
+
+def _of_scene(scene, pixel_range):
+    """Return the image of a scene; without a range its numbers must be of 8 bits, which a look at it shows."""
+    if pixel_range is None and scene.dtype != np.uint8:
+        steps = [max(1, side // 512) for side in scene.shape[:2]]
+        as_pixels(scene[::steps[0], ::steps[1]], None, scene.path, "pixel_range", _NO_RANGE)
+        pixel_range = PixelRange.of((0, 65535))  # of 16 bits that are 8 times 257
+    return StoredImage(scene, pixel_range, scene)
+
+
+def _from_picture(picture, channels, pixel_range):
+    """Return (numbers or pixels, the EXIF orientation that they are still to be turned by) of a PIL image."""
+    pixels = _numbers_of(picture, channels, pixel_range)
     return pixels, exif_orientation(picture)  # Pillow turns a TIFF file while loading, and then says none
 
 
-def _pixels_of(picture, channels):
+def _numbers_of(picture, channels, pixel_range):
+    if picture.mode.startswith(("I", "F")):
+        numbers = formats.in_bands(np.asarray(picture)[..., None], channels, "the picture")
+        return numbers if pixel_range is not None else as_pixels(numbers, None, "the picture", "pixel_range", _NO_RANGE)
     if channels not in (1, 3):
         return np.asarray(picture)
-    if picture.mode.startswith(("I", "F")):
-        buffer = io.BytesIO()
-        picture.save(buffer, "TIFF")
-        return decode.read_pixels(buffer.getvalue(), channels)
     wanted = "RGB" if channels == 3 else "L"
     pixels = np.empty((picture.height, picture.width, channels), np.uint8)
     rows = max(1, _STRIP // picture.width)

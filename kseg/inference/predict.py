@@ -14,11 +14,14 @@ from kseg.inference.images import open_image, resize
 from kseg.inference.progress import progress_bar
 from kseg.inference.results import result_array, softmax
 from kseg.inference.runners import Runner, runner_for
+from kseg.inference.stored_image import StoredImage
 from kseg.inference.strategies import Classify, Strategy, Whole
 from kseg.inference.strategies.overlap_tile import OverlapTile
 from kseg.inference.strategies.sliding_window import SlidingWindow
+from kseg.labels import IGNORE_CLASS
 from kseg.metrics.confusion_metric import most_likely_class
 
+SCENE_WINDOW = (1024, 1024)  # of GeoTIFFs too large to be taken whole, where no other is asked for
 Model = keras.Model | str | os.PathLike | Runner
 
 
@@ -41,6 +44,8 @@ def predict(model: Model, images: Any, output: str = "labels", *, batch_size: in
         model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
         images: a path, a PIL image, or numbers from 0 to 255, uint8 or float, `[H, W, channels]` or
             `[B, H, W, channels]`, also a `numpy.memmap` or the path of a `.npy` file; or a list of such, of any sizes.
+            For a model with a `pixel_range`, numbers as they are stored, of any type, which it scales; 255 in the
+            labels is then where an image has no data (NaN, or as a GeoTIFF says). A large GeoTIFF is read by windows.
         output: "labels", "probabilities" or "logits".
         batch_size: int, images of a batch or windows of an image run at once.
         window: int or `(height, width)` in pixels, or None for the whole image at once.
@@ -70,9 +75,12 @@ class Predictor:
 
     Args:
         model, output, batch_size, window, overlap, blend, scales, flip: as in `kseg.predict`.
+        scaled: bool, whether images are pixels 0–255 already, as `kseg.data.load` gives them, also for a model with a
+            `pixel_range`.
     Attributes:
         run: the `Runner` of the model.
         output, batch_size: as given.
+        pixel_range: `PixelRange` by which images are scaled, or None.
     Raises:
         ValueError: if an argument is out of range, or a file that gives labels alone is asked for more.
         TypeError: if `model` is of another kind.
@@ -81,8 +89,9 @@ class Predictor:
 
     def __init__(self, model: Model, output: str = "labels", *, batch_size: int = 4,
                  window: int | Sequence[int] | None = None, overlap: float = 0.5, blend: str = "hann",
-                 scales: float | Sequence[float] = (1.0,), flip: bool = False):
+                 scales: float | Sequence[float] = (1.0,), flip: bool = False, scaled: bool = False):
         self.run = run = runner_for(model)
+        self.pixel_range = None if scaled else run.pixel_range
         self.output = checks.one_of("output", output, ("labels", "probabilities", "logits"))
         if run.labels_only and output != "labels":
             raise ValueError(checks.sentence(
@@ -98,6 +107,7 @@ class Predictor:
                                              "Write for example scales=(0.75, 1.0, 1.25)."))
         self._scales, self._turns = tuple(map(float, scales)), (1, -1) if flip else (1,)
         self._averages = len(self._turns) > 1 or self._scales != (1.0,)
+        self._overlap, self._blend = overlap, blend
         slides = self._window and not run.margin
         self._strategy = (SlidingWindow(self._window, run.classes, overlap, blend, self.batch_size) if slides
                           else Whole(self.batch_size, None if run.margin else run.image_size))
@@ -113,10 +123,18 @@ class Predictor:
         with progress_bar(progress) as advance:  # of a list it counts the images, else the windows
             advance(0, total=len(images) if several else None)
             for image in images if several else [images]:
-                opened = open_image(image, self.run.in_channels, batches=True)
-                results.append(self.answer(opened, self._strategy, self.scores, None if several else advance, out=out))
+                opened = open_image(image, self.run.in_channels, batches=True, pixel_range=self.pixel_range)
+                strategy = self._strategy_for(opened)
+                results.append(self.answer(opened, strategy, self.scores, None if several else advance, out=out))
                 advance(int(several))
         return results if several else results[0]
+
+    def _strategy_for(self, opened):
+        """Return how an opened image is cut: as was asked for, but a large scene by windows in any case."""
+        if self._window or self.run.margin or not (isinstance(opened, StoredImage) and opened.is_large):
+            return self._strategy
+        return SlidingWindow(self.run.image_size or SCENE_WINDOW, self.run.classes, self._overlap, self._blend,
+                             self.batch_size)
 
     def answer(self, images: np.ndarray, strategy: Strategy, classify: Classify,
                advance: Callable[..., None] | None = None, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -137,11 +155,13 @@ class Predictor:
         for first in range(0, len(images), strategy.images_at_once):
             chosen = images[first:first + strategy.images_at_once]
             if batched:
-                chosen = [open_image(one, self.run.in_channels) for one in chosen]
-            guards.warn(self, guards.of_pixels(chosen, "images"))
+                chosen = [open_image(one, self.run.in_channels, pixel_range=self.pixel_range) for one in chosen]
+            guards.warn(self, guards.of_pixels([one for one in chosen if isinstance(one, np.ndarray)], "images"))
             for top, left, scores in strategy.pieces(chosen, counted):
                 place = slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])
                 finished = self._finished(scores)
+                if self.output == "labels" and self.run.classes <= IGNORE_CLASS:
+                    _ignore_no_data(finished, chosen, place)
                 if batched:
                     place = slice(first, first + len(chosen)), *place
                 out[place] = finished if batched else finished[0]
@@ -186,6 +206,14 @@ class Predictor:
         if self._averages:
             return scores if self.output == "probabilities" else np.log(np.maximum(scores, 1e-30))
         return softmax(scores) if self.output == "probabilities" else scores
+
+
+def _ignore_no_data(labels, images, place):
+    """Set `labels` `[B, h, w]` to 255 where images say that they have no data at this place."""
+    for ids, image in zip(labels, images):
+        missing = image.no_data(*place) if isinstance(image, StoredImage) else None
+        if missing is not None:
+            ids[missing] = IGNORE_CLASS
 
 
 def label_map(logits: Any) -> Any:

@@ -41,7 +41,7 @@ def predict_tiled(model: Model, image: Any, output: str = "labels", *, window: i
     predictor = Predictor(model, output, batch_size=batch_size)
     run = predictor.run
     window = run.checked_window(window)
-    pixels = open_image(image, run.in_channels, "image")
+    pixels = open_image(image, run.in_channels, "image", pixel_range=run.pixel_range)
     if margin is not None:
         margin = checks.positive_integer("margin", margin, minimum=0)
     elif run.margin:
