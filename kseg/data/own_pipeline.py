@@ -62,7 +62,7 @@ class Augmentation:
         pixels = image[..., None] if image.ndim == 2 else image  # [H, W, channels]
         number = next(self._calls) if number is None else number
         seed = secrets.randbelow(1 << 31) if self.seed is None else self.seed
-        pixels, ids = augmentation.cutter(self.recipe, pixels.shape[-1])(
+        pixels, ids = augmentation.cutter(self.recipe)(
             pixels, mask, Draws(key(seed, epoch, number).numpy()), self.image_size or mask.shape)
         return {"image": pixels[..., 0] if image.ndim == 2 else pixels, "mask": ids}
 
@@ -104,7 +104,7 @@ class Augmentation:
         return augmentation.augment_example(image, ids, seed, self.recipe, self.image_size or tf.shape(ids))
 
     def _batch(self, images, ids, seed):
-        cut = augmentation.cutter(self.recipe, images.shape[-1])
+        cut = augmentation.cutter(self.recipe)
 
         def run(pixels, labels, first):
             results = [cut(one, own, Draws((first[0], first[1] * _IN_A_BATCH + place)), self.image_size or own.shape)

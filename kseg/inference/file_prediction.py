@@ -1,19 +1,21 @@
 """Prediction on files and folders: indexed PNGs, overlays, and a sheet to look at."""
 
 import collections
+import functools
 import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from kseg import checks, pictures
-from kseg.inference.images import open_image
+from kseg.inference import label_files, scenes
 from kseg.inference.metadata import known_labels
 from kseg.inference.predict import Model, Predictor
 from kseg.inference.progress import progress_bar
 from kseg.labels import LabelSet
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy", ".dcm",
+              ".nii", ".nii.gz")
 _SHEET_PIXELS = 4_000_000  # larger images are thinned out for the sheet
 _OVERLAY_PIXELS = 100_000_000  # and for overlays, which are to be looked at and would take gigabytes
 
@@ -23,12 +25,17 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
                   sheet: bool = True, opacity: float = 0.5, sheet_rows: int = 12, overwrite: bool = False,
                   batch_size: int = 4, window: int | Sequence[int] | None = None, overlap: float = 0.5,
                   blend: str = "hann", scales: float | Sequence[float] = (1.0,), flip: bool = False,
-                  progress: bool = False) -> list[str]:
+                  progress: bool = False, polygons: bool = False) -> list[str]:
     """Segment image files and write what comes out.
 
     Below `output_dir`: `labels/NAME.png` (indexed, the stored values are the class ids), `overlays/NAME.png` (above
     100 million pixels every second row and column, or fewer) and `sheet.png` (image, overlay, prediction, a legend).
     Folders are searched with their subfolders, which are kept.
+
+    A GeoTIFF with a place on earth (extra `geo`) gives `labels/NAME.tif` instead, in the same place, 255 where it has
+    no data. It is read and written by windows (of 1024×1024 above four million pixels, unless `window` is given), so
+    that memory does not grow with it. A NIfTI volume (extra `medical`) gives `labels/NAME.nii.gz`, slice by slice along
+    the third axis, with its affine; overlay and sheet show the slice in the middle.
 
     Args:
         model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
@@ -42,12 +49,15 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
         overwrite: bool, whether label files and a sheet that are there may be replaced.
         batch_size, window, overlap, blend, scales, flip: as in `kseg.predict`.
         progress: bool, whether a bar is drawn in the terminal.
+        polygons: bool, whether `polygons/NAME.geojson` is written too, the connected areas of each class in longitude
+            and latitude; for images with a place on earth.
     Returns:
         list of str, the paths written, the labels first.
     Raises:
         FileNotFoundError: if an input is missing, or no image file lies in a folder.
         FileExistsError: if a label file or the sheet is there and `overwrite` is False.
-        ValueError: if an image cannot be read, or an argument is out of range.
+        ValueError: if an image cannot be read, an argument is out of range, or polygons are asked for of an image
+            without a place on earth.
     """
     output_dir = os.fspath(output_dir)
     predictor = Predictor(model, batch_size=batch_size, window=window, overlap=overlap, blend=blend, scales=scales,
@@ -57,7 +67,13 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     checks.number_between("opacity", opacity, 0, 1)
     checks.positive_integer("sheet_rows", sheet_rows)
     names = _named(inputs)
-    targets = {path: os.path.join(output_dir, "labels", f"{name}.png") for path, name in names.items()}
+    kinds = {path: label_files.kind_for(path, run.in_channels) for path in names}
+    placeless = next((path for path in names if kinds[path] is not label_files.GEOTIFF), None)
+    if polygons and placeless is not None:
+        raise ValueError(checks.sentence(
+            "polygons", f"must be False for images without a place on earth, the first of which is {placeless!r}",
+            polygons, "Give GeoTIFFs with a coordinate reference system, and install kseg[geo]."))
+    targets = {path: os.path.join(output_dir, "labels", name + kinds[path].suffix) for path, name in names.items()}
     sheet_path = os.path.join(output_dir, "sheet.png")
     there = next(filter(os.path.exists, [*targets.values(), *([sheet_path] if sheet else [])]), None)
     if there is not None and not overwrite:
@@ -67,10 +83,12 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     alone = len(names) == 1  # then the bar counts windows
     with progress_bar(progress and not alone, len(names)) as advance:
         for path, name in names.items():
-            pixels = open_image(path, run.in_channels, "inputs")
-            labels = predictor(pixels, progress=progress and alone)
-            pictures.write_labels(targets[path], labels, label_set)
+            pixels, labels = kinds[path].write(functools.partial(predictor, progress=progress and alone), path,
+                                               targets[path], label_set, run.in_channels, run.pixel_range)
             written.append(targets[path])
+            if polygons:
+                painted.append(os.path.join(output_dir, "polygons", f"{name}.geojson"))
+                scenes.write_polygons(painted[-1], targets[path], label_set)
             if overlays:
                 painted.append(os.path.join(output_dir, "overlays", f"{name}.png"))
                 pictures.write_picture(painted[-1], pictures.overlay(
@@ -105,7 +123,7 @@ def _named(inputs):
             raise FileNotFoundError(checks.sentence(
                 "inputs", f"must hold image files ({', '.join(EXTENSIONS)})", given, "Give another folder."))
         found.update({path: os.path.relpath(path, given) for path in files})
-    stems = {path: os.path.splitext(relative)[0] for path, relative in found.items()}
+    stems = {path: label_files.stem(relative) for path, relative in found.items()}
     equal = collections.Counter(stems.values())
     names = {path: found[path] if equal[stem] > 1 else stem for path, stem in stems.items()}
     twice = next((name for name, count in collections.Counter(names.values()).items() if count > 1), None)
@@ -117,5 +135,5 @@ def _named(inputs):
 
 def _thinned(pixels, labels, most):
     """Return every so many rows and columns of an image and its labels, to leave at most about `most` pixels."""
-    step = max(1, int(np.ceil(np.sqrt(labels.size / most))))
-    return pixels[::step, ::step], labels[::step, ::step]
+    step = max(1, int(np.ceil(np.sqrt(labels.shape[0] * labels.shape[1] / most))))
+    return np.asarray(pixels[::step, ::step]), np.asarray(labels[::step, ::step])

@@ -14,7 +14,7 @@ import kseg
 from kseg.data import decode, sources
 from kseg.data.sources.base import Findings, digest
 from tests.conftest import structured_image
-from tests.data.sources import annotations, tool_files
+from tests.data.sources import annotations, tool_files, volumes
 
 # Image and label files of the number {} for each dataset of files, and an id its masks may store.
 LAYOUTS = {
@@ -27,7 +27,8 @@ LAYOUTS = {
 WRITERS = {"coco": annotations.write_coco, "coco_panoptic": annotations.write_panoptic,
            "yolo": annotations.write_yolo, "labelme": tool_files.write_labelme, "cvat": tool_files.write_cvat,
            "cvat_masks": tool_files.write_cvat_masks, "label_studio": tool_files.write_label_studio,
-           "supervisely": tool_files.write_supervisely}  # root → path of a file with annotations
+           "supervisely": tool_files.write_supervisely,
+           "nifti": volumes.write_nifti}  # root → path of a file with annotations
 NAMES = [name if name != "tfds:" else "tfds:oxford_iiit_pet" for name in sources._TABLE]
 
 
