@@ -13,9 +13,9 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
 def decode(content: tf.Tensor, channels: int, as_stored: bool = False) -> tf.Tensor:
     """Return one encoded image (scalar string) as uint8 `[H, W, channels]`, or `as_stored` as float32.
 
-    JPEG (grey, RGB and CMYK), PNG (grey, palette, RGB, with alpha dropped, 16 bits reduced to 8), BMP, and the first
-    frame of a GIF; JPEG and PNG turned upright by their EXIF orientation, as viewers show them. Anything else, or a
-    truncated file, raises InvalidArgumentError, which TensorFlow Serving answers as status 400 with its text.
+    JPEG (grey, RGB and CMYK), PNG (grey, palette, RGB, with alpha dropped; of 16 bits those that hold 8), BMP, and the
+    first frame of a GIF; JPEG and PNG turned upright by their EXIF orientation, as viewers show them. Anything else, or
+    a truncated file, raises InvalidArgumentError, which TensorFlow Serving answers as status 400 with its text.
     """
     start = [tf.strings.substr(content, 0, tf.minimum(len(mark), tf.strings.length(content))) for mark in _SIGNATURES]
     known = tf.reduce_any([piece == mark for piece, mark in zip(start, _SIGNATURES)])
@@ -23,18 +23,17 @@ def decode(content: tf.Tensor, channels: int, as_stored: bool = False) -> tf.Ten
                "{\"b64\": ...}. Bytes received:")
     with tf.control_dependencies([tf.debugging.Assert(known, [message, tf.strings.length(content)])]):
         content = tf.identity(content)
-    # TensorFlow's default inverse DCT is off by a grey level or two from the one that reads the training images.
-    def png():
-        if not as_stored:
-            return tf.io.decode_png(content, channels=channels)
-        # Decoded to 16 bits, a file of 8 would have its numbers stretched.
-        return tf.cond(tf.strings.substr(content, _PNG_BITS, 1) == b"\x10",
-                       lambda: tf.cast(tf.io.decode_png(content, channels=channels, dtype=tf.uint16), tf.float32),
-                       lambda: tf.cast(tf.io.decode_png(content, channels=channels), tf.float32))
+
+    def png():  # decoded to 16 bits, a file of 8 would have its numbers stretched
+        bits = tf.strings.substr(content, tf.minimum(_PNG_BITS, tf.strings.length(content)), 1)
+        return tf.cond(bits == b"\x10",
+                       lambda: kept(_of_16_bits(content, channels, as_stored)),
+                       lambda: kept(tf.io.decode_png(content, channels=channels)))
 
     def kept(pixels):
         return tf.cast(pixels, tf.float32) if as_stored else pixels
 
+    # TensorFlow's default inverse DCT is off by a grey level or two from the one that reads the training images.
     pixels = tf.case([
         (start[0] == _SIGNATURES[0],
          lambda: kept(tf.io.decode_jpeg(content, channels=channels, dct_method="INTEGER_ACCURATE"))),
@@ -43,6 +42,21 @@ def decode(content: tf.Tensor, channels: int, as_stored: bool = False) -> tf.Ten
     photograph = tf.reduce_any([start[0] == _SIGNATURES[0], start[1] == _SIGNATURES[1]])
     pixels = tf.cond(photograph, lambda: exif.upright(pixels, content), lambda: pixels)
     return tf.ensure_shape(pixels, [None, None, channels])  # [H, W, channels]
+
+
+def _of_16_bits(content, channels, as_stored):
+    """Return the numbers of a PNG of 16 bits, uint16, or uint8 for a model trained on 8 bits.
+
+    For that they must be 8-bit numbers times 257, as converters write them: 12 bits would become all but black.
+    """
+    stored = tf.io.decode_png(content, channels=channels, dtype=tf.uint16)
+    if as_stored:
+        return stored
+    numbers = tf.cast(stored, tf.int32)
+    whole = tf.reduce_all(numbers % 257 == 0)
+    message = "`image_bytes` must hold 8 bits, on which this model was trained; this PNG holds 16, up to"
+    with tf.control_dependencies([tf.debugging.Assert(whole, [message, tf.reduce_max(numbers)])]):
+        return tf.cast(numbers // 257, tf.uint8)
 
 
 def _with_bands(pixels, channels):

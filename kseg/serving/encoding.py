@@ -1,4 +1,4 @@
-"""Images to encoded bytes and label maps back. NumPy and Pillow only."""
+"""Images to encoded bytes and label maps back. NumPy, Pillow and OpenCV only."""
 
 import io
 import os
@@ -14,7 +14,8 @@ def to_bytes(image: Any) -> bytes:
 
     Args:
         image: bytes of an image file, sent as they are; the path of one; or an array, uint8 or float 0-255,
-            `[H, W, 3]`, `[H, W, 1]` or `[H, W]`, sent as PNG without loss.
+            `[H, W, 3]`, `[H, W, 1]` or `[H, W]`, sent as PNG without loss. Unsigned 16-bit numbers above 255 are sent
+            in 16 bits, for a model with a `pixel_range`.
     Raises:
         TypeError: for anything else.
         FileNotFoundError: if there is no such file.
@@ -31,6 +32,10 @@ def to_bytes(image: Any) -> bytes:
             "image", "must be the bytes or the path of an image file, or an array [H, W, 3] or [H, W]",
             type(image).__name__ if array.dtype.kind not in "uif" else array.shape,
             'Read the file with open(path, "rb").read().'))
+    if array.dtype == np.uint16 and array.max() > 255:
+        import cv2  # Pillow writes 16 bits in grey alone
+
+        return cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array)[1].tobytes()
     if array.dtype != np.uint8:
         array = np.clip(np.round(array), 0, 255).astype(np.uint8)
     if array.ndim == 3 and array.shape[-1] == 1:

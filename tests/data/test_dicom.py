@@ -9,6 +9,7 @@ import pytest
 import kseg
 from kseg.data import decode
 from tests.conftest import structured_image
+from tests.data.test_formats import damaged
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -82,3 +83,15 @@ def test_the_extra_is_named_where_pydicom_is_missing(monkeypatch):
         decode.read_stored(content, 1)
     assert str(failure.value) == ("`image` needs the package pydicom to be read, got image='<bytes>'. Install it with: "
                                   "pip install 'kseg[medical]'.")
+
+
+@pytest.mark.filterwarnings("ignore")  # pydicom's about what it finds
+def test_damaged_files_raise_the_sentence_or_are_read():
+    refused = 0
+    for other in damaged(dicom(STORED, RescaleSlope=2), 100):
+        try:
+            assert decode.read_stored(other, 1).ndim == 3
+        except ValueError as failure:
+            assert str(failure).startswith(("`image` must", "`channels` must"))
+            refused += 1
+    assert refused > 20

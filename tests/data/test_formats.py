@@ -170,3 +170,34 @@ class TestTiff:
         for recipe in ("default", "unet"):
             batch, _ = next(iter(kseg.data.load("folder", augment=recipe, batch_size=2, seed=0, **options)))
             assert batch.shape == (2, 20, 30, 4) and batch.dtype == np.float32
+
+
+def damaged(content, count):
+    """Yield copies of a file with a few other bytes, mostly in its head, some cut off."""
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        other = bytearray(content)
+        for _ in range(random.integers(1, 6)):
+            other[random.integers(0, min(len(other), 700))] = random.integers(0, 256)
+        yield bytes(other[:random.integers(1, len(other))] if random.random() < 0.2 else other)
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's and NumPy's about what they find
+@pytest.mark.parametrize("kind", ["npy", "png", "tiff"])
+def test_damaged_files_raise_the_sentence_or_are_read(tmp_path, kind):
+    if kind == "tiff":
+        pytest.importorskip("rasterio")
+        from tests.data.geotiff import write_tiff
+
+        write_tiff(tmp_path / "whole.tif", NUMBERS)
+        content = (tmp_path / "whole.tif").read_bytes()
+    else:
+        content = {"npy": npy, "png": png}[kind](NUMBERS)
+    refused = 0
+    for other in damaged(content, 150):
+        try:
+            assert decode.read_stored(other, 4).ndim == 3
+        except ValueError as failure:
+            assert str(failure).startswith(("`image` must", "`channels` must"))
+            refused += 1
+    assert refused > 30

@@ -9,8 +9,9 @@ import tensorflow as tf
 from PIL import Image
 
 import kseg
-from kseg.data import PixelRange
+from kseg.data import PixelRange, decode
 from kseg.export import TFLiteModel
+from kseg.serving.encoding import to_bytes
 from tests.export.tiny import tiny_model
 
 SIZE = (40, 56)
@@ -104,6 +105,23 @@ def test_served_png_files_keep_their_bits(case):
         Image.fromarray(numbers).save(file, "PNG")
         answer = serve(image_bytes=tf.constant([file.getvalue()]))["labels_png_bytes"][0]
         np.testing.assert_array_equal(tf.io.decode_png(answer)[..., 0], kseg.predict(model, numbers))
+
+
+def test_a_model_of_8_bits_refuses_12_in_a_png_and_the_client_sends_16(tmp_path):
+    model = tiny_model(channels=3)
+    kseg.export.saved_model(model, tmp_path / "m" / "1", warm_up_requests=False)
+    serve = tf.saved_model.load(str(tmp_path / "m" / "1")).signatures["serve_bytes"]
+    numbers = np.repeat(stored(1), 3, -1)
+    numbers[..., 1] = numbers[::-1, :, 1]
+    content = to_bytes(numbers)
+    np.testing.assert_array_equal(decode.read_stored(content, 3), numbers)
+    np.testing.assert_array_equal(decode.read_stored(to_bytes(numbers[..., 0]), 1)[..., 0], numbers[..., 0])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must hold 8 bits, on which this model was trained; th"):
+        serve(image_bytes=tf.constant([content]))
+    eight = np.clip(numbers // 20, 0, 255).astype(np.uint8)
+    same = [serve(image_bytes=tf.constant([to_bytes(one)]))["labels_png_bytes"].numpy()
+            for one in (eight, eight * np.uint16(257))]
+    assert same[0] == same[1]
 
 
 @pytest.mark.slow

@@ -6,8 +6,6 @@ import numpy as np
 
 from kseg.data import formats
 
-_FAILURES = (ValueError, TypeError, AttributeError, KeyError, NotImplementedError, RuntimeError, EOFError, OSError)
-
 
 def read(data: bytes, channels: int, shown: str) -> np.ndarray:
     """Return the numbers of a DICOM image `[H, W, bands]`, made of the stored ones by its rescale slope and intercept.
@@ -22,19 +20,20 @@ def read(data: bytes, channels: int, shown: str) -> np.ndarray:
         dataset = pydicom.dcmread(io.BytesIO(data))
         frames, samples = int(dataset.get("NumberOfFrames") or 1), int(dataset.get("SamplesPerPixel") or 1)
         shape = (int(dataset.Rows), int(dataset.Columns), samples)
-    except (*_FAILURES, pydicom.errors.InvalidDicomError) as failure:
+        slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+        inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+        middle = -1 if dataset.PixelRepresentation else (1 << int(dataset.BitsStored)) - 1
+    except Exception as failure:  # pydicom raises many kinds
         raise formats.BrokenFile(str(failure)) from failure
     if frames != 1:
         raise formats.BrokenFile(f"it has {frames} frames: save each as an image of its own")
     formats.refuse_huge(shape, np.float32, shown)
     try:
         numbers = dataset.pixel_array.reshape(shape)
-    except _FAILURES as failure:
+    except Exception as failure:
         raise formats.BrokenFile(str(failure)) from failure
-    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
-        middle = -1 if dataset.PixelRepresentation else (1 << int(dataset.BitsStored)) - 1
+    if inverted:
         numbers = (middle - numbers.astype(np.int64)).astype(numbers.dtype)
-    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
     if (slope, intercept) == (1.0, 0.0):
         return numbers
     return numbers.astype(np.float32) * np.float32(slope) + np.float32(intercept)

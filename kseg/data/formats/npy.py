@@ -1,6 +1,7 @@
 """NumPy's `.npy` files: any number of bands and any type of number."""
 
 import io
+import tokenize
 
 import numpy as np
 from numpy.lib import format as npy
@@ -16,7 +17,7 @@ def read(data: bytes, channels: int, shown: str) -> np.ndarray:
         version = npy.read_magic(file)
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = header(file)
-    except (ValueError, EOFError) as failure:
+    except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as failure:
         raise formats.BrokenFile(str(failure)) from failure
     if dtype.kind not in "uif" or len(shape) not in (2, 3):
         raise formats.BrokenFile(f"an array of {dtype}{list(shape)}, where numbers [H, W, bands] were expected")

@@ -6,6 +6,7 @@ What Pillow reads without loss, pictures of 8 bits and one band of more, needs n
 import contextlib
 import io
 import math
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,7 +46,7 @@ def _suits_pillow(data, channels):
         picture = TiffImagePlugin.TiffImageFile(io.BytesIO(data))  # reads the header alone
     except SyntaxError as failure:
         return "unknown" not in str(failure)  # "unknown pixel mode": bands or numbers that Pillow does not have
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error):
         return True  # Pillow says what is wrong with it
     if picture.mode in _DEEP_MODES:
         return samples == 1 and _NO_DATA not in tags
@@ -67,6 +68,10 @@ def opened(open_dataset: Callable[..., Any]) -> Iterator[Any]:
             yield dataset
     except rasterio.errors.RasterioError as failure:
         raise formats.BrokenFile(str(failure.__cause__ or failure)) from failure
+    except (ValueError, MemoryError):
+        raise
+    except Exception as failure:  # of damaged tags rasterio lets GDAL's own through
+        raise formats.BrokenFile(str(failure)) from failure
 
 
 def bands_of(dataset: Any, channels: int) -> list[int]:
