@@ -92,6 +92,17 @@ def test_a_volume_is_predicted_into_a_volume(root, tmp_path):
     np.testing.assert_array_equal(kseg.predict(model, path), np.moveaxis(ids(), 2, 0))
 
 
+def test_slices_are_converted_to_a_plain_folder_with_their_numbers(root, tmp_path):
+    options = dict(channels=1, pixel_range=(-200, 300))
+    counts = kseg.data.convert("nifti", tmp_path / "plain", data_dir=str(root), classes=2, **options)
+    assert counts == {"train": 10, "validation": 10}
+    before = kseg.data.source("nifti", data_dir=str(root), classes=2, **options)
+    after = kseg.data.source("folder", data_dir=str(tmp_path / "plain"), **options)
+    for index in (0, 7):
+        for one, other in zip(before.read(index), after.read(index)):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_wrong_files_are_said(root, tmp_path):
     with pytest.raises(ValueError, match="`classes` must be given for 'nifti' without a classes.txt, got classes=None"):
         kseg.data.source("nifti", data_dir=str(root))

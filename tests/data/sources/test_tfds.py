@@ -90,6 +90,16 @@ def test_alpha_is_dropped_16_bits_are_reduced_and_other_numbers_raise(mocked):
         "image='float32[20, 30, 3]'. Prepare the set with grey or RGB images of 8 bits.")
 
 
+def test_numbers_of_16_bits_keep_their_range(mocked):
+    chosen = kseg.data.source("tfds:oxford_iiit_pet", pixel_range=(0, 4095))
+    stored = structured_image(20, 30).astype(np.uint16) * 16 + 3
+    pixels, _ = chosen._converted(stored, np.ones((20, 30, 1), np.uint8), 0)
+    np.testing.assert_allclose(pixels, stored * (255 / 4095), atol=1e-3)
+    assert chosen.pixel_dtype == np.float32
+    batch, _ = next(iter(kseg.data.load(chosen, image_size=(8, 8), batch_size=2)))
+    assert batch.dtype == tf.float32
+
+
 def test_check_reports_illegal_examples_and_goes_on(stripes):
     stripes.wrong.update((1, 4))
     report = kseg.data.check("tfds:oxford_iiit_pet", other_splits=False)
