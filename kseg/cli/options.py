@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 NAME_VALUE = "NAME=VALUE"
 DATASETS = ("shapes, folder, camvid, voc2012, cityscapes, ade20k, coco, coco_panoptic, yolo, labelme, cvat, "
-            "cvat_masks, label_studio, supervisely, records or tfds:NAME")
+            "cvat_masks, label_studio, supervisely, nifti, records or tfds:NAME")
 _INFERENCE = ("batch_size", "window", "overlap", "blend", "scales", "flip")
 
 

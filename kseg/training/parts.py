@@ -37,7 +37,7 @@ class Data:
     """Which images a run trains on, at which size, in which order, and how they are augmented."""
 
     data: str = option("shapes", "shapes, folder, camvid, voc2012, cityscapes, ade20k, coco, coco_panoptic, yolo, "
-                       "labelme, cvat, cvat_masks, label_studio, supervisely, records or tfds:NAME")
+                       "labelme, cvat, cvat_masks, label_studio, supervisely, nifti, records or tfds:NAME")
     data_dir: str | None = option(None, "where the dataset's files are")
     data_options: dict = option({}, "other arguments of kseg.data.load, e.g. classes=2")
     image_size: tuple[int, int] = option((128, 128), "height and width in pixels, of training and of its validation")

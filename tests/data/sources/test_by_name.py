@@ -37,8 +37,8 @@ def test_unknown_names_and_misplaced_arguments_raise(folder):
         sources.source("camvit", data_dir=folder)
     assert str(failure.value) == (
         "`name` must be one of ('shapes', 'folder', 'camvid', 'voc2012', 'cityscapes', 'ade20k', 'coco', "
-        "'coco_panoptic', 'yolo', 'labelme', 'cvat', 'cvat_masks', 'label_studio', 'supervisely', 'records'), got "
-        "name='camvit'. Did you mean 'camvid'?")
+        "'coco_panoptic', 'yolo', 'labelme', 'cvat', 'cvat_masks', 'label_studio', 'supervisely', 'nifti', "
+        "'records'), got name='camvit'. Did you mean 'camvid'?")
     with pytest.raises(ValueError) as failure:
         sources.source("camvid", data_dir=folder, classes=4)
     assert str(failure.value) == ("`classes` must be None for 'camvid', whose files and classes are known, got "
