@@ -44,8 +44,8 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
 
     Args:
         name: "shapes", "folder", "camvid", "voc2012", "cityscapes", "ade20k", what annotation tools write ("coco",
-            "coco_panoptic", "yolo", "labelme", "cvat", "cvat_masks", "label_studio", "supervisely"), "nifti", "records" (what
-            `write_records` wrote into `data_dir`), "tfds:NAME", or a `kseg.data.Source`.
+            "coco_panoptic", "yolo", "labelme", "cvat", "cvat_masks", "label_studio", "supervisely"), "nifti",
+            "records" (what `write_records` wrote into `data_dir`), "tfds:NAME", or a `kseg.data.Source`.
         split: "train", "validation" (a folder `val` counts), "test", or None ("train"; of a source: its own).
         data_dir: str or None, where the files are; "shapes" needs none.
         image_size: (height, width) in pixels of what comes out, or None for each image's own size, which a batch of
