@@ -58,7 +58,7 @@ class RunReport:
             "resumed": earlier.get("resumed", -1) + 1,
             "data": {"train_images": len(splits.train), "validation_images": len(splits.validation),
                      "classes": list(splits.label_set.names),
-                     "pixel_range": splits.pixel_range.to_list() if splits.pixel_range else None},
+                     **({"pixel_range": splits.pixel_range.to_list()} if splits.pixel_range else {})},
             "length": length,
             "parameters": {
                 "total": segmenter.count_params(),
