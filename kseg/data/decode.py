@@ -123,7 +123,7 @@ def in_channels(picture: Image.Image, channels: int, shown: typing.Any) -> np.nd
 
 
 def image_size(image: str | bytes, shown: str | None = None) -> tuple[int, int]:
-    """Return (height, width), in pixels, of an image file by its header; its pixels are not decoded.
+    """Return (height, width), in pixels, of an image file: of one that Pillow opens, by its header alone.
 
     Raises:
         ValueError, FileNotFoundError: as `read_pixels`, and the arguments too.
@@ -136,7 +136,12 @@ def image_size(image: str | bytes, shown: str | None = None) -> tuple[int, int]:
     except FileNotFoundError as failure:
         raise FileNotFoundError(_no_file("image", image)) from failure
     except DECODER_FAILURES as failure:
-        raise ValueError(unreadable("image", shown or image, failure)) from failure
+        data, shown = _content("image", image, shown)
+        with contextlib.suppress(formats.BrokenFile):
+            numbers = formats.stored_numbers(data, None, shown)
+            if numbers is not None:
+                return numbers.shape[:2]
+        raise ValueError(unreadable("image", shown, failure)) from failure
 
 
 def to_grey(picture: Image.Image) -> np.ndarray:

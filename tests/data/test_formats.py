@@ -65,6 +65,12 @@ def test_broken_npy_files_raise(content):
         decode.read_stored(content, 2)
 
 
+def test_the_size_of_what_pillow_does_not_open_is_known():
+    assert decode.image_size(npy(np.zeros((4, 7, 5)))) == (4, 7)
+    with pytest.raises(ValueError, match="`image` must be a complete image file"):
+        decode.image_size(npy(np.zeros((4, 7, 5)))[:-3])
+
+
 def test_implausible_headers_raise_before_anything_is_taken():
     content = npy(np.zeros((4, 4, 2), np.uint8)).replace(b"(4, 4, 2)", b"(44444, 99999, 2)"[:17])
     with pytest.raises(ValueError, match="must be an image of at most 2 GiB; '<bytes>' announces 8.28 GiB, got im"):

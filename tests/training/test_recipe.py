@@ -83,9 +83,8 @@ def test_steps_are_rounded_up_to_epochs():
                          "data_options={'name': 'camvid'}. Set data in the recipe instead."),
     ({"clases": 2}, "`data_options` must be one of ('classes', 'channels', 'label_map', 'nearest_colour', "
                     "'image_pattern', 'label_pattern', 'split_fractions', 'split_groups', 'split_seed', 'split_lists', "
-                    "'exif', 'annotations', 'overlap', 'cache', 'cache_size', 'on_error', 'shard', 'border_weights'), "
-                    "got "
-                    "data_options='clases'. Did you mean 'classes'?"),
+                    "'exif', 'annotations', 'overlap', 'pixel_range', 'cache', 'cache_size', 'on_error', 'shard', "
+                    "'border_weights'), got data_options='clases'. Did you mean 'classes'?"),
 ])
 def test_options_of_the_data_that_a_recipe_does_not_take(options, sentence):
     with pytest.raises(ValueError) as error:

@@ -25,12 +25,13 @@ class BrokenFile(ValueError):
     """What a decoder says of a file that it refuses."""
 
 
-def stored_numbers(data: bytes, channels: int, shown: str) -> np.ndarray | None:
+def stored_numbers(data: bytes, channels: int | None, shown: str) -> np.ndarray | None:
     """Return the numbers in an encoded image, `[H, W, channels]`, or None where Pillow gives the same in 8 bits.
 
     Args:
         data: bytes, the content of the file.
         channels: int; the bands that must come out. Grey becomes RGB and RGB its luminance where 3 or 1 are wanted.
+            None for those of the file.
         shown: str, what messages name.
     Returns:
         integers, or float32 with NaN where the file marks pixels as without data; None for a picture.
@@ -42,7 +43,7 @@ def stored_numbers(data: bytes, channels: int, shown: str) -> np.ndarray | None:
     for name, signatures in _FORMATS.items():
         if any(data[offset:offset + len(mark)] == mark for offset, mark in signatures):
             numbers = importlib.import_module(f"{__name__}.{name}").read(data, channels, shown)
-            return None if numbers is None else in_bands(numbers, channels, shown)
+            return numbers if numbers is None or channels is None else in_bands(numbers, channels, shown)
     return None
 
 

@@ -11,7 +11,7 @@ from kseg.data import decode, filesystems, formats, label_ids
 from kseg.data.formats import nifti
 from kseg.data.pixel_range import PixelRange, as_pixels
 from kseg.data.sources.base import Source
-from kseg.data.sources.folder import read_classes
+from kseg.data.sources.class_options import class_options
 from kseg.data.sources.patterns import find_pairs
 from kseg.labels import LabelSet
 
@@ -35,7 +35,7 @@ class NiftiSource(Source):
 
     @classmethod
     def open(cls, name: str, split: str, *, data_dir: str | None = None, channels: int = 3,
-             classes: label_ids.Classes | None = None, label_map: dict[int, int] | None = None,
+             classes: label_ids.Classes | None = None, label_map: dict[label_ids.Key, int] | None = None,
              image_pattern: str | None = None, label_pattern: str | None = None,
              problems: list | None = None) -> typing.Self:
         """Return the source of the volumes below `data_dir`; arguments as `kseg.data.source`.
@@ -44,19 +44,13 @@ class NiftiSource(Source):
             ValueError: if nothing says which classes there are, or a volume and its labels differ in shape.
         """
         checks.existing_folder("data_dir", data_dir, f"Pass the folder that holds the files of {name!r}.")
-        listed = os.path.join(data_dir, "classes.txt")
-        if classes is not None:
-            label_set = label_ids.label_set_of(classes)
-        elif os.path.isfile(listed):
-            label_set, _ = read_classes(listed)
-        elif label_map is not None:
-            label_set = label_ids.label_set_of_map(label_map)
-        else:
+        said = class_options(classes, label_map, None, os.path.join(data_dir, "classes.txt"))
+        if said is None:
             raise ValueError(checks.sentence("classes", f"must be given for {name!r} without a classes.txt", None,
                                              "Pass their number, names or a LabelSet, or a label_map."))
         pairs = find_pairs(data_dir, split, image_pattern, label_pattern, problems)
         slices = [(pair, one) for pair, paths in enumerate(pairs) for one in range(_slices(*paths))]
-        return cls(name, split, pairs, slices, label_set, label_ids.mapped_table(label_map, len(label_set)), channels)
+        return cls(name, split, pairs, slices, said.label_set, said.table, channels)
 
     def __len__(self) -> int:
         return len(self.slices)
