@@ -158,3 +158,18 @@ def test_broken_pairs_are_skipped_among_scaled_ones(deep_folder, tmp_path):
     assert [found["kind"] for found in kseg.data.check(
         "folder", data_dir=deep_folder, channels=1, pixel_range=(0, 4095), other_splits=False).errors] == [
             "unreadable image"]
+
+
+def test_arrays_in_memory_keep_their_resolution():
+    numbers = np.stack([RAMP, RAMP[::-1]])[..., None]
+    labels = (numbers[..., 0] > 2000).astype(np.uint8)
+    for bounds, expected in (((0, 4095), numbers * (255 / 4095)), ("percentiles", None)):
+        pixels, ids = next(iter(kseg.data.from_arrays(numbers, labels, batch_size=2, shuffle=False, pixel_range=bounds)))
+        assert pixels.dtype == np.float32 and len(np.unique(pixels)) > 4000
+        np.testing.assert_array_equal(ids, labels)
+        if expected is not None:
+            np.testing.assert_allclose(pixels, expected, atol=1e-3)
+    floats = np.linspace(0, 255, 2 * 8 * 8, dtype=np.float32).reshape(2, 8, 8, 1)
+    pixels, _ = next(iter(kseg.data.from_arrays(floats, np.zeros((2, 8, 8), np.uint8), batch_size=2, shuffle=False,
+                                                classes=2, pixel_range=(0, 255))))
+    np.testing.assert_array_equal(pixels, floats)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.data import label_ids
+from kseg.data.pixel_range import PixelRange
 from kseg.data.sources.base import SPLITS, Source
 from kseg.data.sources.file_pairs import spread
 from kseg.labels import IGNORE_CLASS, LabelSet
@@ -27,6 +28,7 @@ class ArraysSource(Source):
     channels: int
     split: str
     name: str = "arrays"
+    pixel_range: PixelRange | None = None
 
     @classmethod
     def of(cls, pixels: np.ndarray | Sequence[np.ndarray], labels: np.ndarray | Sequence[np.ndarray], *,
@@ -35,8 +37,8 @@ class ArraysSource(Source):
         """Return the source of images and their label maps; they are not copied.
 
         Args:
-            pixels: numbers 0–255 `[N, H, W, channels]`, uint8 or others, which are rounded to it; or a list of
-                `[H, W, channels]`, whose sizes may differ. A `numpy.memmap` is read image by image.
+            pixels: numbers 0–255 `[N, H, W, channels]`, uint8 or others, which are rounded to it unless `scaled_by` a
+                range; or a list of `[H, W, channels]`, whose sizes may differ. A `numpy.memmap` is read image by image.
             labels: integers or bool `[N, H, W]` or `[N, H, W, 1]`, 255 = ignore; or a list of such.
             classes: int, sequence of names, `LabelSet`, or None: those of `label_map`, else counted from the labels.
             label_map: dict or None, stored value → class id or 255.
@@ -78,7 +80,16 @@ class ArraysSource(Source):
         return [self.table.tolist(), digests]
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        return _of_8_bits(np.asarray(self.pixels[index]), self.describe(index)), self.read_labels(index)
+        stored = self.read_stored(index)
+        if self.pixel_range is not None:
+            return self.pixel_range.scaled(stored), self.read_labels(index)
+        return _of_8_bits(stored, self.describe(index)), self.read_labels(index)
+
+    def read_stored(self, index: int) -> np.ndarray:
+        return np.asarray(self.pixels[index])
+
+    def scaled_by(self, pixel_range: PixelRange) -> Self:
+        return dataclasses.replace(self, pixel_range=pixel_range)
 
     def read_labels(self, index: int) -> np.ndarray:
         stored = np.asarray(self.labels[index])
