@@ -164,7 +164,8 @@ def test_arrays_in_memory_keep_their_resolution():
     numbers = np.stack([RAMP, RAMP[::-1]])[..., None]
     labels = (numbers[..., 0] > 2000).astype(np.uint8)
     for bounds, expected in (((0, 4095), numbers * (255 / 4095)), ("percentiles", None)):
-        pixels, ids = next(iter(kseg.data.from_arrays(numbers, labels, batch_size=2, shuffle=False, pixel_range=bounds)))
+        options = dict(batch_size=2, shuffle=False, pixel_range=bounds)
+        pixels, ids = next(iter(kseg.data.from_arrays(numbers, labels, **options)))
         assert pixels.dtype == np.float32 and len(np.unique(pixels)) > 4000
         np.testing.assert_array_equal(ids, labels)
         if expected is not None:
