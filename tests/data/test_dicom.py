@@ -81,8 +81,8 @@ def test_the_extra_is_named_where_pydicom_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(ImportError) as failure:
         decode.read_stored(content, 1)
-    assert str(failure.value) == ("`image` needs the package pydicom to be read, got image='<bytes>'. Install it with: "
-                                  "pip install 'kseg[medical]'.")
+    assert str(failure.value) == ("`image` needs pydicom, got image='<bytes>'. Install it: pip install "
+                                  '"kseg[medical]".')
 
 
 @pytest.mark.filterwarnings("ignore")  # pydicom's about what it finds

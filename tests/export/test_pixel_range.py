@@ -70,6 +70,21 @@ def test_every_format_answers_alike_for_stored_numbers(case):
     np.testing.assert_allclose(TFLiteModel(lite).run(raw)[0], expected, atol=1e-4)
 
 
+def test_onnx_scales_inside_too(tmp_path):
+    for package in ("tf2onnx", "onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    model, numbers = segmenter(4), stored(4)
+    kseg.export.onnx(model, tmp_path / "m.onnx")
+    assert kseg.export.read_metadata(tmp_path / "m.onnx")["input"]["scaled_inside_the_graph"]
+    np.testing.assert_allclose(kseg.predict(tmp_path / "m.onnx", numbers, "logits"),
+                               kseg.predict(model, numbers, "logits"), atol=1e-4)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    answer, = session.run(None, {session.get_inputs()[0].name: numbers[None].astype(np.float32)})
+    np.testing.assert_allclose(answer[0], kseg.predict(model, numbers, "logits"), atol=1e-4)
+
+
 def test_no_data_is_0_in_every_format_and_255_in_predicted_labels(case):
     bands, model, saved, lite = case
     numbers = stored(bands, np.float32)
