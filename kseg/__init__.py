@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg import pictures as pictures
     from kseg import pretrained as pretrained
     from kseg import serving as serving
+    from kseg import tasks as tasks
     from kseg import training as training
     from kseg.data.guards import DataWarning as DataWarning
     from kseg.inference.evaluation import evaluate as evaluate
@@ -51,6 +52,7 @@ _PUBLIC = {
     "predict": "kseg.inference.predict",
     "pretrained": None,
     "serving": None,
+    "tasks": None,
     "training": None,
 }
 __all__ = sorted(_PUBLIC)

@@ -52,24 +52,44 @@ def as_rgb(pixels: np.ndarray) -> np.ndarray:
     return pixels[..., :3] if pixels.shape[-1] >= 3 else np.repeat(pixels[..., :1], 3, axis=-1)
 
 
+def painted(label_map: np.ndarray, label_set: LabelSet) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels in the colours of their classes, uint8 `[H, W, 3]`, and which pixels have a class, bool `[H, W]`.
+
+    Args:
+        label_map: ids `[H, W]`; or 0, 1 and ignored `[H, W, classes]`, where a pixel of several classes has the mean of
+            their colours, one of none is black, and one of none with an ignored class has the ignored colour.
+        label_set: `LabelSet`.
+    """
+    label_map = np.asarray(label_map)
+    if label_map.ndim == 2:
+        return label_set.colorize(label_map), label_map != label_set.ignore_class
+    present = label_map == 1  # [H, W, classes]
+    count = present.sum(-1, keepdims=True)
+    colours = (present.astype(np.float32) @ label_set.palette.astype(np.float32)) / np.maximum(count, 1)
+    ignored = (count == 0) & (label_map == label_set.ignore_class).any(-1, keepdims=True)
+    colours = np.where(ignored, np.asarray(label_set.ignore_color, np.float32), colours)
+    return colours.round().astype(np.uint8), count[..., 0] > 0
+
+
 def overlay(pixels: np.ndarray, label_map: np.ndarray, label_set: LabelSet, opacity: float = 0.5) -> np.ndarray:
-    """Return the image with its labels painted over it, uint8 `[H, W, 3]`; ignored pixels stay as they are.
+    """Return the image with its labels painted over it, uint8 `[H, W, 3]`; pixels without a class stay as they are.
 
     Args:
         pixels: `[H, W, channels]`, 0–255.
-        label_map: integers `[H, W]`.
+        label_map: as `painted`.
         label_set: `LabelSet`.
         opacity: float from 0 (the image) to 1 (the labels).
     """
     checks.number_between("opacity", opacity, 0, 1)
     pixels, label_map = as_rgb(pixels), np.asarray(label_map)
-    painted = np.empty(pixels.shape, np.uint8)
+    result = np.empty(pixels.shape, np.uint8)
     rows = max(1, _STRIP_PIXELS // max(1, label_map.shape[1]))
     for top in range(0, len(label_map), rows):  # large images take no floats but those of a strip
-        ids, image = label_map[top:top + rows], pixels[top:top + rows].astype(np.float32)
-        mixed = image + opacity * (label_set.colorize(ids) - image)
-        painted[top:top + rows] = np.where((ids != label_set.ignore_class)[..., None], mixed, image).round()
-    return painted
+        colours, covered = painted(label_map[top:top + rows], label_set)
+        image = pixels[top:top + rows].astype(np.float32)
+        mixed = image + opacity * (colours - image)
+        result[top:top + rows] = np.where(covered[..., None], mixed, image).round()
+    return result
 
 
 def sheet(rows: Sequence[Sequence[np.ndarray | None]], label_set: LabelSet,

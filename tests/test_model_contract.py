@@ -27,8 +27,8 @@ ARGUMENTS = {
 every_model = pytest.mark.parametrize("name", models.BUILDERS)
 
 
-def build(name, **arguments):
-    model = getattr(models, name)(CLASSES, **{**ARGUMENTS[name], **arguments})
+def build(name, classes=CLASSES, **arguments):
+    model = getattr(models, name)(classes, **{**ARGUMENTS[name], **arguments})
     perturb(model)
     return model
 
@@ -54,7 +54,7 @@ def test_the_list_is_complete():
 def test_builder_takes_the_shared_arguments(name):
     parameters = inspect.signature(getattr(models, name)).parameters
     assert list(parameters)[0] == "classes"
-    for shared in ("in_channels", "image_size", "compile", "name", "encoder_name", "encoder_weights"):
+    for shared in ("in_channels", "image_size", "task", "compile", "name", "encoder_name", "encoder_weights"):
         assert shared in parameters, shared
 
 
@@ -68,6 +68,35 @@ def test_contract(name, tmp_path):
     _check_gradients(model)
     _check_saving(model, pair[:1], tmp_path)
     _check_exports(model, tmp_path, unpools)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, task, classes", [("UNet", "binary", 1), ("PSPNet", "multilabel", 3)])
+def test_contract_of_other_tasks(name, task, classes, tmp_path):
+    """A network without and one with an auxiliary head: training, saving, and the same labels from every export."""
+    model = build(name, classes, task=task)
+    pixels = batch(64, 96, 2)
+    labels = (pixels[..., :classes] > 100).astype("int32")
+    labels[:, :4] = 255
+    labels = labels[..., 0] if task == "binary" else labels
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(pixels, labels, model(pixels, training=True))
+    assert all(gradient is not None for gradient in tape.gradient(loss, model.trainable_variables))
+    assert np.isfinite(model.fit(pixels, labels, verbose=0).history["mean_iou"][0])
+    model.threshold = 0.4 if task == "binary" else [0.3, 0.4, 0.6]
+    _check_saving(model, pixels, tmp_path)
+    wanted = kseg.predict(model, pixels)
+    np.testing.assert_array_equal(kseg.predict(kseg.load_model(tmp_path / "model.keras"), pixels), wanted)
+    saved = kseg.export.saved_model(model, tmp_path / "serving" / "1", warm_up_requests=False)
+    assert saved.label_agreement >= 0.999 and saved.bytes_agreement >= 0.999
+    paths = [tmp_path / "serving" / "1"]
+    for output in ("logits", "labels"):
+        paths.append(tmp_path / f"{output}.tflite")
+        lite = kseg.export.tflite(model, paths[-1], image_size=(64, 96), output=output)
+        assert lite.label_agreement >= 0.999
+    for path in paths:
+        found = kseg.predict(path, pixels)
+        assert found.shape == wanted.shape and (found == wanted).mean() >= 0.999, path
 
 
 def _textured(height, width, count):

@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg check-data`."""
     options.add_data(parser)
     parser.add_argument("--split", default="train", choices=("train", "validation", "test"), help="which images")
+    options.add_task(parser)
     parser.add_argument("--json", metavar="FILE", help="write the findings to this file too; - writes them alone to "
                         "the standard output")
     parser.add_argument("--quiet", action="store_true", help="draw no progress bar")
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         task = progress.add_task("checking", total=None)
         report = kseg.data.check(arguments.data, arguments.split, data_dir=arguments.data_dir,
                                  progress=lambda done, total: progress.update(task, completed=done, total=total),
-                                 **dict(arguments.data_options))
+                                 **{"task": arguments.task, **dict(arguments.data_options)})
     if arguments.json == "-":
         json.dump(report.to_dict(), sys.stdout, indent=1)
     else:

@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help=options.DATASETS)
     options.add_data_files(parser)
     parser.add_argument("--split", default="train", choices=("train", "validation", "test"), help="which images")
+    options.add_task(parser)
     parser.add_argument("--count", type=int, default=6, help="images shown, spread evenly over the split")
     parser.add_argument("--augment", default="default", choices=("none", "default", "deeplab", "pspnet", "unet"),
                         help="recipe of the augmented images")
@@ -26,5 +27,6 @@ def run(arguments: argparse.Namespace) -> None:
     size = None if arguments.image_size is None else tuple(arguments.image_size)
     kseg.data.show(arguments.name, arguments.split, data_dir=arguments.data_dir, count=arguments.count,
                    augment=False if arguments.augment == "none" else arguments.augment, image_size=size,
-                   seed=arguments.seed, output=arguments.output, **dict(arguments.data_options))
+                   seed=arguments.seed, output=arguments.output,
+                   **{"task": arguments.task, **dict(arguments.data_options)})
     say(arguments.output)

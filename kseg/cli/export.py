@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--opset", type=int, help="of ONNX, the version of its operators, 13 to 18 (default: 17)")
     parser.add_argument("--probabilities", action="store_true", help="serving_default gives probabilities too")
     parser.add_argument("--evaluate", action="store_true", help="compare mean IoU on all validation images of --data")
+    options.add_threshold(parser)
     parser.add_argument("--minimum-agreement", type=float, help="least share of pixels with the same label")
     parser.add_argument("--overwrite", action="store_true", help="replace what stands at the path")
     options.add_data(parser, required=False)
@@ -69,6 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
     import kseg
 
     model = kseg.load_model(arguments.model)
+    if arguments.threshold is not None:
+        model.threshold = options.read_threshold(arguments)
     if keywords.pop("labels", False):
         keywords["output"] = "labels"
     if int8:
@@ -95,4 +98,4 @@ def _data(arguments, model, split):
 
     bands = {"channels": model.inputs[0].shape[-1], "pixel_range": getattr(model, "pixel_range", None)}
     return kseg.data.load(arguments.data, split, data_dir=arguments.data_dir, image_size=tuple(arguments.image_size),
-                          batch_size=1, seed=0, **{**bands, **dict(arguments.data_options)})
+                          batch_size=1, seed=0, **{"task": model.task, **bands, **dict(arguments.data_options)})

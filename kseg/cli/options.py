@@ -8,7 +8,7 @@ from collections.abc import Callable
 NAME_VALUE = "NAME=VALUE"
 DATASETS = ("shapes, folder, camvid, voc2012, cityscapes, ade20k, coco, coco_panoptic, yolo, labelme, cvat, "
             "cvat_masks, label_studio, supervisely, nifti, records or tfds:NAME")
-_INFERENCE = ("batch_size", "window", "overlap", "blend", "scales", "flip")
+_INFERENCE = ("batch_size", "window", "overlap", "blend", "scales", "flip", "threshold")
 
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -22,6 +22,12 @@ def add_data_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", metavar="FOLDER", help="where the dataset's files are")
     parser.add_argument("--data-option", dest="data_options", action="append", type=name_value, metavar=NAME_VALUE,
                         default=[], help="another argument of the dataset's reader, e.g. classes=2; may be repeated")
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """Add `--task`."""
+    parser.add_argument("--task", choices=("multiclass", "binary", "multilabel"), default="multiclass",
+                        help="what the labels are for, as in kseg train")
 
 
 def add_image_size(parser: argparse.ArgumentParser, help: str = "height and width in pixels") -> None:
@@ -39,12 +45,27 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--blend", choices=("hann", "uniform"), default="hann", help="how windows are blended")
     group.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="SCALE", help="sizes to average over")
     group.add_argument("--flip", action="store_true", help="average over the mirrored image too")
+    add_threshold(group)
     group.add_argument("--quiet", action="store_true", help="draw no progress bar")
+
+
+def add_threshold(parser: argparse._ActionsContainer) -> None:
+    """Add `--threshold`."""
+    parser.add_argument("--threshold", type=float, nargs="+", metavar="PROBABILITY",
+                        help="binary and multilabel models: what the probability of a class must exceed, one number or "
+                             "one per class; left out: the model's own")
+
+
+def read_threshold(arguments: argparse.Namespace) -> float | tuple[float, ...] | None:
+    """Return the threshold that was typed: one number, one per class, or None."""
+    typed = arguments.threshold
+    return typed if typed is None else typed[0] if len(typed) == 1 else tuple(typed)
 
 
 def read_inference(arguments: argparse.Namespace) -> dict[str, typing.Any]:
     """Return the keyword arguments of `kseg.predict` that were parsed."""
     values = {name: getattr(arguments, name) for name in _INFERENCE}
+    values["threshold"] = read_threshold(arguments)
     values["window"] = tuple(values["window"]) if values["window"] else None
     return {**values, "scales": tuple(values["scales"]), "progress": not arguments.quiet}
 

@@ -36,16 +36,33 @@ def run(arguments: argparse.Namespace) -> None:
     if twice is not None:
         raise ValueError(checks.sentence("images", "must have different names", os.path.basename(twice),
                                          "Send them one by one, each into its own folder."))
-    there = next((target for target in targets if os.path.exists(target)), None)
-    if there is not None and not arguments.overwrite:  # an image sent from the output folder would be lost
-        raise FileExistsError(checks.sentence("output", "must not hold these files already", there,
-                                              "Take another folder or pass --overwrite."))
+    _refuse_files(targets, arguments.overwrite)
     with Client(arguments.url, arguments.model, arguments.version, timeout=arguments.timeout,
                 retries=arguments.retries, batch_size=arguments.batch_size) as client:
         if arguments.wait is not None:
             client.wait(arguments.wait)
         answers = client.segment(list(arguments.images), "color" if arguments.color else "labels")
-    for target, answer in zip(targets, answers):
-        with files.draft(target) as temporary:
-            Image.fromarray(answer).save(temporary)
-        say(target)
+    pictures = dict(one for target, answer in zip(targets, answers)
+                    for one in _pictures(target, answer, arguments.color))
+    _refuse_files(pictures, arguments.overwrite)
+    for path, picture in pictures.items():
+        with files.draft(path) as temporary:
+            Image.fromarray(picture).save(temporary)
+        say(path)
+
+
+def _refuse_files(paths, overwrite):
+    """Raise if one of `paths` is there and not to be replaced: an image sent from the output folder would be lost."""
+    there = next((path for path in paths if os.path.exists(path)), None)
+    if there is not None and not overwrite:
+        raise FileExistsError(checks.sentence("output", "must not hold these files already", there,
+                                              "Take another folder or pass --overwrite."))
+
+
+def _pictures(target, answer, painted):
+    """Yield (path, picture) of an answer: one, or one per class of a multi-label model, its number after the name."""
+    if answer.ndim == 2 or painted:
+        yield target, answer
+        return
+    for index in range(answer.shape[-1]):
+        yield f"{target.removesuffix('.png')}-{index}.png", answer[..., index]

@@ -144,18 +144,19 @@ class _Counts:
 
     def __init__(self, classes):
         self.pixels, self.images, self.present = (np.zeros(classes, np.int64) for _ in range(3))
-        self.void, self.sizes = 0, collections.Counter()
+        self.labels, self.void, self.sizes = 0, 0, collections.Counter()
 
     def add(self, labels):
-        """Count the labels of a pair; return how many of their pixels are ignored."""
-        counts = np.bincount(labels.ravel(), minlength=256)
-        classes = counts[:len(self.pixels)]
+        """Count the labels of a pair; return how many of them are ignored."""
+        classes = class_balance.pixels_of_classes(labels, len(self.pixels))
+        ignored = int((labels == IGNORE_CLASS).sum())
         self.pixels += classes
         self.images += classes > 0
-        self.present += (classes > 0) * labels.size
-        self.void += int(counts[IGNORE_CLASS])
+        self.present += (classes > 0) * (labels.shape[0] * labels.shape[1])
+        self.labels += labels.size
+        self.void += ignored
         self.sizes[f"{labels.shape[0]}x{labels.shape[1]}"] += 1
-        return counts[IGNORE_CLASS]
+        return ignored
 
     @property
     def weights(self):
@@ -166,7 +167,7 @@ class _Counts:
     @property
     def void_share(self):
         """Share of ignored pixels, 0 if there are none at all."""
-        return self.void / max(self.void + int(self.pixels.sum()), 1)
+        return self.void / max(self.labels, 1)
 
 
 def _judge(source, findings, counts):

@@ -16,7 +16,7 @@ METHODS = ("median_frequency", "inverse_log", "effective_number")
 
 
 def class_counts(labels: Iterable[np.ndarray], classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return how often each class occurs in label maps, integers `[H, W]` (255 = ignore).
+    """Return how often each class occurs in label maps, integers `[H, W]` or `[H, W, classes]` (255 = ignore).
 
     Returns:
         int64 `[classes]` each: pixels of each class; all pixels, ignored ones too, of the images that contain the
@@ -24,16 +24,25 @@ def class_counts(labels: Iterable[np.ndarray], classes: int) -> tuple[np.ndarray
     """
     pixels, present, images = (np.zeros(classes, np.int64) for _ in range(3))
     for label_map in labels:
-        counts = np.bincount(np.asarray(label_map).ravel(), minlength=256)
-        if counts[classes:IGNORE_CLASS].any() or len(counts) > 256:
+        label_map = np.asarray(label_map)
+        several = label_map.ndim == 3
+        counts, legal = np.bincount(label_map.ravel(), minlength=256), 2 if several else classes
+        if counts[legal:IGNORE_CLASS].any() or len(counts) > 256:
             raise ValueError(checks.sentence(
-                "labels", f"must hold class ids 0..{classes - 1} or {IGNORE_CLASS}", int(np.max(label_map)),
+                "labels", f"must hold class ids 0..{legal - 1} or {IGNORE_CLASS}", int(np.max(label_map)),
                 "Raise `classes`, or run kseg.data.check on the dataset."))
-        counts = counts[:classes]
+        counts = pixels_of_classes(label_map, classes)
         pixels += counts
-        present += (counts > 0) * np.size(label_map)
+        present += (counts > 0) * (label_map.shape[0] * label_map.shape[1] if several else label_map.size)
         images += counts > 0
     return pixels, present, images
+
+
+def pixels_of_classes(label_map: np.ndarray, classes: int) -> np.ndarray:
+    """Return the number of pixels of each class, int64 `[classes]`, of labels `[H, W]` or `[H, W, classes]`."""
+    if label_map.ndim == 3:
+        return (label_map == 1).sum((0, 1))
+    return np.bincount(label_map.ravel(), minlength=256)[:classes]
 
 
 def weights_from_counts(pixels: typing.Sequence[int], present: typing.Sequence[int], method: str = "median_frequency",

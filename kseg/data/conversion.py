@@ -56,8 +56,16 @@ def convert(name: str | sources.Source, output: str | os.PathLike, splits: Seque
     """
     output = os.fspath(output)
     chosen = _opened(name, splits, data_dir, options)
+    _refuse_stacked_labels(chosen)
     _begin(output, chosen)
     return {source.split: _write_split(source, os.path.join(output, source.split), progress) for source in chosen}
+
+
+def _refuse_stacked_labels(chosen):
+    for source in chosen:
+        if source.label_axes:
+            raise ValueError(checks.sentence("task", "must be one of labels with one class per pixel", source.task,
+                                             "Multi-label sets are written by kseg.data.write_records."))
 
 
 def _opened(name, splits, data_dir, options):

@@ -9,6 +9,7 @@ import numpy as np
 from kseg import checks, pictures
 from kseg.data import augment as augmentation
 from kseg.data import sources, split_comparison
+from kseg.data.class_balance import pixels_of_classes
 from kseg.data.pipeline import load
 from kseg.data.sources.base import Source
 from kseg.data.sources.file_pairs import spread
@@ -81,7 +82,7 @@ class _Chosen(Source):
         self.source, self.indices = source, indices
         self.name, self.split, self.channels, self.label_set = (
             source.name, source.split, source.channels, source.label_set)
-        self.failures = source.failures
+        self.failures, self.task = source.failures, source.task
 
     def __len__(self):
         return len(self.indices)
@@ -96,22 +97,27 @@ class _Chosen(Source):
 def _shares(source):
     """Return each class's share of the labelled pixels, the share of ignored pixels, and how many maps were read."""
     indices = spread(len(source), _COUNTED)
-    counts = sum(np.bincount(source.read_labels(index).ravel(), minlength=256) for index in indices)
-    classes = counts[:len(source.label_set)]
-    return classes / max(classes.sum(), 1), counts[IGNORE_CLASS] / max(counts.sum(), 1), len(indices)
+    classes, ignored, labels = 0, 0, 0
+    for index in indices:
+        ids = source.read_labels(index)
+        classes = classes + pixels_of_classes(ids, len(source.label_set))
+        ignored, labels = ignored + (ids == IGNORE_CLASS).sum(), labels + ids.size
+    return classes / max(classes.sum(), 1), ignored / max(labels, 1), len(indices)
 
 
 def _pictures(pixels, labels, label_set):
     """Return the image, its labels, and the labels over the image."""
-    return [pictures.as_rgb(pixels), labels.astype(np.int32), pictures.overlay(pixels, labels, label_set)]
+    shown = labels.astype(np.int32) if labels.ndim == 2 else pictures.painted(labels, label_set)[0]
+    return [pictures.as_rgb(pixels), shown, pictures.overlay(pixels, labels, label_set)]
 
 
 def _title(path, pixels, labels, label_set, most=4):
     """Return the line over a row: name, shape, type and largest classes."""
-    counts = np.bincount(labels.ravel(), minlength=256)
-    names = dict(enumerate(label_set.names)) | {IGNORE_CLASS: "ignored"}
+    ignored = (labels == IGNORE_CLASS).mean(dtype=np.float64)
+    counts = np.append(pixels_of_classes(labels, len(label_set)) / (labels.shape[0] * labels.shape[1]), ignored)
+    names = (*label_set.names, "ignored")
     largest = [index for index in np.argsort(-counts, kind="stable")[:most] if counts[index]]
-    shares = ", ".join(f"{names[index]} {_percent(counts[index] / labels.size)}" for index in largest)
+    shares = ", ".join(f"{names[index]} {_percent(counts[index])}" for index in largest)
     shape, rest = "x".join(map(str, pixels.shape)), ", …" if (counts > 0).sum() > most else ""
     return f"{path} · {shape} {pixels.dtype} · {shares}{rest}"
 

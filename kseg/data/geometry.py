@@ -2,7 +2,7 @@
 
 All functions take one example and a stateless seed (int `[2]`), so that the result depends on the seed alone, in any
 order and any number of parallel maps. The work is NumPy's and OpenCV's (`windows`), uint8 staying uint8 throughout;
-tf.data calls it as Python.
+tf.data calls it as Python. Labels may have a third axis, of classes (multi-label): `[H, W, classes]` for `[H, W]`.
 
 Own code instead of keras-cv's layers: in 0.9.0 these paint uncovered labels as class 0, offer no other value and take
 no stateless seed. Processor ms an image 360×480 with its labels in tf.data, keras-cv and own: RandomFlip 10.8 and 0.9,
@@ -64,7 +64,7 @@ def flip(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, probability: flo
          axis: int = 1) -> tuple[tf.Tensor, tf.Tensor]:
     """Mirror pixels and labels with `probability`; axis 1 exchanges left and right, axis 0 top and bottom."""
     mirror = (probability, 0.0) if axis == 0 else (0.0, probability)
-    return called(cutter(mirror=mirror), pixels, labels, seed, tf.shape(labels))
+    return called(cutter(mirror=mirror), pixels, labels, seed, tf.shape(labels)[:2])
 
 
 def rotate(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor, degrees: float = 10.0,
@@ -102,9 +102,9 @@ def called(function: Callable, pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Te
     inputs = [kept, labels, *([] if seed is None else [tf.cast(seed, tf.int64)]),
               *([] if size is None else [tf.stack(size)])]
     part, ids = numpy_function(run, inputs, [kept.dtype, tf.int32])
-    sides = labels.shape if size is None or tf.is_tensor(size) else [
+    sides = labels.shape[:2] if size is None or tf.is_tensor(size) else [
         side if isinstance(side, int) else None for side in size]
-    part, ids = tf.ensure_shape(part, [*sides, pixels.shape[-1]]), tf.ensure_shape(ids, sides)
+    part, ids = tf.ensure_shape(part, [*sides, pixels.shape[-1]]), tf.ensure_shape(ids, [*sides, *labels.shape[2:]])
     if part.dtype != pixels.dtype and pixels.dtype.is_integer:
         part = tf.clip_by_value(part + 0.5, 0.0, 255.0)
     return tf.cast(part, pixels.dtype), ids
@@ -146,7 +146,7 @@ def with_warps(pixels: np.ndarray, labels: np.ndarray, draws: Draws, degrees: fl
     Pixels are uint8 or float32, mean colour where labels are `windows.UNCOVERED`; labels keep their dtype and become
     255 where nothing is covered.
     """
-    height, width = labels.shape
+    height, width = labels.shape[:2]
     angle = np.deg2rad(draws.uniform(20, -degrees, degrees))
     down, right = (side * offset for side, offset in zip((height, width), draws.uniform_pair(21, -shift, shift)))
     rows, columns = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
@@ -167,7 +167,8 @@ def _moved(pixels, labels, source_y, source_x):
     row, column = (np.floor(source + np.float32(0.5)).astype(np.int32) for source in (source_y, source_x))
     outside = (row < 0) | (row >= labels.shape[0]) | (column < 0) | (column >= labels.shape[1])
     ids = labels[row.clip(0, labels.shape[0] - 1), column.clip(0, labels.shape[1] - 1)]
-    uncovered = outside | (ids == windows.UNCOVERED)
+    first = ids if ids.ndim == 2 else ids[..., 0]  # what is uncovered is so for all classes
+    uncovered = outside | (first == windows.UNCOVERED)
     moved = windows.by_bands(lambda bands: cv2.remap(bands, source_x, source_y, cv2.INTER_LINEAR,
                                                      borderMode=cv2.BORDER_REPLICATE), pixels)
     moved[uncovered] = windows.fill_colour(pixels.shape[-1], pixels.dtype)

@@ -18,7 +18,7 @@ from kseg.data.sources.file_pairs import spread
 
 def from_arrays(pixels: np.ndarray | Sequence[np.ndarray], labels: np.ndarray | Sequence[np.ndarray], *,
                 classes: Classes | None = None, label_map: dict[int, int] | None = None, split: str = "train",
-                image_size: tuple[int, int] | None = None, batch_size: int | None = 8,
+                task: str = "multiclass", image_size: tuple[int, int] | None = None, batch_size: int | None = 8,
                 augment: bool | str | dict | augmentation.Recipe | Callable = False, seed: int | None = None,
                 shuffle: bool | None = None, pixel_range: PixelRange | Sequence | str | None = None,
                 **options: typing.Any) -> tf.data.Dataset:
@@ -28,10 +28,13 @@ def from_arrays(pixels: np.ndarray | Sequence[np.ndarray], labels: np.ndarray | 
         pixels: numbers 0–255 `[N, H, W, channels]`, uint8 or others, which are rounded to it, or, with a
             `pixel_range`, any numbers; or a list of `[H, W, channels]`, whose sizes may differ (then with
             `image_size`, or `batch_size=1`).
-        labels: integers or bool `[N, H, W]` or `[N, H, W, 1]`, class ids, 255 = ignore; or a list of such.
+        labels: integers or bool `[N, H, W]` or `[N, H, W, 1]`, class ids, 255 = ignore; or a list of such. For
+            task="multilabel" `[N, H, W, classes]` of 0, 1 and 255.
         classes: int, sequence of names, `LabelSet`, or None: those of `label_map`, else counted from the labels.
         label_map: dict or None, stored value → class id or 255: {0: 0, 255: 1} for masks of 0 and 255.
         split: "train" (shuffled), "validation" or "test", what the pairs are for.
+        task: what the labels are for, as `kseg.data.source`; of "binary" and "multilabel" labels of nothing but 0 and
+            255 are read as background and foreground.
         image_size, batch_size, augment, seed, shuffle: as `kseg.data.load`.
         pixel_range: which numbers become pixels 0 and 255: (low, high), one such pair per band, or "percentiles" of
             these arrays, as `kseg.data.load`; pixels are float32 then, with their full resolution. (0, 255) leaves
@@ -45,7 +48,7 @@ def from_arrays(pixels: np.ndarray | Sequence[np.ndarray], labels: np.ndarray | 
         ValueError: if shapes do not fit, or ids or pixels are out of range.
         TypeError: if they are not numbers, or labels not integers.
     """
-    source = ArraysSource.of(pixels, labels, classes=classes, label_map=label_map, split=split)
+    source = ArraysSource.of(pixels, labels, classes=classes, label_map=label_map, split=split, task=task)
     if pixel_range is not None:
         found = measured(source) if pixel_range == PERCENTILES else pixel_range
         source = source.scaled_by(PixelRange.of(found, source.channels))

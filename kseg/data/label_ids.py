@@ -127,7 +127,7 @@ def likely_cause(values: Iterable[int], classes: int) -> str:
     foreground = [value for value in values if value not in (0, IGNORE_CLASS)]
     if values and not foreground and IGNORE_CLASS in values:
         return ("These look like 0/255 masks, and 255 means ignore: pass label_map={0: 0, 255: 1} to read 255 as "
-                "class 1.")
+                "class 1, or task='binary' for a model of one class.")
     if values and values[-1] > 255:
         return "These look like 16-bit instance or scaled ids: store class ids below 255 in 8 bits."
     if foreground and foreground[-1] == classes and 0 not in values:

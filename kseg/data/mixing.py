@@ -15,7 +15,7 @@ def cutmix(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor,
 
     Args:
         pixels: `[B, H, W, channels]`.
-        labels: integer `[B, H, W]`.
+        labels: integer `[B, H, W]`, or `[B, H, W, classes]`.
         seed: int `[2]`, stateless seed of the batch.
         probability: float, of each example to be changed.
     Returns:
@@ -36,22 +36,31 @@ def classmix(pixels: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor,
     """Paste half of the classes of the previous example of the batch, at their places, into each example.
 
     Reference: Olsson et al., ClassMix, arXiv:2007.07936, §3.2. Arguments and result as `cutmix`; ignored pixels are
-    not pasted.
+    not pasted. Of labels `[B, H, W, classes]` the pixels are pasted that have one of the chosen classes.
     """
     donors = tf.cast(tf.roll(labels, 1, axis=0), tf.int32)
+    if labels.shape.rank == 4:
+        present = tf.reduce_any(donors == 1, (1, 2))  # [B, classes]
+        chosen = _half_of(present, seed)
+        return _pasted(pixels, labels, tf.reduce_any((donors == 1) & chosen[:, None, None], -1), seed, probability)
     count = tf.shape(labels)[0]
     flat = tf.reshape(donors, [count, -1])  # [B, H*W]
     present = tf.math.bincount(flat, minlength=256, maxlength=256, axis=-1)[:, :IGNORE_CLASS] > 0  # [B, 255]
-    scores = tf.where(present, uniform(seed, 64, shape=(count, IGNORE_CLASS)), 2.0)
-    rank = tf.argsort(tf.argsort(scores, axis=-1), axis=-1)
-    half = (tf.reduce_sum(tf.cast(present, tf.int32), -1, keepdims=True) + 1) // 2
-    chosen = tf.concat([(rank < half) & present, tf.zeros((count, 1), tf.bool)], -1)  # [B, 256]
+    chosen = tf.concat([_half_of(present, seed), tf.zeros((count, 1), tf.bool)], -1)  # [B, 256]
     inside = tf.reshape(tf.gather(chosen, flat, batch_dims=1), tf.shape(labels))  # [B, H, W]
     return _pasted(pixels, labels, inside, seed, probability)
+
+
+def _half_of(present, seed):
+    """Return half of the classes that are `present`, drawn: bool `[B, classes]`."""
+    scores = tf.where(present, uniform(seed, 64, shape=tf.shape(present)), 2.0)
+    rank = tf.argsort(tf.argsort(scores, axis=-1), axis=-1)
+    half = (tf.reduce_sum(tf.cast(present, tf.int32), -1, keepdims=True) + 1) // 2
+    return (rank < half) & present
 
 
 def _pasted(pixels, labels, inside, seed, probability):
     inside = inside & (uniform(seed, 60, shape=(tf.shape(labels)[0], 1, 1)) < probability)
     mixed = tf.where(inside[..., None], tf.roll(pixels, 1, axis=0), pixels)
-    ids = tf.where(inside, tf.roll(labels, 1, axis=0), labels)
+    ids = tf.where(inside if labels.shape.rank == 3 else inside[..., None], tf.roll(labels, 1, axis=0), labels)
     return tf.ensure_shape(mixed, pixels.shape), tf.ensure_shape(ids, labels.shape)

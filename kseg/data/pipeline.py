@@ -36,7 +36,7 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
          image_pattern: str | None = None, label_pattern: str | None = None,
          split_fractions: Sequence[float] | None = None, split_groups: str | None = None, split_seed: int | None = None,
          split_lists: str | dict[str, str] | None = None, exif: str | None = None,
-         annotations: str | os.PathLike | None = None, overlap: str | None = None,
+         annotations: str | os.PathLike | None = None, overlap: str | None = None, task: str | None = None,
          epoch: int | Callable[[], int] | None = None, shard: tuple[int, int] | None = None, patches: int = 1,
          border_weights: dict | None = None,
          pixel_range: PixelRange | Sequence | str | None = None) -> tf.data.Dataset:
@@ -67,7 +67,8 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
         on_error: "raise", or "skip" to leave unreadable pairs out (logged with their count; `len` is then unknown);
             not for "tfds:".
         classes, channels, label_map, nearest_colour, image_pattern, label_pattern, split_fractions, split_groups,
-            split_seed, split_lists, exif, annotations, overlap, pixel_range: as `kseg.data.source`; not with a source.
+            split_seed, split_lists, exif, annotations, overlap, task, pixel_range: as `kseg.data.source`; not with a
+            source.
         epoch: which epoch a pass gives. None: the first pass gives epoch 0, the next 1, …; an int: always this one; a
             function () → int: asked at the start of each pass, so that resumed training goes on with the same data.
         shard: None, or (index, count): every `count`-th example ("tfds:": image) from `index` on; with shuffling,
@@ -77,7 +78,7 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
             `[B, H, W]`, as third element (Keras takes it as sample weight).
     Returns:
         `tf.data.Dataset` of pixels 0–255 `[B, H, W, channels]`, uint8, or float32 with a `pixel_range`, and labels
-        int32 `[B, H, W]` (255 = ignore).
+        int32 `[B, H, W]` (255 = ignore), for task="multilabel" `[B, H, W, classes]`.
     Raises:
         ValueError: for an illegal argument, and if the first or a few other pairs are unreadable or hold illegal ids;
             in a pass, `tf.errors.InvalidArgumentError` with the same sentence.
@@ -89,7 +90,10 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
                             label_map=label_map, nearest_colour=nearest_colour, image_pattern=image_pattern,
                             label_pattern=label_pattern, split_fractions=split_fractions, split_groups=split_groups,
                             split_seed=split_seed, split_lists=split_lists, exif=exif,
-                            annotations=annotations, overlap=overlap, pixel_range=pixel_range)
+                            annotations=annotations, overlap=overlap, task=task, pixel_range=pixel_range)
+    if source.label_axes and border_weights is not None:
+        raise ValueError(checks.sentence("border_weights", f"must be None for task={source.task!r}", border_weights,
+                                         "Weights between cells are of labels with one class per pixel."))
     function, recipe = ((adapters.function_of(augment), None) if callable(augment)
                         else (None, augmentation.recipe(augment)))
     seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(
@@ -139,7 +143,7 @@ def _read(numbers, reader, steps, patches):
     def read(index, key):
         pixels, labels, good = reader.read(index)
         if not whole:
-            pixels, labels = cut(pixels, labels, Draws(key), steps.size or labels.shape)
+            pixels, labels = cut(pixels, labels, Draws(key), steps.size or labels.shape[:2])
         return pixels, labels, good
 
     def example(number, epoch):
@@ -147,7 +151,7 @@ def _read(numbers, reader, steps, patches):
             read, [number // patches, example_key(steps.seed, epoch, number)],
             [tf.as_dtype(reader.source.pixel_dtype), tf.uint8, tf.bool])
         pixels.set_shape([*sides, reader.source.channels])
-        labels.set_shape(sides)
+        labels.set_shape([*sides, *reader.source.label_axes])
         return (pixels, labels, number, epoch), tf.ensure_shape(good, [])
 
     examples = numbers.map(example, num_parallel_calls=parallel_calls(), deterministic=True)
@@ -166,7 +170,7 @@ def _shaped(examples, steps):
         key = example_key(steps.seed, epoch, index)
         if steps.recipe is not None:
             pixels, labels = augmentation.augment_example(pixels, labels, key, steps.recipe,
-                                                          steps.size or tf.shape(labels))
+                                                          steps.size or tf.shape(labels)[:2])
         elif steps.size is not None:
             pixels, labels = geometry.resize(pixels, labels, steps.size)
         if steps.function is not None:

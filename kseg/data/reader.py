@@ -1,6 +1,7 @@
 """Reading a source from many threads: what is kept once decoded, and where; skipped files, one expected size."""
 
 import logging
+import math
 import os
 import re
 import threading
@@ -57,10 +58,10 @@ class Reader:
             pixels, labels = self.source.read(index)
             if self.cache_size is not None:
                 pixels, labels = windows.resized(pixels, labels, self.cache_size)
-            if self.expected_size is not None and labels.shape != self.expected_size:
+            if self.expected_size is not None and labels.shape[:2] != self.expected_size:
                 raise ValueError(checks.sentence(
                     "image_size", f"must be given when images differ in size: {self.source.describe(index)!r} is "
-                    f"{labels.shape}, the first is {self.expected_size}", None,
+                    f"{labels.shape[:2]}, the first is {self.expected_size}", None,
                     "Pass image_size=(height, width), or batch_size=1."))
         except self.source.failures as failure:
             if self.on_error == "raise":
@@ -72,18 +73,21 @@ class Reader:
                 _LOG.warning("skipped %d of %d examples of %s so far; last: %s", len(self.skipped), len(self.source),
                              self.source.name, failure)
             nothing = np.zeros((1, 1, self.source.channels), self.source.pixel_dtype)
-            return nothing, np.zeros((1, 1), np.uint8), np.bool_(False)
+            return nothing, np.zeros((1, 1, *self.source.label_axes), np.uint8), np.bool_(False)
         return pixels, labels, np.bool_(True)
 
     def _from_disk(self, index):
         path = os.path.join(self._folder, f"{index:07d}.npy")
         if os.path.exists(path):
             both = np.load(path, mmap_mode="r")
-            return np.ascontiguousarray(both[..., :-1]), np.ascontiguousarray(both[..., -1], np.uint8), np.bool_(True)
+            bands = self.source.channels
+            labels = np.ascontiguousarray(both[..., bands:], np.uint8)
+            return (np.ascontiguousarray(both[..., :bands]),
+                    labels.reshape(*both.shape[:2], *self.source.label_axes), np.bool_(True))
         pixels, labels, good = self._decoded(index)
         if good:
             with files.draft(path, unique=True) as temporary:
-                np.save(temporary, np.concatenate([pixels, labels[..., None]], -1))
+                np.save(temporary, np.dstack([pixels, labels]))
         return pixels, labels, good
 
 
@@ -109,7 +113,7 @@ def _settled(cache, source, size, on_error="raise"):
     if cache is not None:
         return cache
     shape = size or _first_shape(source, on_error)
-    pixel = source.channels * source.pixel_dtype.itemsize + 1  # bytes with its label
+    pixel = source.channels * source.pixel_dtype.itemsize + math.prod(source.label_axes)  # bytes with its labels
     if shape is None or shape[0] * shape[1] * pixel * len(source) > _AUTOMATIC_CACHE_BYTES:
         return False
     return "memory"
@@ -119,7 +123,7 @@ def _first_shape(source, on_error):
     """Return (height, width) of a source's first pair, with `on_error="skip"` of the first readable one or None."""
     for index in range(len(source)):
         try:
-            return source.read(index)[1].shape
+            return source.read(index)[1].shape[:2]
         except source.failures:
             if on_error == "raise":
                 raise

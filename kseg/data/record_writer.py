@@ -48,6 +48,8 @@ def write_records(name: str | sources.Source, folder: str, split: str | None = N
     scale = {} if chosen.pixel_range is None else {"pixel_range": chosen.pixel_range.to_list()}
     identity = {**scale, "name": chosen.name, "pairs": len(chosen), "channels": chosen.channels,
                 "image_size": size and list(size), "source": digest(chosen)}
+    if chosen.task != sources.Source.task:
+        identity["task"] = chosen.task
     _refuse_others(folder, split, identity)
     bounds = np.linspace(0, len(chosen), count + 1).astype(int)
     files = []
@@ -91,7 +93,7 @@ def _write_shard(path, chosen, indices, size, identity):
 
 def _example(chosen, index, size):
     pixels, labels = chosen.read(index)
-    if size is not None and labels.shape != size:
+    if size is not None and labels.shape[:2] != size:
         pixels, labels = windows.resized(pixels, labels, size)
         content = None
     else:
@@ -99,7 +101,8 @@ def _example(chosen, index, size):
     if chosen.pixel_range is not None:  # scaled once, and for all
         content = None
     as_png = pixels.dtype == np.uint8 and pixels.shape[-1] in (1, 3)
-    feature = {"image": content or (_png(pixels) if as_png else _npy(pixels)), "labels": _png(labels[..., None]),
+    feature = {"image": content or (_png(pixels) if as_png else _npy(pixels)),
+               "labels": _png(_in_one(labels)[..., None]),
                "path": chosen.describe(index).encode()}
     features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in feature.items()}
     features["index"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[index]))
@@ -110,6 +113,11 @@ def _npy(array):
     data = io.BytesIO()
     np.save(data, array)
     return data.getvalue()
+
+
+def _in_one(labels):
+    """Return labels `[H, W]`; those `[H, W, classes]` with the maps of the classes below each other."""
+    return labels if labels.ndim == 2 else np.concatenate(np.moveaxis(labels, -1, 0))
 
 
 def _png(array):

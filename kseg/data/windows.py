@@ -37,8 +37,9 @@ class Window(typing.NamedTuple):
 
 
 def whole(shape: tuple[int, int], size: tuple[int, int]) -> Window:
-    """Return the `Window` that shows an image of `shape` (height, width) entirely in a result of `size`."""
-    return Window(0, 0, *shape, *size, 0, 0, shape[0] > size[0] or shape[1] > size[1])
+    """Return the `Window` that shows an image of `shape` (height, width, …) entirely in a result of `size`."""
+    height, width = shape[:2]
+    return Window(0, 0, height, width, *size, 0, 0, height > size[0] or width > size[1])
 
 
 def draw(labels: np.ndarray, numbers: np.ndarray, size: tuple[int, int], scale: tuple[float, float], step: float,
@@ -66,11 +67,13 @@ def draw(labels: np.ndarray, numbers: np.ndarray, size: tuple[int, int], scale: 
 
 def _pixel_of_a_class(labels, numbers):
     """Return the (row, column) of a random pixel of a class drawn evenly from those in `labels`."""
-    flat = labels.ravel()
-    present = np.flatnonzero(np.bincount(flat, minlength=256)[:IGNORE_CLASS])
+    several = labels.ndim == 3
+    present = np.flatnonzero((labels == 1).any((0, 1)) if several
+                             else np.bincount(labels.ravel(), minlength=256)[:IGNORE_CLASS])
     if not len(present):
         return labels.shape[0] // 2, labels.shape[1] // 2
-    places = np.flatnonzero(flat == present[int(float(numbers[8]) * len(present))])
+    chosen = present[int(float(numbers[8]) * len(present))]
+    places = np.flatnonzero(labels[..., chosen] == 1 if several else labels == chosen)
     return divmod(int(places[int(float(numbers[10]) * len(places))]), labels.shape[1])
 
 
@@ -89,7 +92,7 @@ def cut_labels(labels: np.ndarray, window: Window, size: tuple[int, int],
     dtype = labels.dtype if outside <= IGNORE_CLASS else np.int32
     if (rows, columns) == tuple(size):
         return np.ascontiguousarray(ids, dtype)
-    result = np.full(size, outside, dtype)
+    result = np.full((*size, *labels.shape[2:]), outside, dtype)
     result[above:above + rows, before:before + columns] = ids
     return result
 

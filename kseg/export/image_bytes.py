@@ -1,10 +1,13 @@
-"""Encoded images to label maps, inside the TensorFlow graph."""
+"""Encoded images to label maps and their pictures, inside the TensorFlow graph."""
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from kseg.export import exif
+from kseg.tasks import Task
 
 _PNG_BITS = 24  # where a PNG says how many a number has
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
@@ -70,11 +73,11 @@ def _with_bands(pixels, channels):
 
 def segment(pixels: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], image_size: Sequence[int | None],
             maximum_side: int) -> tf.Tensor:
-    """Return the label map of one image `[H, W, channels]` at the image's own size, uint8 `[H, W]`.
+    """Return the labels of one image `[H, W, channels]` at the image's own size, uint8 `[H, W, 1]`.
 
-    `labels_of` is given float32 pixels `[1, h, w, channels]` and answers uint8 `[1, h, w]`. Where `image_size` fixes a
-    side, that is taken; else the image keeps its size up to `maximum_side` pixels on its longer side, beyond which it
-    is scaled down in proportion.
+    `labels_of` is given float32 pixels `[1, h, w, channels]` and answers uint8 `[1, h, w]`, or `[1, h, w, classes]`,
+    where the result is `[H, W, classes]`. Where `image_size` fixes a side, that is taken; else the image keeps its size
+    up to `maximum_side` pixels on its longer side, beyond which it is scaled down in proportion.
     """
     size = tf.shape(pixels)[:2]
     factor = tf.minimum(1.0, maximum_side / tf.cast(tf.reduce_max(size), tf.float32))
@@ -84,5 +87,23 @@ def segment(pixels: tf.Tensor, labels_of: Callable[[tf.Tensor], tf.Tensor], imag
     scaled = tf.cond(same, lambda: tf.cast(pixels, tf.float32),
                      lambda: tf.image.resize(pixels, inner, antialias=True))
     scaled = tf.ensure_shape(scaled, [*image_size, pixels.shape[-1]])
-    labels = labels_of(scaled[None])[0][..., None]  # [h, w, 1]
-    return tf.cond(same, lambda: labels, lambda: tf.image.resize(labels, size, method="nearest"))[..., 0]  # [H, W]
+    labels = labels_of(scaled[None])[0]
+    labels = labels if labels.shape.rank == 3 else labels[..., None]  # [h, w, 1 or classes]
+    return tf.cond(same, lambda: labels, lambda: tf.image.resize(labels, size, method="nearest"))
+
+
+def painter(palette: npt.ArrayLike, task: Task) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a function from labels, as `segment` gives them, to their colours, uint8 `[H, W, 3]`.
+
+    A pixel of several classes has the mean of their colours, one of none is black, as `kseg.pictures` paints.
+    """
+    colours = np.asarray(palette)
+    if not task.stacked:
+        return lambda labels: tf.gather(tf.constant(colours, tf.uint8), tf.cast(labels[..., 0], tf.int32))
+
+    def mean_colour(labels):
+        present = tf.cast(labels, tf.float32)
+        count = tf.maximum(tf.reduce_sum(present, -1, keepdims=True), 1.0)
+        return tf.cast(tf.round(tf.tensordot(present, tf.constant(colours, tf.float32), 1) / count), tf.uint8)
+
+    return mean_colour

@@ -17,7 +17,7 @@ from kseg.export.comparison_images import compared_images
 from kseg.export.original import Original, examined
 from kseg.export.parity_report import ParityReport
 from kseg.inference import metadata
-from kseg.inference.predict import label_map
+from kseg.inference.results import label_map
 from kseg.inference.runners.keras_model import KerasRunner
 from kseg.inference.runners.onnx import ONNXModel
 from kseg.labels import LabelSet
@@ -97,7 +97,9 @@ def _converted(original: Original, output: str, opset: int) -> "ModelProto":
         raise checks.missing("model", "the packages tf2onnx and onnx", original.model.name, "onnx") from failure
 
     def answer(logits):
-        return tf.cast(label_map(logits), tf.uint8) if output == "labels" else logits
+        if output == "logits":
+            return logits
+        return tf.cast(label_map(logits, original.description["task"], original.description["threshold"]), tf.uint8)
 
     with _quiet():
         converted, _ = tf2onnx.convert.from_graph_def(

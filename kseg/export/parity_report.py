@@ -23,7 +23,8 @@ class ParityReport:
         max_abs_difference: float, largest absolute difference of logits; None where the output is labels.
         mean_abs_difference: float, mean absolute difference of logits; None where the output is labels.
         largest_logit: float, largest absolute logit of the original, the scale of the differences.
-        label_agreement: float 0-1, share of all pixels whose argmax is the same; ties and near-ties count in full.
+        label_agreement: float 0-1, share of all pixels whose label is the same; ties and near-ties count in full. Of a
+            multi-label model every class of a pixel counts.
         bytes_agreement: float 0-1, the same for encoded images (SavedModel only).
         miou_original: float 0-1, mean IoU of the Keras model on `evaluate_on`, or None.
         miou_exported: float 0-1, mean IoU of the exported model on it, or None.

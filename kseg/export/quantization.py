@@ -10,19 +10,21 @@ from kseg import checks, files
 from kseg.export import graphs
 from kseg.export.operators import walk
 from kseg.export.original import Original
-from kseg.inference.predict import label_map
+from kseg.inference.results import label_map
 from kseg.inference.runners.tflite import dequantized, quantized
 
 
 def convert(original: Original, quantize: str | None = None, output: str = "logits",
             samples: np.ndarray | None = None) -> bytes:
     """Return a model of one size as the bytes of a TFLite file; `samples`, float32 `[N, H, W, C]`, are for int8."""
-    logits = graphs.captured_logits(original, "a converter", 1)
+    logits, described = graphs.captured_logits(original, "a converter", 1), original.description
 
     @tf.function(input_signature=logits.input_signature, autograph=False)
     def serve(pixels):
         values = logits(pixels)
-        return {"labels": tf.cast(label_map(values), tf.uint8)} if output == "labels" else {"logits": values}
+        if output == "logits":
+            return {"logits": values}
+        return {"labels": tf.cast(label_map(values, described["task"], described["threshold"]), tf.uint8)}
 
     module = tf.Module()
     module.serve = serve

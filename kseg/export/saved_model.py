@@ -35,6 +35,10 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
     A model with a `pixel_range` (see `kseg.models.Segmenter`) takes numbers as they are stored in all of them, float32
     in the first two, and scales them in the graph; PNG files of 16 bits then keep theirs.
 
+    Labels of a model of task "binary" are 0 and 1 by the model's threshold, and its probabilities `[B, H, W, 1]` those
+    of the foreground. Labels of "multilabel" are 0 and 1 `[B, H, W, classes]`, its PNG files `[B, classes]`, one per
+    class. The threshold is built in: set `model.threshold` before the export.
+
     The last two exist for models of 1 or 3 bands whose logits are as large as the pixels (a U-Net of valid
     convolutions is exported at the size of its tiles, which `kseg.predict` cuts). They segment an image at its own
     size up to `maximum_side` pixels on the longer side; a larger one is scaled down for the network (antialiased) and

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from kseg import tasks
 from kseg.data.pixel_range import PixelRange
 from kseg.export import graphs, image_bytes
 from kseg.export.original import Original
-from kseg.inference.predict import label_map
+from kseg.inference.results import label_map
 from kseg.inference.runners import Runner
 
 
@@ -21,33 +22,36 @@ def servable(original: Original) -> tf.Module:
     """
     described, size, channels = original.description, original.image_size, original.channels
     logits = graphs.captured_logits(original, "any machine")  # the server's machine may be another
-    palette = tf.constant(np.asarray(described["label_set"]["palette"], np.uint8))
+    task = tasks.of(described["task"])
+    painted = image_bytes.painter(described["label_set"]["palette"], task)
 
     def labels_of(values):
-        return tf.cast(label_map(values), tf.uint8)
+        return tf.cast(label_map(values, task.name, described["threshold"]), tf.uint8)
 
-    def png_files(contents, painted=lambda labels: labels):
+    def png_files(contents, encoded, answer):
         def png_file(content):
             pixels = image_bytes.decode(content, channels, as_stored=original.pixel_range is not None)
-            labels = image_bytes.segment(pixels, lambda pixels: labels_of(logits(pixels)), size,
-                                         described["maximum_side"])
-            picture = painted(labels)  # [H, W] or [H, W, 3]
-            return tf.io.encode_png(picture if picture.shape.rank == 3 else picture[..., None], compression=1)
+            return encoded(image_bytes.segment(pixels, lambda pixels: labels_of(logits(pixels)), size,
+                                               described["maximum_side"]))
 
         # One after the other, so that memory holds one at a time.
-        return tf.map_fn(png_file, contents, fn_output_signature=tf.string, parallel_iterations=1)
+        return tf.map_fn(png_file, contents, fn_output_signature=tf.TensorSpec(answer, tf.string),
+                         parallel_iterations=1)
 
     def serving_default(pixels):
         values = logits(tf.cast(pixels, tf.float32))
         answer = {"labels": labels_of(values)}
-        return {**answer, "probabilities": tf.nn.softmax(values)} if described["probabilities"] else answer
+        return {**answer, "probabilities": activation(values)} if described["probabilities"] else answer
 
     def serve_bytes(image_bytes):
-        return {"labels_png_bytes": png_files(image_bytes)}
+        answer = [described["classes"]] if task.stacked else []
+        return {"labels_png_bytes": png_files(image_bytes, label_files, answer)}
 
     def serve_bytes_color(image_bytes):
-        return {"color_png_bytes": png_files(image_bytes, lambda ids: tf.gather(palette, tf.cast(ids, tf.int32)))}
+        return {"color_png_bytes": png_files(image_bytes, lambda labels: _png(painted(labels)), [])}
 
+    activation = tf.nn.softmax if task.exclusive else tf.nn.sigmoid
+    label_files = _png_by_class if task.stacked else _png
     shape = [None, *size, channels]
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")
     module = tf.Module()
@@ -60,6 +64,16 @@ def servable(original: Original) -> tf.Module:
     module.served = {name: tf.function(function, input_signature=[spec], autograph=False)
                      for name, (function, spec) in served.items()}
     return module
+
+
+def _png(picture):
+    """Return uint8 `[H, W, 1 or 3]` as a PNG file."""
+    return tf.io.encode_png(picture, compression=1)
+
+
+def _png_by_class(labels):
+    """Return uint8 `[H, W, classes]` as a PNG file per class."""
+    return tf.stack([_png(labels[..., index:index + 1]) for index in range(labels.shape[-1])])
 
 
 def _fits_png(pixel_range):
@@ -112,10 +126,11 @@ def bytes_agreement(original: Runner, serve: Callable, compared: list[np.ndarray
     for batch in compared:
         for image in batch[:2]:
             stored = stored_image(image, pixel_range)
-            answer = serve(image_bytes=tf.stack([tf.io.encode_png(stored)]))["labels_png_bytes"][0]
+            answer = serve(image_bytes=tf.stack([tf.io.encode_png(stored)]))["labels_png_bytes"].numpy()[0]
             image = image if pixel_range is None else pixel_range.scaled(stored)
-            found = tf.io.decode_png(answer).numpy()[..., 0]  # [H, W]
-            same += int((label_map(original(image[None]))[0] == found).sum())
+            maps = [tf.io.decode_png(file).numpy()[..., 0] for file in np.atleast_1d(answer)]  # [H, W] each
+            found = np.stack(maps, -1) if original.task.stacked else maps[0]
+            same += int((original.labels(original(image[None]))[0] == found).sum())
             pixels += found.size
     return same / pixels
 

@@ -30,7 +30,8 @@ def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int
     inside. So is the scale of a model with a `pixel_range` (see `kseg.models.Segmenter`): the file takes numbers as
     they are stored, float32; where `quantize` is "int8" or "int8_float_io" it takes them scaled to 0-255, as
     `kseg.predict` gives them. Output: `logits` float32 (int8 with a scale where `quantize="int8"`)
-    `[1, H, W, classes]`, or `labels` uint8 `[1, H, W]`. Class names, palette and normalisation are in the file
+    `[1, H, W, classes]`, or `labels` uint8 `[1, H, W]`, of the task "binary" 0 and 1 by the model's threshold, of
+    "multilabel" so `[1, H, W, classes]`. Class names, palette and normalisation are in the file
     (`kseg.export.read_metadata`). A report is saved as `<path>.parity.json`. A mixed-precision model is exported, and
     compared, in float32.
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.inference.dense_crf import DenseCRF as DenseCRF
     from kseg.inference.file_prediction import predict_files as predict_files
     from kseg.inference.predict import Predictor as Predictor
-    from kseg.inference.predict import label_map as label_map
+    from kseg.inference.results import label_map as label_map
     from kseg.inference.runners import runner as runner
     from kseg.inference.tiled import predict_tiled as predict_tiled
 
@@ -18,7 +18,7 @@ _PUBLIC = {
     "CRFParameters": "kseg.inference.dense_crf",
     "DenseCRF": "kseg.inference.dense_crf",
     "Predictor": "kseg.inference.predict",
-    "label_map": "kseg.inference.predict",
+    "label_map": "kseg.inference.results",
     "pictures": "kseg",
     "predict_files": "kseg.inference.file_prediction",
     "predict_tiled": "kseg.inference.tiled",

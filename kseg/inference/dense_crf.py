@@ -101,12 +101,17 @@ class DenseCRF:
 
         Args:
             image: uint8 `[H, W, 3]`, RGB, 0–255, at the resolution of `probabilities`.
-            probabilities: float `[H, W, C]`, summing to 1 over the classes at every pixel.
+            probabilities: float `[H, W, C]`, summing to 1 over the classes at every pixel; or `[H, W, 1]` of a binary
+                model, whose other class is the background. The classes of a multi-label model do not exclude each
+                other: refine each by itself, `probabilities[..., index:index + 1]`.
         Returns:
-            float32 `[H, W, C]`, summing to 1 over the classes.
+            float32 `[H, W, C]`, summing to 1 over the classes; `[H, W, 1]` of a binary model.
         Raises:
             ValueError: if shapes or types differ from the above, or the probabilities do not sum to 1.
         """
+        if np.shape(probabilities)[2:] == (1,):
+            foreground = np.asarray(probabilities)[..., 0]
+            return self(image, np.stack([1 - foreground, foreground], axis=-1))[..., 1:]
         image, probabilities = _checked(image, probabilities)
         height, width, classes = probabilities.shape
         message = message_function(image, self.parameters, self.normalization, height * width <= self.exact_pixels)
@@ -139,7 +144,8 @@ def _checked(image, probabilities):
     worst = float(sums.ravel()[np.argmax(np.where(np.isnan(error), np.inf, error))])
     if not abs(worst - 1) <= 1e-2:
         raise ValueError(checks.sentence("probabilities.sum(axis=-1)", "must be 1 at every pixel", round(worst, 4),
-                                         "Apply softmax to logits first."))
+                                         "Apply softmax to logits first. The classes of a multilabel model are refined "
+                                         "one by one: probabilities[..., index:index + 1]."))
     smallest = float(probabilities.min())
     if smallest < 0:
         raise ValueError(checks.sentence("probabilities.min()", "must be at least 0", smallest,

@@ -11,6 +11,7 @@ from kseg import checks, data
 from kseg.data import geometry
 from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
+from kseg.tasks import Task
 
 
 class Examples(NamedTuple):
@@ -24,11 +25,11 @@ class Examples(NamedTuple):
 
 def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike | None, *,
                 image_size: Sequence[int] | None, full_resolution: bool, channels: int,
-                pixel_range: PixelRange | None, options: dict[str, Any]) -> Examples:
+                pixel_range: PixelRange | None, task: Task, options: dict[str, Any]) -> Examples:
     """Return the examples of a dataset, by its name or from pairs of pixels and labels.
 
-    The arguments are those of `kseg.evaluate`, the bands the model takes and its `pixel_range`; ValueError if they
-    contradict each other.
+    The arguments are those of `kseg.evaluate`, the bands the model takes, its `pixel_range` and its task; ValueError if
+    they contradict each other.
     """
     if not full_resolution and image_size is None:
         raise ValueError(checks.sentence("image_size", "must be given with full_resolution=False", None,
@@ -36,13 +37,13 @@ def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike
     if isinstance(dataset, str):
         size = None if image_size is None else checks.image_size(image_size)
         source = data.source(dataset, split, data_dir=data_dir, image_size=size,
-                             **{"channels": channels, "pixel_range": pixel_range, **options})
+                             **{"channels": channels, "pixel_range": pixel_range, "task": task.name, **options})
         return Examples(f"{dataset}/{split}", _read(source, size, full_resolution), len(source), source.label_set)
     if image_size is not None or data_dir is not None or options:
         raise ValueError(checks.sentence(
             "dataset", "must be a name where `image_size`, `data_dir` or `data_options` is given",
             type(dataset).__name__, "Resize the images in the dataset itself."))
-    return Examples(type(dataset).__name__, _pairs(dataset))
+    return Examples(type(dataset).__name__, _pairs(dataset, task))
 
 
 def _read(source, size, full_resolution):
@@ -55,7 +56,7 @@ def _read(source, size, full_resolution):
         yield source.describe(index), pixels, labels
 
 
-def _pairs(dataset):
+def _pairs(dataset, task):
     """Yield single images from pairs of arrays or tensors, batched or not."""
     seen = 0
     for example in dataset:
@@ -63,12 +64,14 @@ def _pairs(dataset):
             raise TypeError(checks.sentence("dataset", "must give pairs (pixels, labels)", type(example).__name__,
                                             "Zip the images with their labels."))
         pixels, labels = (np.asarray(part) for part in example[:2])
-        if labels.ndim == pixels.ndim and labels.shape[-1] == 1:
+        if labels.ndim == pixels.ndim and labels.shape[-1] == 1 and not task.stacked:
             labels = labels[..., 0]  # [(B,) h, w]
-        if pixels.ndim not in (3, 4) or labels.ndim != pixels.ndim - 1:
+        if pixels.ndim not in (3, 4) or labels.ndim != pixels.ndim - (not task.stacked):
+            wanted, advice = ("[(B,) h, w, classes]", "Labels are 0, 1 or 255 for each class.") if task.stacked else (
+                "[(B,) h, w]", "Labels are class ids, not one-hot.")
             raise ValueError(checks.sentence(
-                "dataset", "must give pixels [(B,) H, W, channels] and labels [(B,) h, w]",
-                (pixels.shape, labels.shape), "Labels are class ids, not one-hot."))
+                "dataset", f"must give pixels [(B,) H, W, channels] and labels {wanted}",
+                (pixels.shape, labels.shape), advice))
         for one, own in zip(pixels, labels) if pixels.ndim == 4 else [(pixels, labels)]:
             yield f"image {seen}", one, own
             seen += 1

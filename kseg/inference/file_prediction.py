@@ -2,12 +2,13 @@
 
 import collections
 import functools
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from kseg import checks, pictures
+from kseg import checks, pictures, tasks
 from kseg.inference import label_files, scenes
 from kseg.inference.metadata import known_labels
 from kseg.inference.predict import Model, Predictor
@@ -25,12 +26,14 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
                   sheet: bool = True, opacity: float = 0.5, sheet_rows: int = 12, overwrite: bool = False,
                   batch_size: int = 4, window: int | Sequence[int] | None = None, overlap: float = 0.5,
                   blend: str = "hann", scales: float | Sequence[float] = (1.0,), flip: bool = False,
-                  progress: bool = False, polygons: bool = False) -> list[str]:
+                  threshold: tasks.Threshold = None, progress: bool = False, polygons: bool = False) -> list[str]:
     """Segment image files and write what comes out.
 
     Below `output_dir`: `labels/NAME.png` (indexed, the stored values are the class ids), `overlays/NAME.png` (above
     100 million pixels every second row and column, or fewer) and `sheet.png` (image, overlay, prediction, a legend).
-    Folders are searched with their subfolders, which are kept.
+    The stored values of a binary model are 0 and 1; a multi-label model writes a file for each of its classes,
+    `labels/CLASS/NAME.png`, which `kseg.data` reads as labels. Folders are searched with their subfolders, which are
+    kept.
 
     A GeoTIFF with a place on earth (extra `geo`) gives `labels/NAME.tif` instead, in the same place, 255 where it has
     no data. It is read and written by windows (of 1024×1024 above four million pixels, unless `window` is given), so
@@ -47,7 +50,7 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
         opacity: float in [0, 1], of the labels in overlays.
         sheet_rows: int, images on the sheet at most.
         overwrite: bool, whether label files and a sheet that are there may be replaced.
-        batch_size, window, overlap, blend, scales, flip: as in `kseg.predict`.
+        batch_size, window, overlap, blend, scales, flip, threshold: as in `kseg.predict`.
         progress: bool, whether a bar is drawn in the terminal.
         polygons: bool, whether `polygons/NAME.geojson` is written too, the connected areas of each class in longitude
             and latitude; for images with a place on earth.
@@ -61,21 +64,22 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     """
     output_dir = os.fspath(output_dir)
     predictor = Predictor(model, batch_size=batch_size, window=window, overlap=overlap, blend=blend, scales=scales,
-                          flip=flip)
+                          flip=flip, threshold=threshold)
     run = predictor.run
-    label_set = known_labels(label_set or run.label_set, run.classes)
+    label_set = known_labels(label_set or run.label_set, run.classes, run.task)
     checks.number_between("opacity", opacity, 0, 1)
     checks.positive_integer("sheet_rows", sheet_rows)
     names = _named(inputs)
-    kinds = {path: label_files.kind_for(path, run.in_channels) for path in names}
+    kinds = {path: label_files.kind_for(path, run.in_channels, run.task) for path in names}
     placeless = next((path for path in names if kinds[path] is not label_files.GEOTIFF), None)
     if polygons and placeless is not None:
         raise ValueError(checks.sentence(
             "polygons", f"must be False for images without a place on earth, the first of which is {placeless!r}",
             polygons, "Give GeoTIFFs with a coordinate reference system, and install kseg[geo]."))
-    targets = {path: os.path.join(output_dir, "labels", name + kinds[path].suffix) for path, name in names.items()}
+    targets = {path: _label_files(os.path.join(output_dir, "labels"), name + kinds[path].suffix, label_set, run.task)
+               for path, name in names.items()}
     sheet_path = os.path.join(output_dir, "sheet.png")
-    there = next(filter(os.path.exists, [*targets.values(), *([sheet_path] if sheet else [])]), None)
+    there = next(filter(os.path.exists, [*itertools.chain(*targets.values()), *([sheet_path] if sheet else [])]), None)
     if there is not None and not overwrite:
         raise FileExistsError(checks.sentence("output_dir", "must not hold these files already", there,
                                               "Take another folder or pass overwrite=True."))
@@ -85,17 +89,18 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
         for path, name in names.items():
             pixels, labels = kinds[path].write(functools.partial(predictor, progress=progress and alone), path,
                                                targets[path], label_set, run.in_channels, run.pixel_range)
-            written.append(targets[path])
+            written.extend(targets[path])
             if polygons:
                 painted.append(os.path.join(output_dir, "polygons", f"{name}.geojson"))
-                scenes.write_polygons(painted[-1], targets[path], label_set)
+                scenes.write_polygons(painted[-1], targets[path][0], label_set)
             if overlays:
                 painted.append(os.path.join(output_dir, "overlays", f"{name}.png"))
                 pictures.write_picture(painted[-1], pictures.overlay(
                     *_thinned(pixels, labels, _OVERLAY_PIXELS), label_set, opacity))
             if sheet and len(rows) < sheet_rows:
                 small, ids = _thinned(pixels, labels, _SHEET_PIXELS)
-                rows.append((pictures.as_rgb(small), pictures.overlay(small, ids, label_set, opacity), ids))
+                rows.append((pictures.as_rgb(small), pictures.overlay(small, ids, label_set, opacity),
+                             pictures.painted(ids, label_set)[0] if run.task.stacked else ids))
             del pixels, labels  # two large images at once would not fit
             advance(1)
     if sheet:
@@ -131,6 +136,13 @@ def _named(inputs):
         raise ValueError(checks.sentence("inputs", "must have different file names", twice,
                                          "Predict the folders one by one, each into its own output folder."))
     return names
+
+
+def _label_files(folder, name, label_set, task):
+    """Return the paths of the label files of an image: one, or where labels are stacked one per class."""
+    if not task.stacked:
+        return [os.path.join(folder, name)]
+    return [os.path.join(folder, class_name.replace("/", "-"), name) for class_name in label_set.names]
 
 
 def _thinned(pixels, labels, most):

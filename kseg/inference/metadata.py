@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = No
     from kseg.models.walk import layers_of
 
     classes = int(model.outputs[0].shape[-1])
-    label_set = known_labels(label_set or getattr(model, "label_set", None), classes)
+    task = tasks.known(getattr(model, "task", None), classes)
+    label_set = known_labels(label_set or getattr(model, "label_set", None), classes, task)
     pixel_range = getattr(model, "pixel_range", None)
     scale = {} if pixel_range is None else {"pixel_range": pixel_range.to_list(),
                                             "scaled_inside_the_graph": scales_inside}
@@ -45,6 +46,8 @@ def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = No
         "kseg_version": kseg.__version__,
         "kind": kind,
         "model": model.name,
+        "task": task.name,
+        "threshold": getattr(model, "threshold", None),
         "classes": classes,
         "label_set": label_set.to_dict(),
         "input": {"name": "pixels", "channels": int(model.inputs[0].shape[-1]), "order": "RGB",
@@ -57,18 +60,19 @@ def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = No
     }
 
 
-def known_labels(label_set: LabelSet | None, classes: int) -> LabelSet:
+def known_labels(label_set: LabelSet | None, classes: int,
+                 task: tasks.Task = tasks.TASKS["multiclass"]) -> LabelSet:
     """Return `label_set`, or numbered classes if it is None.
 
     Raises:
-        ValueError: if it does not name as many as `classes`.
+        ValueError: if it does not name as many as a model of `classes` classes and this task has.
     """
     if label_set is None:
-        return LabelSet.generic(classes)
-    if len(label_set) != classes:
-        raise ValueError(checks.sentence(
-            "label_set", f"must name the {classes} classes of the model", list(label_set.names),
-            "Pass the label set the model was trained on."))
+        return task.label_set(classes)
+    if len(label_set) != task.names(classes):
+        named = "background and the one class" if task.background else f"the {classes} classes"
+        raise ValueError(checks.sentence("label_set", f"must name {named} of the model", list(label_set.names),
+                                         "Pass the label set the model was trained on."))
     return label_set
 
 
@@ -107,7 +111,8 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     Args:
         path: a `.tflite` or `.onnx` file or a SavedModel folder written by `kseg.export`.
     Returns:
-        dict with `classes`, `label_set` (see `LabelSet.from_dict`), `input`, `normalization`, `output`, `quantize`.
+        dict with `task`, `threshold`, `classes`, `label_set` (see `LabelSet.from_dict`), `input`, `normalization`,
+        `output`, `quantize`.
     Raises:
         FileNotFoundError: if nothing stands at `path`.
         ValueError: if kseg did not write it.

@@ -8,18 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data import guards
 from kseg.inference.images import open_image, resize
 from kseg.inference.progress import progress_bar
-from kseg.inference.results import result_array, softmax
+from kseg.inference.results import logits_of, probabilities, result_array
 from kseg.inference.runners import Runner, runner_for
 from kseg.inference.stored_image import StoredImage
 from kseg.inference.strategies import Classify, Strategy, Whole
 from kseg.inference.strategies.overlap_tile import OverlapTile
 from kseg.inference.strategies.sliding_window import SlidingWindow
 from kseg.labels import IGNORE_CLASS
-from kseg.metrics.confusion_metric import most_likely_class
 
 SCENE_WINDOW = (1024, 1024)  # of GeoTIFFs too large to be taken whole, where no other is asked for
 Model = keras.Model | str | os.PathLike | Runner
@@ -27,18 +26,18 @@ Model = keras.Model | str | os.PathLike | Runner
 
 def predict(model: Model, images: Any, output: str = "labels", *, batch_size: int = 4,
             window: int | Sequence[int] | None = None, overlap: float = 0.5, blend: str = "hann",
-            scales: float | Sequence[float] = (1.0,), flip: bool = False, progress: bool = False,
-            out: np.ndarray | None = None) -> np.ndarray | list[np.ndarray]:
+            scales: float | Sequence[float] = (1.0,), flip: bool = False, threshold: tasks.Threshold = None,
+            progress: bool = False, out: np.ndarray | None = None) -> np.ndarray | list[np.ndarray]:
     """Segment images of any size; the result has their height and width.
 
-    Over several scales or with `flip` the softmax probabilities are averaged; "logits" are then their logarithms.
-    Without them the tiles of a window blend their logits. Each window is scaled and flipped by itself, so memory does
-    not grow with the image beyond the result. A model of one fixed size, such as a TFLite file, gets the image resized
-    to it, antialiased as in training, or, with `window`, tiles of its size. Scales are plain bilinear. A U-Net of valid
-    convolutions sees the image by overlapping tiles, mirrored beyond the border, of `window` pixels where that is given
-    (`predict_tiled` does so in memory bounded by the tile). A file exported with `output="labels"` gives one
-    vote per pixel instead of logits: windows, scales and flips average the votes, the class with most wins, and only
-    "labels" can be asked for.
+    Over several scales or with `flip` the probabilities are averaged; "logits" are then their logarithms (the inverse
+    of a sigmoid). Without them the tiles of a window blend their logits. Each window is scaled and flipped by itself,
+    so memory does not grow with the image beyond the result. A model of one fixed size, such as a TFLite file, gets the
+    image resized to it, antialiased as in training, or, with `window`, tiles of its size. Scales are plain bilinear. A
+    U-Net of valid convolutions sees the image by overlapping tiles, mirrored beyond the border, of `window` pixels
+    where that is given (`predict_tiled` does so in memory bounded by the tile). A TFLite file exported with
+    `output="labels"` gives one vote per pixel instead of logits: windows, scales and flips average the votes, the class
+    with most wins, and only "labels" can be asked for.
 
     Args:
         model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
@@ -53,12 +52,15 @@ def predict(model: Model, images: Any, output: str = "labels", *, batch_size: in
         blend: "hann" (a window counts less towards its rim) or "uniform".
         scales: sequence of floats above 0, sizes of the image to average over.
         flip: bool, whether to average over the mirrored image too.
+        threshold: float, or a sequence with one per class, what the probability of a class must exceed, for a model of
+            task "binary" or "multilabel"; None for the model's own (0.5 unless it was set).
         progress: bool, whether a bar is drawn in the terminal.
         out: array to write into instead of a new one (a `numpy.memmap` for results beyond the memory), or None; of the
             result's shape, and of a dtype that its values fit into.
     Returns:
         "labels": uint8 `[H, W]` (int32 beyond 255 classes); "probabilities" and "logits": float32 `[H, W, classes]`.
-        With a leading B for a batch; a list for a list.
+        Labels of a "binary" model are 0 and 1, of a "multilabel" model 0 and 1 `[H, W, classes]`; probabilities of a
+        "binary" model are `[H, W, 1]`, those of the foreground. With a leading B for a batch; a list for a list.
     Raises:
         ValueError: if an argument is out of range, a label map stands for pixels, the count of bands differs, or a
             file that gives labels alone is asked for more.
@@ -66,7 +68,7 @@ def predict(model: Model, images: Any, output: str = "labels", *, batch_size: in
         FileNotFoundError: if nothing stands at a path.
     """
     predictor = Predictor(model, output, batch_size=batch_size, window=window, overlap=overlap, blend=blend,
-                          scales=scales, flip=flip)
+                          scales=scales, flip=flip, threshold=threshold)
     return predictor(images, progress=progress, out=out)
 
 
@@ -74,12 +76,13 @@ class Predictor:
     """A model and the way its images are segmented, checked once and then called for any number of images.
 
     Args:
-        model, output, batch_size, window, overlap, blend, scales, flip: as in `kseg.predict`.
+        model, output, batch_size, window, overlap, blend, scales, flip, threshold: as in `kseg.predict`.
         scaled: bool, whether images are pixels 0–255 already, as `kseg.data.load` gives them, also for a model with a
             `pixel_range`.
     Attributes:
         run: the `Runner` of the model.
         output, batch_size: as given.
+        threshold: as given, or the model's.
         pixel_range: `PixelRange` by which images are scaled, or None.
     Raises:
         ValueError: if an argument is out of range, or a file that gives labels alone is asked for more.
@@ -89,7 +92,8 @@ class Predictor:
 
     def __init__(self, model: Model, output: str = "labels", *, batch_size: int = 4,
                  window: int | Sequence[int] | None = None, overlap: float = 0.5, blend: str = "hann",
-                 scales: float | Sequence[float] = (1.0,), flip: bool = False, scaled: bool = False):
+                 scales: float | Sequence[float] = (1.0,), flip: bool = False, threshold: tasks.Threshold = None,
+                 scaled: bool = False):
         self.run = run = runner_for(model)
         self.pixel_range = None if scaled else run.pixel_range
         self.output = checks.one_of("output", output, ("labels", "probabilities", "logits"))
@@ -109,6 +113,11 @@ class Predictor:
         self._averages = len(self._turns) > 1 or self._scales != (1.0,)
         self._overlap, self._blend = overlap, blend
         slides = self._window and not run.margin
+        if threshold is not None and run.labels_only:
+            raise ValueError(checks.sentence(
+                "threshold", "must be None for a file that was exported with output='labels'", threshold,
+                "Export it with kseg.export.tflite(..., output='logits')."))
+        self.threshold = run.task.checked_threshold(threshold, run.classes) or run.threshold
         self._strategy = (SlidingWindow(self._window, run.classes, overlap, blend, self.batch_size) if slides
                           else Whole(self.batch_size, None if run.margin else run.image_size))
 
@@ -143,7 +152,7 @@ class Predictor:
         They are cut by `strategy`, their windows given to `classify`, and `advance(steps, total=None)` told of those.
         """
         batched, size = images.ndim == 4, images.shape[-3:-1]
-        out = result_array(out, images.shape[:-1], self.run.classes, self.output == "labels")
+        out = result_array(out, images.shape[:-1], self.run.classes, self.output == "labels", self.run.task)
         images, advance = images if batched else [images], advance or (lambda steps, total=None: None)
         advance(0, total=len(images) * strategy.count(size))
 
@@ -180,7 +189,7 @@ class Predictor:
             scaled = resize(pixels, scaled_size)
             for turn in self._turns:
                 answer = self._logits(scaled[:, :, ::turn])[:, :, ::turn]
-                total = total + resize(answer if self.run.labels_only else softmax(answer), size)
+                total = total + resize(answer if self.run.labels_only else probabilities(answer, self.run.task), size)
         return total / np.float32(len(self._scales) * len(self._turns))
 
     def _logits(self, pixels):
@@ -201,11 +210,13 @@ class Predictor:
 
     def _finished(self, scores):
         """Return class scores as the output asked for."""
-        if self.output == "labels":
-            return label_map(scores)
-        if self._averages:
-            return scores if self.output == "probabilities" else np.log(np.maximum(scores, 1e-30))
-        return softmax(scores) if self.output == "probabilities" else scores
+        run = self.run
+        if self.output == "labels":  # averages are of probabilities
+            return run.task.decide(scores, self.threshold if self._averages and not run.labels_only
+                                   else run.cut(self.threshold))
+        if self._averages == (self.output == "probabilities"):
+            return scores
+        return logits_of(scores, run.task) if self._averages else probabilities(scores, run.task)
 
 
 def _ignore_no_data(labels, images, place):
@@ -214,16 +225,3 @@ def _ignore_no_data(labels, images, place):
         missing = image.no_data(*place) if isinstance(image, StoredImage) else None
         if missing is not None:
             ids[missing] = IGNORE_CLASS
-
-
-def label_map(logits: Any) -> Any:
-    """Return the ids of the largest logits along the last axis: the one owner of the argmax in deployment.
-
-    Args:
-        logits: float `[..., classes]`, NumPy or a tensor.
-    Returns:
-        `[...]`: NumPy uint8 (int32 beyond 255 classes) for NumPy, an int32 tensor for tensors.
-    """
-    if isinstance(logits, np.ndarray):
-        return np.argmax(logits, axis=-1).astype(np.uint8 if logits.shape[-1] <= 255 else np.int32)
-    return most_likely_class(logits)

@@ -6,18 +6,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from kseg import checks
+from kseg import checks, tasks
+from kseg.metrics.confusion_metric import above, most_likely_class
+from kseg.tasks import Task
 
 
-def result_array(out: Any, size: Sequence[int], classes: int, labels: bool) -> Any:
-    """Return the array for class ids `size`, `([B,] H, W)`, or else scores: `out`, or zeros where it is None.
+def result_array(out: Any, size: Sequence[int], classes: int, labels: bool, task: Task) -> Any:
+    """Return the array for labels of `size`, `([B,] H, W)`, or else scores: `out`, or zeros where it is None.
 
     Raises:
         TypeError: if `out` is no array.
         ValueError: if `out` is of another shape, or of a dtype that the values do not fit into.
     """
-    shape = tuple(size) if labels else (*size, classes)
-    kind = np.dtype(np.float32 if not labels else np.uint8 if classes <= 255 else np.int32)
+    shape = task.label_shape(size, classes) if labels else (*size, classes)
+    kind = np.dtype(np.float32 if not labels else np.uint8 if task.ids(classes) <= 255 else np.int32)
     if out is None:
         return np.zeros(shape, kind)
     if getattr(out, "dtype", None) is None or getattr(out, "shape", None) is None:
@@ -31,11 +33,46 @@ def result_array(out: Any, size: Sequence[int], classes: int, labels: bool) -> A
     return out
 
 
-def softmax(logits: Any) -> np.ndarray:
-    """Return the softmax over the last axis, NumPy float32."""
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1)))
+def label_map(logits: Any, task: str = "multiclass", threshold: tasks.Threshold = None) -> Any:
+    """Return the labels that logits stand for, by task: the one owner of the decision in deployment.
+
+    Args:
+        logits: float `[..., classes]`, NumPy or a tensor.
+        task: "multiclass": the ids of the largest; "binary" and "multilabel": 0 or 1, by threshold.
+        threshold: float, a probability, or a sequence with one per class; None for 0.5. Only for the last two.
+    Returns:
+        `[...]`, "multilabel": `[..., classes]`; NumPy uint8 (int32 beyond 255 classes) for NumPy, an int32 tensor for
+        tensors.
+    """
+    kind = tasks.of(task)
+    cut = 0.0 if kind.exclusive else tasks.logit(threshold or tasks.DEFAULT_THRESHOLD)
+    if isinstance(logits, np.ndarray):
+        return kind.decide(logits, cut)
+    if kind.exclusive:
+        return most_likely_class(logits)
+    labels = above(logits, cut)
+    return labels if kind.stacked else labels[..., 0]
 
 
-def votes(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return ids `[...]` as float32 `[..., classes]`: 1 for the class of a pixel and 0 for the others."""
-    return np.eye(classes, dtype=np.float32)[labels]
+def probabilities(logits: Any, task: Task) -> np.ndarray:
+    """Return the softmax over the last axis, or the sigmoid of each logit, as the task has it: NumPy float32."""
+    values = keras.ops.softmax(logits, axis=-1) if task.exclusive else keras.ops.sigmoid(logits)
+    return np.asarray(keras.ops.convert_to_numpy(values))
+
+
+def logits_of(probabilities: np.ndarray, task: Task) -> np.ndarray:
+    """Return float32 logits of these probabilities: their logarithms, or where the task has a sigmoid its inverse."""
+    logarithm = np.log(np.maximum(probabilities, 1e-30))
+    return logarithm if task.exclusive else logarithm - np.log(np.maximum(1 - probabilities, 1e-30))
+
+
+def votes(labels: np.ndarray, classes: int, task: Task) -> np.ndarray:
+    """Return labels of a task as float32 `[..., classes]`: 1 for the classes of a pixel and 0 for the others."""
+    if task.exclusive:
+        return np.eye(classes, dtype=np.float32)[labels]
+    return np.asarray(labels if task.stacked else labels[..., None], np.float32)
+
+
+def as_two_classes(probabilities: np.ndarray) -> np.ndarray:
+    """Return the probabilities of no and yes, `[..., 2]`, of those of yes."""
+    return np.stack([1 - probabilities, probabilities], axis=-1)

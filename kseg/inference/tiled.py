@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.inference.images import open_image
 from kseg.inference.predict import Model, Predictor
 from kseg.inference.progress import progress_bar
@@ -13,8 +13,8 @@ from kseg.inference.strategies.overlap_tile import OverlapTile
 
 
 def predict_tiled(model: Model, image: Any, output: str = "labels", *, window: int | Sequence[int] = (572, 572),
-                  margin: int | None = None, batch_size: int = 1, progress: bool = False,
-                  out: np.ndarray | None = None) -> np.ndarray:
+                  margin: int | None = None, batch_size: int = 1, threshold: tasks.Threshold = None,
+                  progress: bool = False, out: np.ndarray | None = None) -> np.ndarray:
     """Segment an image of any size by tiles that each see `margin` pixels more on every side than they answer for.
 
     Beyond the border the image is mirrored. The result equals that of one run over the whole mirrored image. Memory is
@@ -29,16 +29,18 @@ def predict_tiled(model: Model, image: Any, output: str = "labels", *, window: i
         margin: int, pixels, or None: half of what the network's output is smaller than its input, which is also the
             least. A network that keeps the size takes any; half of its receptive field makes the result exact.
         batch_size: int, tiles run at once.
+        threshold: as in `kseg.predict`.
         progress: bool, whether a bar is drawn in the terminal.
         out: array to write into instead of a new one, or None.
     Returns:
-        As `kseg.predict`: uint8 `[H, W]`, or float32 `[H, W, classes]`.
+        As `kseg.predict`: labels uint8 `[H, W]` (`[H, W, classes]` of a multi-label model), or float32
+        `[H, W, classes]`.
     Raises:
         ValueError: if the window is not larger than two margins, the network takes no such window, its output is
             smaller than `margin` leaves, a network that keeps the size is given no margin, or a file that gives labels
             alone is asked for more.
     """
-    predictor = Predictor(model, output, batch_size=batch_size)
+    predictor = Predictor(model, output, batch_size=batch_size, threshold=threshold)
     run = predictor.run
     window = run.checked_window(window)
     pixels = open_image(image, run.in_channels, "image", pixel_range=run.pixel_range)

@@ -1,4 +1,7 @@
-"""Losses that are a mean over pixels: cross-entropy (weighted, smoothed, hard-example mining) and focal loss."""
+"""Losses that are a mean over pixels: cross-entropy (weighted, smoothed, hard-example mining) and focal loss.
+
+Those of the softmax, where a pixel has one class. Those of each logit's own sigmoid are in `sigmoid`.
+"""
 
 import math
 
@@ -40,9 +43,7 @@ class CrossEntropy(SegmentationLoss):
         self.label_smoothing = checks.number_between("label_smoothing", label_smoothing, 0, 1, exclude=(1,))
         self.ohem_fraction = ohem_fraction
         self.ohem_threshold = ohem_threshold
-        for option, exclude in (("ohem_fraction", (0,)), ("ohem_threshold", (0, 1))):
-            if getattr(self, option) is not None:
-                setattr(self, option, checks.number_between(option, getattr(self, option), 0, 1, exclude=exclude))
+        check_mining(self)
 
     def measure(self, labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
         plain = pixel_cross_entropy(labels, logits, valid)
@@ -51,21 +52,8 @@ class CrossEntropy(SegmentationLoss):
             values = (1 - self.label_smoothing) * plain + self.label_smoothing * _uniform_cross_entropy(logits, valid)
         if self.class_weights is not None:
             values = values * _class_weight_map("class_weights", self.class_weights, labels, logits)
-        if self.ohem_fraction is not None or self.ohem_threshold is not None:
-            valid = self._hard(ops.stop_gradient(plain), valid)
-            values = ops.where(valid, values, 0.0)
-        return _mean(values, valid, weights)
-
-    def _hard(self, plain, valid):
-        """Return which pixels hard-example mining keeps, bool `[B, H, W]`."""
-        bound = float("inf") if self.ohem_threshold is None else -math.log(max(self.ohem_threshold, 1e-30))
-        if self.ohem_fraction is not None:
-            ascending = ops.sort(ops.reshape(ops.where(valid, plain, -1.0), (-1,)))  # [B*H*W]
-            count = ops.sum(ops.cast(valid, "int32"))
-            kept = ops.cast(ops.ceil(self.ohem_fraction * ops.cast(count, "float32")), "int32")
-            first = ops.shape(ascending)[0] - ops.maximum(kept, 1)
-            bound = ops.minimum(bound, ops.take(ascending, first))
-        return ops.logical_and(valid, plain >= bound)
+        valid = hard_pixels(self, plain, valid)
+        return mean_of_valid(values, valid, weights)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "class_weights": self.class_weights, "label_smoothing": self.label_smoothing,
@@ -100,7 +88,7 @@ class Focal(SegmentationLoss):
             values = ops.power(wrong, self.gamma) * values
         if self.alpha is not None:
             values = values * _class_weight_map("alpha", self.alpha, labels, logits)
-        return _mean(values, valid, weights)
+        return mean_of_valid(values, valid, weights)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "gamma": self.gamma, "alpha": self.alpha}
@@ -161,8 +149,36 @@ def _class_weight_map(name, values, labels, logits):
     return ops.take(class_factors(name, values, logits.shape[-1]), labels, axis=0)  # [B, H, W]
 
 
-def _mean(values, valid, weights):
+def check_mining(loss: SegmentationLoss) -> None:
+    """Check the attributes `ohem_fraction` and `ohem_threshold` of a loss."""
+    for option, exclude in (("ohem_fraction", (0,)), ("ohem_threshold", (0, 1))):
+        if getattr(loss, option) is not None:
+            setattr(loss, option, checks.number_between(option, getattr(loss, option), 0, 1, exclude=exclude))
+
+
+def hard_pixels(loss: SegmentationLoss, plain: Tensor, valid: Tensor) -> Tensor:
+    """Return which of the valid pixels hard-example mining keeps, as the attributes of `loss` say; bool.
+
+    Args:
+        plain: float32, the cross-entropy of each pixel, unweighted.
+        valid: bool of the same shape.
+    """
+    if loss.ohem_fraction is None and loss.ohem_threshold is None:
+        return valid
+    plain = ops.stop_gradient(plain)
+    bound = float("inf") if loss.ohem_threshold is None else -math.log(max(loss.ohem_threshold, 1e-30))
+    if loss.ohem_fraction is not None:
+        ascending = ops.sort(ops.reshape(ops.where(valid, plain, -1.0), (-1,)))
+        count = ops.sum(ops.cast(valid, "int32"))
+        kept = ops.cast(ops.ceil(loss.ohem_fraction * ops.cast(count, "float32")), "int32")
+        first = ops.shape(ascending)[0] - ops.maximum(kept, 1)
+        bound = ops.minimum(bound, ops.take(ascending, first))
+    return ops.logical_and(valid, plain >= bound)
+
+
+def mean_of_valid(values: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
     """Return the sum of the weighted values over the number of valid pixels; 0 if there is none."""
+    values = ops.where(valid, values, 0.0)
     if weights is not None:
         values = values * weights
     return ops.sum(values) / ops.maximum(ops.sum(ops.cast(valid, "float32")), 1.0)

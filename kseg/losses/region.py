@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.labels import IGNORE_CLASS
 from kseg.losses.pixel import class_factors
 from kseg.losses.segmentation_loss import SegmentationLoss
@@ -16,9 +16,23 @@ def class_probabilities(logits: Tensor, valid: Tensor) -> Tensor:
 
 
 def region_weights(valid: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the pixels' weights, float32 `[B, H, W]`, 0 where not `valid`."""
+    """Return the pixels' weights, float32 of the shape of `valid`, 0 where that is False."""
     counted = ops.cast(valid, "float32")
     return counted if weights is None else counted * weights
+
+
+def regions(labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None,
+            task: tasks.Task) -> tuple[Tensor, Tensor, Tensor]:
+    """Return truth (0 or 1), probabilities and weights of every class, float32 `[B, H, W, classes]`.
+
+    The arguments are those of `SegmentationLoss.measure`. The weights, 0 where not `valid`, are `[B, H, W, 1]` where a
+    pixel has one class. Probabilities have no gradient where not `valid`.
+    """
+    weights = region_weights(valid, weights)
+    if not task.exclusive:
+        return ops.cast(labels, "float32"), ops.sigmoid(ops.where(valid, logits, 0.0)), weights
+    truth = ops.one_hot(labels, logits.shape[-1], dtype="float32")
+    return truth, class_probabilities(logits, valid), ops.expand_dims(weights, -1)
 
 
 def mean_over_classes(values: Tensor, present: Tensor, class_weights: Weights) -> Tensor:
@@ -32,11 +46,13 @@ def mean_over_classes(values: Tensor, present: Tensor, class_weights: Weights) -
 
 @keras.saving.register_keras_serializable(package="kseg")
 class Tversky(SegmentationLoss):
-    """`(1 - TP / (TP + alpha * FP + beta * FN))^gamma` of the softmax, the mean over the classes present.
+    """`(1 - TP / (TP + alpha * FP + beta * FN))^gamma` of the probabilities, the mean over the classes present.
 
     TP, FP and FN are sums of probabilities over all pixels of the batch that are not ignored (of each image with
     `per_image`). A class without a labelled pixel there is left out of the mean: its false positives already count as
-    false negatives of the true classes. Weights multiply the pixels' shares in TP, FP and FN.
+    false negatives of the true classes. Where each logit is decided by itself they do not; there such a class counts
+    if `smooth` is above 0, without which its loss is 1 whatever the logits are. Weights multiply the pixels' shares in
+    TP, FP and FN.
     Reference: Salehi et al., Tversky loss function for image segmentation using 3D fully convolutional deep networks,
     MLMI 2017, arXiv:1706.05721, §2 (alpha, beta: Table 1); `gamma`: Abraham and Khan, arXiv:1810.07842, there 1/gamma.
 
@@ -49,14 +65,15 @@ class Tversky(SegmentationLoss):
         class_weights: sequence of floats, one per class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
+        task: "multiclass" (softmax), "binary" or "multilabel" (the sigmoid of each logit).
     Raises:
         ValueError: if a number is outside its range.
     """
 
     def __init__(self, alpha: float = 0.3, beta: float = 0.7, gamma: float = 1.0, smooth: float = 0.0,
                  per_image: bool = False, class_weights: Weights = None, ignore_class: int = IGNORE_CLASS,
-                 name: str = "tversky"):
-        super().__init__(ignore_class, name)
+                 name: str = "tversky", task: str = "multiclass"):
+        super().__init__(ignore_class, name, task)
         self.alpha = checks.number_between("alpha", alpha, 0, 100)
         self.beta = checks.number_between("beta", beta, 1e-6, 100)
         self.gamma = checks.number_between("gamma", gamma, 1e-3, 100)
@@ -65,16 +82,14 @@ class Tversky(SegmentationLoss):
         self.class_weights = checks.weights_of_classes("class_weights", class_weights)
 
     def measure(self, labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
-        weights = region_weights(valid, weights)
-        probabilities = class_probabilities(logits, valid)
-        truth = ops.one_hot(labels, logits.shape[-1], dtype="float32") * ops.expand_dims(weights, -1)
-        hit = ops.sum(probabilities * truth, axis=(1, 2))  # [B, classes]
-        predicted = ops.sum(probabilities * ops.expand_dims(weights, -1), axis=(1, 2))
-        labelled = ops.sum(truth, axis=(1, 2))
-        if not self.per_image:
-            hit, predicted, labelled = (ops.sum(part, axis=0) for part in (hit, predicted, labelled))  # [classes]
+        truth, probabilities, weights = regions(labels, logits, valid, weights, self.task)
+        truth, predicted = truth * weights, probabilities * weights
+        sums = [ops.sum(part, axis=(1, 2)) for part in (probabilities * truth, predicted, truth)]  # [B, classes]
+        hit, predicted, labelled = sums if self.per_image else [ops.sum(part, axis=0) for part in sums]
         below = hit + self.alpha * (predicted - hit) + self.beta * (labelled - hit) + self.smooth
         present = labelled > 0
+        if self.smooth and not self.task.exclusive:
+            present = ops.logical_or(present, predicted > 0)  # 0 where every pixel is ignored
         below = ops.where(present, below, 1.0)
         distance = 1 - (hit + self.smooth) / below
         if self.gamma != 1:
@@ -83,7 +98,8 @@ class Tversky(SegmentationLoss):
 
     def get_config(self) -> Config:
         return {**super().get_config(), "alpha": self.alpha, "beta": self.beta, "gamma": self.gamma,
-                "smooth": self.smooth, "per_image": self.per_image, "class_weights": self.class_weights}
+                "smooth": self.smooth, "per_image": self.per_image, "class_weights": self.class_weights,
+                "task": self.task.name}
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -98,12 +114,13 @@ class Dice(Tversky):
         class_weights: sequence of floats, one per class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
+        task: "multiclass" (softmax), "binary" or "multilabel" (the sigmoid of each logit).
     """
 
     def __init__(self, smooth: float = 0.0, per_image: bool = False, class_weights: Weights = None,
-                 ignore_class: int = IGNORE_CLASS, name: str = "dice"):
+                 ignore_class: int = IGNORE_CLASS, name: str = "dice", task: str = "multiclass"):
         super().__init__(0.5, 0.5, smooth=smooth, per_image=per_image, class_weights=class_weights,
-                         ignore_class=ignore_class, name=name)
+                         ignore_class=ignore_class, name=name, task=task)
 
     def get_config(self) -> Config:
         return _without_exponents(super().get_config())
@@ -121,12 +138,13 @@ class Jaccard(Tversky):
         class_weights: sequence of floats, one per class (`kseg.data.class_weights`), of the mean over classes, or None.
         ignore_class: int. Default 255.
         name: str.
+        task: "multiclass" (softmax), "binary" or "multilabel" (the sigmoid of each logit).
     """
 
     def __init__(self, smooth: float = 0.0, per_image: bool = False, class_weights: Weights = None,
-                 ignore_class: int = IGNORE_CLASS, name: str = "jaccard"):
+                 ignore_class: int = IGNORE_CLASS, name: str = "jaccard", task: str = "multiclass"):
         super().__init__(1.0, 1.0, smooth=smooth, per_image=per_image, class_weights=class_weights,
-                         ignore_class=ignore_class, name=name)
+                         ignore_class=ignore_class, name=name, task=task)
 
     def get_config(self) -> Config:
         return _without_exponents(super().get_config())
@@ -134,49 +152,3 @@ class Jaccard(Tversky):
 
 def _without_exponents(config):
     return {key: value for key, value in config.items() if key not in ("alpha", "beta", "gamma")}
-
-
-@keras.saving.register_keras_serializable(package="kseg")
-class LovaszSoftmax(SegmentationLoss):
-    """The Lovász extension of the Jaccard index on softmax errors, the mean over the classes present.
-
-    The slope of the extension is written out instead of being a difference of neighbours: adding a labelled pixel of
-    weight w to the misses raises the Jaccard loss by w / union, adding another by intersection * w / (union * (union
-    before)). Weights make the Jaccard index one of weighted pixels; ignored pixels weigh 0.
-    Reference: Berman et al., The Lovász-Softmax loss, CVPR 2018, arXiv:1705.08790, §3 and Algorithm 1.
-
-    Args:
-        per_image: bool, whether images are measured one by one. Default False (all pixels of the batch together).
-        class_weights: sequence of floats, one per class (`kseg.data.class_weights`), of the mean over classes, or None.
-        ignore_class: int. Default 255.
-        name: str.
-    """
-
-    def __init__(self, per_image: bool = False, class_weights: Weights = None, ignore_class: int = IGNORE_CLASS,
-                 name: str = "lovasz_softmax"):
-        super().__init__(ignore_class, name)
-        self.per_image = bool(per_image)
-        self.class_weights = checks.weights_of_classes("class_weights", class_weights)
-
-    def measure(self, labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
-        classes = logits.shape[-1]
-        groups = ops.shape(labels)[0] if self.per_image else 1
-        weights = ops.reshape(region_weights(valid, weights), (groups, 1, -1))  # [groups, 1, pixels]
-        truth = ops.one_hot(ops.reshape(labels, (groups, -1)), classes, axis=1, dtype="float32")
-        probabilities = ops.reshape(class_probabilities(logits, valid), (groups, -1, classes))
-        errors = ops.abs(truth - ops.transpose(probabilities, (0, 2, 1)))  # [groups, classes, pixels]
-        order = ops.argsort(-ops.stop_gradient(errors), axis=-1)
-        weights = ops.broadcast_to(weights, ops.shape(errors))
-        truth, weights, errors = (ops.take_along_axis(part, order, axis=-1) for part in (truth, weights, errors))
-        labelled = ops.sum(weights * truth, axis=-1, keepdims=True)
-        missed = weights * truth
-        intruding = weights * (1 - truth)
-        intersection = labelled - ops.cumsum(missed, axis=-1)
-        union = ops.maximum(labelled + ops.cumsum(intruding, axis=-1), 1e-12)
-        before = ops.maximum(union - intruding, 1e-12)
-        slope = missed / union + intersection * intruding / (union * before)
-        loss = ops.sum(errors * ops.stop_gradient(slope), axis=-1)  # [groups, classes]
-        return mean_over_classes(loss, labelled[..., 0] > 0, self.class_weights)
-
-    def get_config(self) -> Config:
-        return {**super().get_config(), "per_image": self.per_image, "class_weights": self.class_weights}

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.labels import IGNORE_CLASS
 from kseg.types import Config, Tensor
 
@@ -20,17 +20,23 @@ class SegmentationLoss(keras.losses.Loss):
     number, computed in float32 under every dtype policy. A batch in which every pixel is ignored costs 0, with zero
     gradients. Ignored pixels get a gradient of exactly 0, whatever their logits are, NaN included.
 
+    Where each logit is decided by itself (tasks "binary" and "multilabel"), labels are 0, 1 or `ignore_class`: as
+    above for one class, `[B, H, W, classes]` for any number, each class with ignored pixels of its own; weights may
+    have the shape of such labels too.
+
     An id outside `[0, classes)` other than `ignore_class` raises (`ValueError` eagerly, `InvalidArgumentError` in a
     TensorFlow graph; XLA and other backends cannot raise on values, there such a pixel makes the loss NaN).
 
     Args:
         ignore_class: int, the id that is not counted. Default 255.
         name: str or None.
+        task: "multiclass", "binary" or "multilabel", what the labels are.
     """
 
-    def __init__(self, ignore_class: int = IGNORE_CLASS, name: str | None = None):
+    def __init__(self, ignore_class: int = IGNORE_CLASS, name: str | None = None, task: str = "multiclass"):
         super().__init__(name=name, dtype="float32")
         self.ignore_class = ignore_class
+        self.task = tasks.of(task)
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         with keras.name_scope(self.name):
@@ -44,20 +50,21 @@ class SegmentationLoss(keras.losses.Loss):
         """Return the loss, float32 `[]`; subclasses compute it here.
 
         Args:
-            labels: int32 `[B, H, W]` in `[0, classes)`; ignored pixels hold 0.
+            labels: int32 `[B, H, W]` in `[0, classes)`; ignored pixels hold 0. Where each logit is decided by itself,
+                0 or 1 `[B, H, W, classes]`.
             logits: float32 `[B, H, W, classes]`.
-            valid: bool `[B, H, W]`, False where ignored.
-            weights: float32, broadcasts against `[B, H, W]`, or None for 1 at every pixel.
+            valid: bool of the shape of `labels`, False where ignored.
+            weights: float32, broadcasts against `labels`, or None for 1 at every pixel.
         """
         raise NotImplementedError
 
     def _measured(self, y_true, y_pred, sample_weight):
         logits = ops.cast(ops.convert_to_tensor(y_pred), "float32")
-        labels = _label_map(y_true, logits)
+        labels = _label_map(y_true, logits, self.task)
         valid = ops.not_equal(labels, self.ignore_class)
         labels = ops.where(valid, labels, 0)
-        labels, poison = _refuse_unknown_ids(labels, logits.shape[-1], self.ignore_class)
-        loss = self.measure(labels, logits, valid, _pixel_weights(sample_weight))
+        labels, poison = _refuse_unknown_ids(labels, self.task.ids(logits.shape[-1]), self.ignore_class)
+        loss = self.measure(labels, logits, valid, _pixel_weights(sample_weight, self.task))
         return loss if poison is None else loss + poison
 
     def get_config(self) -> Config:
@@ -120,12 +127,17 @@ def _terms(loss):
     return list(loss.terms) if isinstance(loss, WeightedSum) else [(loss, 1.0)]
 
 
-def _label_map(y_true, logits):
-    """Return the labels as int32 `[B, H, W]`, refusing shapes that cannot belong to the logits."""
+def _label_map(y_true, logits, task):
+    """Return the labels as int32 `[B, H, W]`, refusing shapes that cannot belong to the logits.
+
+    Where each logit is decided by itself, they are `[B, H, W, classes]`.
+    """
     labels = ops.cast(ops.convert_to_tensor(y_true), "int32")
+    wanted = tuple(logits.shape)
+    if not task.exclusive:
+        return _labels_per_logit(labels, wanted, task)
     if len(labels.shape) == 4 and labels.shape[-1] == 1:
         labels = ops.squeeze(labels, -1)  # [B, H, W]
-    wanted = tuple(logits.shape)
     fits = len(wanted) == 4 and len(labels.shape) == 3 and all(
         one is None or other is None or one == other for one, other in zip(labels.shape, wanted))
     if not fits:
@@ -136,12 +148,31 @@ def _label_map(y_true, logits):
     return labels
 
 
-def _pixel_weights(sample_weight):
-    """Return weights that broadcast against `[B, H, W]`, float32, or None."""
+def _labels_per_logit(labels, wanted, task):
+    if len(labels.shape) == 3 and wanted[-1] == 1:
+        labels = ops.expand_dims(labels, -1)  # [B, H, W, 1]
+    legal = len(wanted) == 4 and (task.most is None or wanted[-1] <= task.most)
+    fits = legal and len(labels.shape) == 4 and all(
+        one is None or other is None or one == other for one, other in zip(labels.shape, wanted))
+    if not fits:
+        shape = "[B, H, W] and logits [B, H, W, 1]" if task.background else "of the shape of the logits"
+        raise ValueError(checks.sentence(
+            "labels", f"must be 0, 1 or 255, {shape} for task={task.name!r}, where the logits are {wanted}",
+            tuple(labels.shape), "Pass one map per class, at the size of the logits."))
+    return labels
+
+
+def _pixel_weights(sample_weight, task):
+    """Return weights that broadcast against the labels, float32, or None."""
     if sample_weight is None:
         return None
     weights = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
     rank = len(weights.shape)
+    if not task.exclusive:
+        if rank == 4:
+            return weights
+        weights = _pixel_weights(weights, tasks.of("multiclass"))
+        return ops.expand_dims(weights, -1) if len(weights.shape) == 3 else weights  # [B, H, W, 1]
     if rank == 1 or (rank == 2 and weights.shape[-1] == 1):
         return ops.reshape(weights, (-1, 1, 1))  # [B, 1, 1]
     if rank == 4 and weights.shape[-1] == 1:

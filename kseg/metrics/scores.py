@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.labels import IGNORE_CLASS
 from kseg.metrics.confusion_metric import ConfusionMetric
 from kseg.types import Config, Tensor
@@ -15,13 +15,14 @@ class _ScoreMetric(ConfusionMetric):
     """A ConfusionMetric with one number as its result: `key` is its name in logs, `score` computes it."""
 
     key = None
+    of_ids = False  # whether `score` is of every id, a background too
 
     def __init__(self, classes: int, ignore_class: int = IGNORE_CLASS, name: str | None = None,
-                 dtype: str | None = None):
-        super().__init__(classes, ignore_class, name or self.key, dtype)
+                 dtype: str | None = None, task: str = "multiclass", threshold: tasks.Threshold = None):
+        super().__init__(classes, ignore_class, name or self.key, dtype, task, threshold)
 
     def result(self) -> Tensor:
-        return self._known(self.score(*self._parts()))
+        return self._known(self.score(*self._parts(self.of_ids)))
 
     @staticmethod
     def score(hit: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
@@ -56,6 +57,7 @@ class PixelAccuracy(_ScoreMetric):
     """Share of the counted pixels whose class is right ("global accuracy")."""
 
     key = "pixel_accuracy"
+    of_ids = True
 
     @staticmethod
     def score(hit: Tensor, labelled: Tensor, predicted: Tensor) -> Tensor:
@@ -98,8 +100,9 @@ class PerClassIoU(ConfusionMetric):
     """
 
     def __init__(self, classes: int, class_names: Sequence[str] | None = None, ignore_class: int = IGNORE_CLASS,
-                 name: str = "per_class_iou", dtype: str | None = None):
-        super().__init__(classes, ignore_class, name, dtype)
+                 name: str = "per_class_iou", dtype: str | None = None, task: str = "multiclass",
+                 threshold: tasks.Threshold = None):
+        super().__init__(classes, ignore_class, name, dtype, task, threshold)
         self.class_names = [str(one) for one in (range(classes) if class_names is None else class_names)]
         if len(self.class_names) != classes:
             raise ValueError(checks.sentence(
@@ -124,12 +127,11 @@ class SegmentationScores(ConfusionMetric):
     """
 
     def __init__(self, classes: int, ignore_class: int = IGNORE_CLASS, name: str = "segmentation_scores",
-                 dtype: str | None = None):
-        super().__init__(classes, ignore_class, name, dtype)
+                 dtype: str | None = None, task: str = "multiclass", threshold: tasks.Threshold = None):
+        super().__init__(classes, ignore_class, name, dtype, task, threshold)
 
     def result(self) -> dict[str, Tensor]:
-        parts = self._parts()
-        return {metric.key: self._known(metric.score(*parts)) for metric in (
+        return {metric.key: self._known(metric.score(*self._parts(metric.of_ids))) for metric in (
             MeanIoU, PixelAccuracy, MeanClassAccuracy, FrequencyWeightedIoU, MeanDice)}
 
 

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 import keras
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.encoders import build_encoder
-from kseg.losses import CrossEntropy
+from kseg.losses import BinaryCrossEntropy, CrossEntropy, SegmentationLoss
 from kseg.metrics import MeanIoU
 from kseg.models.segmenter import Segmenter
 from kseg.types import EncoderName, EncoderWeights, ImageSize
 
 
-def pixels_input(in_channels: int, image_size: ImageSize, classes: int) -> keras.KerasTensor:
-    """Return the `pixels` input after checking the three arguments every builder shares."""
-    checks.positive_integer("classes", classes, "Count the classes without the ignore class; background and one kind "
-                            "of object are 2.", minimum=2)
+def pixels_input(in_channels: int, image_size: ImageSize, classes: int,
+                 task: str = "multiclass") -> keras.KerasTensor:
+    """Return the `pixels` input after checking the four arguments every builder shares."""
+    tasks.of(task).check_classes(classes)
     checks.positive_integer("in_channels", in_channels, "Use 3 for RGB images and 1 for grey ones.")
     height, width = checks.image_size(image_size, allow_none=True)
     return keras.Input((height, width, in_channels), dtype="float32", name="pixels")
@@ -53,18 +53,24 @@ def require_stages(encoder: keras.Model, stages: Sequence[str], encoder_name: En
 
 def finish(pixels: keras.KerasTensor, logits: keras.KerasTensor,
            aux_logits: keras.KerasTensor | Sequence[keras.KerasTensor] | None = None, *, compile: bool,
-           name: str | None, aux_weight: float = 0.4, learning_rate: float = 1e-3) -> Segmenter:
+           name: str | None, aux_weight: float = 0.4, learning_rate: float = 1e-3,
+           task: str = "multiclass") -> Segmenter:
     """Return the `Segmenter` from `pixels` to `logits`, compiled with the library's defaults if `compile`.
 
-    Defaults: AdamW (`learning_rate`, weight decay 1e-4), `kseg.losses.CrossEntropy`, `kseg.metrics.MeanIoU`.
+    Defaults: AdamW (`learning_rate`, weight decay 1e-4), `default_loss`, `kseg.metrics.MeanIoU`.
     """
     outputs = logits if aux_logits is None else [logits, *(
         aux_logits if isinstance(aux_logits, (list, tuple)) else [aux_logits])]
-    model = Segmenter(pixels, outputs, name=name, aux_weight=aux_weight)
+    model = Segmenter(pixels, outputs, name=name, aux_weight=aux_weight, task=task)
     if compile:
         model.compile(
             optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=1e-4),
-            loss=CrossEntropy(),
-            metrics=[MeanIoU(model.classes)],
+            loss=default_loss(task),
+            metrics=[MeanIoU(model.classes, task=task)],
         )
     return model
+
+
+def default_loss(task: str) -> SegmentationLoss:
+    """Return the cross-entropy of a task: of the softmax, or of the sigmoid of each logit."""
+    return CrossEntropy() if tasks.of(task).exclusive else BinaryCrossEntropy()

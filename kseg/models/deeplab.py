@@ -28,7 +28,7 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
               rates: tuple[int, ...] = (6, 12, 18), multi_grid: tuple[int, int, int] | None = None, filters: int = 256,
               extra_conv: bool = False, projection_size: int = 1, align_corners: bool = False, dropout: float = 0.1,
               full_rates: bool = False, aux: bool = False, aux_stage: str = "c4", aux_weight: float = 0.4,
-              compile: bool = True, name: str = "deeplab_v3") -> Segmenter:
+              task: str = "multiclass", compile: bool = True, name: str = "deeplab_v3") -> Segmenter:
     """Return DeepLab v3, pixels to logits.
 
     Dilated encoder, atrous spatial pyramid pooling with the image's average, 1x1 projection, classifier, bilinear to
@@ -58,7 +58,7 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
         ValueError: for an unknown encoder, an output stride or a multi-grid it cannot give.
     """
     checks.number_between("dropout", dropout, 0, 1)
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     if multi_grid is None and row_of(encoder_name).multi_grid:
         multi_grid = (1, 2, 4)
     features = encoder_for(pixels, encoder_name, encoder_weights, builder="DeepLabV3", output_stride=output_stride,
@@ -73,7 +73,7 @@ def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weig
     if aux:
         aux_logits = auxiliary_head(features[aux_stage], classes, like=pixels, dropout=0.1,
                                     filters=features[aux_stage].shape[-1] // 4)
-    return finish(pixels, logits, aux_logits, compile=compile, name=name, aux_weight=aux_weight)
+    return finish(pixels, logits, aux_logits, task=task, compile=compile, name=name, aux_weight=aux_weight)
 
 
 @documented()
@@ -82,7 +82,7 @@ def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_
                   rates: tuple[int, ...] = (6, 12, 18), multi_grid: tuple[int, int, int] | None = None,
                   filters: int = 256, low_level_filters: int = 48, decoder_filters: int = 256,
                   separable: bool | None = None, projection_size: int = 1, decoder: str = "paper",
-                  full_rates: bool = False, dropout: float = 0.1, compile: bool = True,
+                  full_rates: bool = False, dropout: float = 0.1, task: str = "multiclass", compile: bool = True,
                   name: str = "deeplab_v3_plus") -> Segmenter:
     """Return DeepLab v3+, pixels to logits.
 
@@ -113,7 +113,7 @@ def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_
         ValueError: for an unknown encoder, an output stride or a multi-grid it cannot give.
     """
     checks.number_between("dropout", dropout, 0, 1)
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     encoder = encoder_for(pixels, encoder_name, encoder_weights, builder="DeepLabV3Plus", output_stride=output_stride,
                           multi_grid=multi_grid, full_rates=full_rates, stages=())
     low_level = "low_level" if "low_level" in encoder.output else "c2"
@@ -133,7 +133,7 @@ def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_
     for index in range(1, 2 if decoder == "smp" else 3):
         outputs = convolution(outputs, decoder_filters, 3, name=f"decoder{index}")
     logits = classify(outputs, classes, like=pixels, method=method)
-    return finish(pixels, logits, compile=compile, name=name)
+    return finish(pixels, logits, task=task, compile=compile, name=name)
 
 
 def aspp(features: keras.KerasTensor, filters: int, rates: tuple[int, ...],

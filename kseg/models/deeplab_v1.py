@@ -25,7 +25,8 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 def DeepLabV1(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
               in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 8,
               fc6_kernel_size: int = 3, fc6_rate: int = 12, fc6_filters: int = 1024, multi_scale: bool = False,
-              dropout: float = 0.5, compile: bool = True, name: str = "deeplab_v1") -> Segmenter:
+              dropout: float = 0.5, task: str = "multiclass",
+              compile: bool = True, name: str = "deeplab_v1") -> Segmenter:
     """Return DeepLab v1 (DeepLab-LargeFOV), pixels to logits.
 
     VGG16 whose 3x3 pools 4 and 5 have stride 1, conv5 at rate 2, fc6 as a 3x3 convolution at rate 12, fc7, classifier,
@@ -48,7 +49,7 @@ def DeepLabV1(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights
         ValueError: for an unknown encoder or an output stride it cannot give.
     """
     checks.number_between("dropout", dropout, 0, 1)
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     features = paper_encoder(pixels, encoder_name, encoder_weights, output_stride)(pixels)
     rate, = rates_at(output_stride, (fc6_rate,), features["c5"].shape[1:3], reference_stride=8, argument="fc6_rate")
     outputs = fully_connected(features["c5"], fc6_filters, kernel_size=fc6_kernel_size, rate=rate, dropout=dropout)
@@ -56,7 +57,7 @@ def DeepLabV1(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights
         outputs = keras.layers.Concatenate(name="multi_scale")(
             [outputs, *_side_features(pixels, features, output_stride)])  # [B, H/os, W/os, fc6_filters + 5 * 128]
     logits = classify(outputs, classes, like=pixels)
-    return finish(pixels, logits, compile=compile, name=name)
+    return finish(pixels, logits, task=task, compile=compile, name=name)
 
 
 def paper_encoder(pixels: keras.KerasTensor, encoder_name: EncoderName, encoder_weights: EncoderWeights,

@@ -22,7 +22,7 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 def DeepLabV2(classes: int, encoder_name: EncoderName = "resnet101", encoder_weights: EncoderWeights = None,
               in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 8,
               rates: tuple[int, ...] = (6, 12, 18, 24), scales: tuple[float, ...] = (1.0,), scale_losses: bool = True,
-              filters: int = 1024, dropout: float = 0.5, compile: bool = True,
+              filters: int = 1024, dropout: float = 0.5, task: str = "multiclass", compile: bool = True,
               name: str = "deeplab_v2") -> Segmenter:
     """Return DeepLab v2 (ASPP-L), pixels to logits.
 
@@ -55,7 +55,7 @@ def DeepLabV2(classes: int, encoder_name: EncoderName = "resnet101", encoder_wei
                                              f"The paper's is {argument}={example}."))
     for scale in scales:
         checks.number_between("scales", scale, 0.1, 4, "The paper's are scales=(0.5, 0.75, 1.0).")
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     encoder = paper_encoder(pixels, encoder_name, encoder_weights, output_stride)
     if None not in encoder.input_shape[1:3] and set(scales) != {1}:
         raise ValueError(checks.sentence("scales", "must be (1,) for an encoder of one image size", scales,
@@ -76,7 +76,7 @@ def DeepLabV2(classes: int, encoder_name: EncoderName = "resnet101", encoder_wei
     if scale_losses and len(maps) > 1:
         each = [ResizeTo(dtype="float32", name=f"scale{index}_logits")(scores, pixels)
                 for index, scores in enumerate(maps)]
-    return finish(pixels, logits, each, aux_weight=1.0, compile=compile, name=name)
+    return finish(pixels, logits, each, aux_weight=1.0, task=task, compile=compile, name=name)
 
 
 def _seen_at(scale, index, pixels, encoder, head):

@@ -18,7 +18,8 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 def DilatedFCN(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights: EncoderWeights = None,
                in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 8,
                convolutions: int = 1, concatenate_input: bool = False, filters: int | None = None,
-               dropout: float = 0.1, aux: bool = False, aux_weight: float = 0.4, compile: bool = True,
+               dropout: float = 0.1, aux: bool = False, aux_weight: float = 0.4, task: str = "multiclass",
+               compile: bool = True,
                name: str = "dilated_fcn") -> Segmenter:
     """Return a dilated FCN, pixels to logits: c5, 3x3 convolutions, classifier, bilinear to the size of the image.
 
@@ -38,7 +39,7 @@ def DilatedFCN(classes: int, encoder_name: EncoderName = "resnet50", encoder_wei
     """
     checks.number_between("dropout", dropout, 0, 1)
     checks.positive_integer("convolutions", convolutions)
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     features = encoder_for(pixels, encoder_name, encoder_weights, builder="DilatedFCN", output_stride=output_stride,
                            stages=("c4", "c5") if aux else ("c5",))(pixels)
     filters = features["c5"].shape[-1] // 4 if filters is None else checks.positive_integer("filters", filters)
@@ -54,4 +55,4 @@ def DilatedFCN(classes: int, encoder_name: EncoderName = "resnet50", encoder_wei
     if aux:
         aux_logits = auxiliary_head(features["c4"], classes, like=pixels, filters=features["c4"].shape[-1] // 4,
                                     dropout=0.1)
-    return finish(pixels, logits, aux_logits, compile=compile, name=name, aux_weight=aux_weight)
+    return finish(pixels, logits, aux_logits, task=task, compile=compile, name=name, aux_weight=aux_weight)

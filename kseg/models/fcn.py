@@ -29,7 +29,8 @@ AT_ONCE_SCALES = {"c4": 0.01, "c3": 0.0001}
 def FCN32s(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
            in_channels: int = 3, image_size: ImageSize = (None, None), *, geometry: str = "same",
            fc_filters: int | None = None, dropout: float = 0.5, upsampling: str = "frozen",
-           start_from: Path | None = None, compile: bool = True, name: str = "fcn32s") -> Segmenter:
+           start_from: Path | None = None, task: str = "multiclass",
+           compile: bool = True, name: str = "fcn32s") -> Segmenter:
     """Return FCN-32s, pixels to logits: scores of c5, upsampled 32 times.
 
     Args:
@@ -48,28 +49,30 @@ def FCN32s(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: E
         ValueError: for an unknown encoder, one without the stages, the paper's geometry on another than a VGG, or
             weights of another network or class count.
     """
-    return _fcn(32, pixels_input(in_channels, image_size, classes), classes, encoder_name=encoder_name,
+    return _fcn(32, pixels_input(in_channels, image_size, classes, task), classes, encoder_name=encoder_name,
                 encoder_weights=encoder_weights, geometry=geometry, fc_filters=fc_filters, dropout=dropout,
-                upsampling=upsampling, start_from=start_from, compile=compile, name=name)
+                upsampling=upsampling, start_from=start_from, task=task, compile=compile, name=name)
 
 
 def FCN16s(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
            in_channels: int = 3, image_size: ImageSize = (None, None), *, geometry: str = "same",
            fc_filters: int | None = None, dropout: float = 0.5, upsampling: str = "frozen",
-           start_from: Path | None = None, compile: bool = True, name: str = "fcn16s") -> Segmenter:
+           start_from: Path | None = None, task: str = "multiclass",
+           compile: bool = True, name: str = "fcn16s") -> Segmenter:
     """Return FCN-16s: scores of c5, upsampled twice, plus scores of c4 (pool4), upsampled 16 times.
 
     Arguments, result and errors as `FCN32s`.
     """
-    return _fcn(16, pixels_input(in_channels, image_size, classes), classes, encoder_name=encoder_name,
+    return _fcn(16, pixels_input(in_channels, image_size, classes, task), classes, encoder_name=encoder_name,
                 encoder_weights=encoder_weights, geometry=geometry, fc_filters=fc_filters, dropout=dropout,
-                upsampling=upsampling, start_from=start_from, compile=compile, name=name)
+                upsampling=upsampling, start_from=start_from, task=task, compile=compile, name=name)
 
 
 def FCN8s(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
           in_channels: int = 3, image_size: ImageSize = (None, None), *, geometry: str = "same",
           fc_filters: int | None = None, dropout: float = 0.5, upsampling: str = "frozen", at_once: bool = False,
-          start_from: Path | None = None, compile: bool = True, name: str = "fcn8s") -> Segmenter:
+          start_from: Path | None = None, task: str = "multiclass",
+          compile: bool = True, name: str = "fcn8s") -> Segmenter:
     """Return FCN-8s: as FCN-16s, with scores of c3 (pool3) added at stride 8.
 
     Args:
@@ -78,13 +81,13 @@ def FCN8s(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: En
             (`kseg.training.train_fcn_in_stages`).
         Others, result and errors: as `FCN32s`.
     """
-    return _fcn(8, pixels_input(in_channels, image_size, classes), classes, encoder_name=encoder_name,
+    return _fcn(8, pixels_input(in_channels, image_size, classes, task), classes, encoder_name=encoder_name,
                 encoder_weights=encoder_weights, geometry=geometry, fc_filters=fc_filters, dropout=dropout,
-                upsampling=upsampling, at_once=at_once, start_from=start_from, compile=compile, name=name)
+                upsampling=upsampling, at_once=at_once, start_from=start_from, task=task, compile=compile, name=name)
 
 
 def _fcn(stride, pixels, classes, *, encoder_name, encoder_weights, geometry, fc_filters, dropout, upsampling,
-         start_from, compile, name, at_once=False):
+         start_from, task, compile, name, at_once=False):
     checks.one_of("geometry", geometry, ("same", "paper"))
     checks.one_of("upsampling", upsampling, ("frozen", "intermediate", "learned"))
     checks.number_between("dropout", dropout, 0, 1)
@@ -109,7 +112,7 @@ def _fcn(stride, pixels, classes, *, encoder_name, encoder_weights, geometry, fc
     logits = _upsample(scores, stride, f"upsample_{stride}", geometry=geometry, frozen=upsampling != "learned")
     offset = LOGITS_OFFSETS[stride] if geometry == "paper" else 0
     logits = CropTo(offset, dtype="float32", name="logits")(logits, pixels)
-    model = finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
+    model = finish(pixels, logits, task=task, compile=compile, name=name, learning_rate=1e-4)
     if encoder_weights == "imagenet" and row.convolutions and fc_filters == 4096:
         fcn_weights.copy_classifier(row, model)
     return model if start_from is None else fcn_weights.start_from(model, start_from)

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kseg import tasks
 from kseg.data import guards
 from kseg.data.parallelism import numpy_function
 from kseg.data.sources.file_pairs import spread
@@ -90,7 +91,8 @@ class FirstImages(keras.callbacks.Callback):
         metrics = [one for metric in self.model.metrics for one in (metric, *getattr(metric, "metrics", ()))]
         metric = next((one for one in metrics if isinstance(one, ConfusionMetric)), None)
         if metric is not None:
-            labelled = metric.confusion().sum(axis=1)  # [classes]
+            labelled, task = metric.confusion().sum(axis=-1), tasks.of(self.owner.task)
+            labelled = task.of_classes(labelled) if task.stacked else labelled  # one per name, a background too
             guards.warn(self.owner, guards.of_absent_classes(labelled, self.owner.label_set.names))
 
 

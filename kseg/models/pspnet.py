@@ -18,7 +18,7 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights: EncoderWeights = None,
            in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 8,
            bins: tuple[int, ...] = (1, 2, 3, 6), filters: int = 512, dropout: float = 0.1, aux: bool = False,
-           aux_weight: float = 0.4, compile: bool = True, name: str = "pspnet") -> Segmenter:
+           aux_weight: float = 0.4, task: str = "multiclass", compile: bool = True, name: str = "pspnet") -> Segmenter:
     """Return PSPNet, pixels to logits.
 
     Dilated encoder, pyramid pooling, 3x3 convolution, classifier, bilinear to the size of the image. The paper's
@@ -43,7 +43,7 @@ def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights
                                          "The paper's is bins=(1, 2, 3, 6)."))
     for bin_count in bins:
         checks.positive_integer("bins", bin_count)
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     features = encoder_for(pixels, encoder_name, encoder_weights, builder="PSPNet", output_stride=output_stride,
                            stages=("c4", "c5") if aux else ("c5",))(pixels)
     context = pyramid_pooling(features["c5"], bins)  # [B, H/os, W/os, 2 * C5]
@@ -53,7 +53,7 @@ def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights
     aux_logits = None
     if aux:
         aux_logits = auxiliary_head(features["c4"], classes, like=pixels, filters=256, dropout=dropout)
-    return finish(pixels, logits, aux_logits, compile=compile, name=name, aux_weight=aux_weight)
+    return finish(pixels, logits, aux_logits, task=task, compile=compile, name=name, aux_weight=aux_weight)
 
 
 def pyramid_pooling(features: keras.KerasTensor, bins: tuple[int, ...]) -> keras.KerasTensor:

@@ -22,7 +22,8 @@ def RefineNet(classes: int, encoder_name: EncoderName = "resnet101", encoder_wei
               in_channels: int = 3, image_size: ImageSize = (None, None), *, filters: int = 256,
               convention: str = "code", pooling_stages: int | None = None, output_units: int | None = None,
               last_output_units: int | None = None, pool_first: bool = True, dropout: float = 0.5,
-              freeze_batch_norm: bool = False, compile: bool = True, name: str = "refinenet") -> Segmenter:
+              freeze_batch_norm: bool = False, task: str = "multiclass",
+              compile: bool = True, name: str = "refinenet") -> Segmenter:
     """Return the 4-cascaded RefineNet, pixels to logits.
 
     Each block adapts its inputs with two residual units, fuses them at the finest size, pools in a residual chain, and
@@ -53,7 +54,7 @@ def RefineNet(classes: int, encoder_name: EncoderName = "resnet101", encoder_wei
     poolings, units, last_units = (
         default if value is None else checks.positive_integer(argument, value)
         for argument, default, value in zip(names, chosen, given, strict=True))
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     stages = ("c5", "c4", "c3", "c2")
     encoder = encoder_for(pixels, encoder_name, encoder_weights, builder="RefineNet", stages=stages)
     if freeze_batch_norm:
@@ -68,7 +69,7 @@ def RefineNet(classes: int, encoder_name: EncoderName = "resnet101", encoder_wei
                           output_units=last_units if number == 1 else units)
     refined = keras.layers.Dropout(dropout, name="head_dropout")(refined)  # [B, H/4, W/4, filters]
     logits = classify(refined, classes, like=pixels, kernel_size=3, kernel_initializer=_normal(filters))
-    return finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
+    return finish(pixels, logits, task=task, compile=compile, name=name, learning_rate=1e-4)
 
 
 def _refine(tap, coarser, width, name, *, poolings, output_units, pool_first):

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
 from kseg.models.auxiliary import auxiliary_loss, replicas
@@ -23,7 +23,7 @@ class Segmenter(keras.Model):
     With an auxiliary head the graph has two outputs in training; `model(x)`, `predict`, saving and export see the
     logits alone. The auxiliary output is trained with the compiled loss times `aux_weight`, logged as `aux_loss`.
     `Segmenter.from_config(model.get_config())` makes a copy; `keras.models.clone_model` knows neither `aux_weight` nor
-    `label_set` nor `pixel_range`.
+    `label_set`, `pixel_range`, `task` and `threshold`.
 
     Args:
         inputs: the pixels `KerasTensor`.
@@ -33,17 +33,22 @@ class Segmenter(keras.Model):
         pixel_range: `PixelRange`, (low, high), one such pair per band, or None: the stored numbers that were pixels 0
             and 255 in training (see `kseg.data.load`); saved with it. The model itself takes pixels 0–255 as ever:
             `kseg.predict` and what `kseg.export` writes take the numbers as they are stored, and scale them by it.
+        task: "multiclass", "binary" or "multilabel", what the logits mean; saved with it.
+        threshold: as the attribute.
     """
 
     def __init__(self, inputs: keras.KerasTensor, outputs: keras.KerasTensor | list[keras.KerasTensor],
                  name: str | None = None, *, aux_weight: float = 0.4, label_set: LabelSet | None = None,
-                 pixel_range: PixelRange | Sequence | None = None, **kwargs: Any):
+                 pixel_range: PixelRange | Sequence | None = None, task: str = "multiclass",
+                 threshold: tasks.Threshold = None, **kwargs: Any):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         self.autocast = False  # pixels stay float32 until they are normalised, also under mixed precision
         self.has_aux = isinstance(outputs, (list, tuple)) and len(outputs) > 1
         self.aux_weight = aux_weight
         self.label_set = label_set
         self.pixel_range = pixel_range
+        self.task = tasks.of(task).name
+        self.threshold = threshold
         self._saved_after_training = False
         self._aux_loss = keras.metrics.Mean(name="aux_loss") if self.has_aux else None
 
@@ -51,6 +56,21 @@ class Segmenter(keras.Model):
     def classes(self) -> int:
         """Number of classes."""
         return self.outputs[0].shape[-1]
+
+    @property
+    def threshold(self) -> float | tuple[float, ...] | None:
+        """The probability that a class must exceed, or one per class; None where the largest logit decides.
+
+        Tasks "binary" and "multilabel" begin with 0.5, which None brings back. `predict`, evaluation and exports follow
+        it, and it is saved with the model; `kseg.evaluate(model, ...).best_threshold` is the best on labelled images.
+        """
+        return self._threshold
+
+    @threshold.setter
+    def threshold(self, value: tasks.Threshold) -> None:
+        task = tasks.of(self.task)
+        default = None if task.exclusive else tasks.DEFAULT_THRESHOLD
+        self._threshold = task.checked_threshold(default if value is None else value, self.classes)
 
     @property
     def in_channels(self) -> int:
@@ -167,6 +187,8 @@ class Segmenter(keras.Model):
             "aux_weight": self.aux_weight,
             "label_set": self.label_set.to_dict() if self.label_set else None,
             "pixel_range": self.pixel_range.to_list() if self.pixel_range else None,
+            "task": self.task,
+            "threshold": self.threshold,
             "trained": self.compiled and self.optimizer.built,
         }
         return config
@@ -179,6 +201,8 @@ class Segmenter(keras.Model):
         model.aux_weight = own.get("aux_weight", 0.4)
         model.label_set = LabelSet.from_dict(own["label_set"]) if own.get("label_set") else None
         model.pixel_range = own.get("pixel_range")
+        model.task = own.get("task", "multiclass")
+        model.threshold = own.get("threshold")
         model._saved_after_training = own.get("trained", False)
         return model
 

@@ -25,7 +25,8 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
             "            convolutions.")
 def SegNet(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: EncoderWeights = None,
            in_channels: int = 3, image_size: ImageSize = (None, None), *,
-           filters: tuple[int, int, int, int, int] = VGG_FILTERS, dropout: float = 0.0, compile: bool = True,
+           filters: tuple[int, int, int, int, int] = VGG_FILTERS, dropout: float = 0.0, task: str = "multiclass",
+           compile: bool = True,
            name: str = "segnet") -> Segmenter:
     """Return SegNet, pixels to logits.
 
@@ -53,7 +54,7 @@ def SegNet(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: E
     if encoder_weights is not None and tuple(filters) != VGG_FILTERS:
         raise ValueError(checks.sentence("filters", f"must be {VGG_FILTERS} when encoder_weights is given", filters,
                                          "Leave `filters` out, or pass encoder_weights=None."))
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     encoder = _encoder(row, filters, in_channels, dropout)
     copy_convolutions(encoder, encoder_name, encoder_weights)
     pooled = encoder(pixels)
@@ -69,14 +70,14 @@ def SegNet(classes: int, encoder_name: EncoderName = "vgg16", encoder_weights: E
             features = keras.layers.Dropout(dropout, name=f"decoder{stage}_dropout")(features)
     logits = keras.layers.Conv2D(classes, 3, padding="same", kernel_initializer="he_normal", dtype="float32",
                                  name="logits")(features)
-    return finish(pixels, logits, compile=compile, name=name)
+    return finish(pixels, logits, task=task, compile=compile, name=name)
 
 
 @documented(encoder_name="None; the network has no exchangeable encoder.", encoder_weights="None; there are none.",
             in_channels="int, input bands; they pass local response normalisation over five channels.")
 def SegNetBasic(classes: int, encoder_name: None = None, encoder_weights: None = None, in_channels: int = 3,
                 image_size: ImageSize = (None, None), *, filters: int = 64, use_bias: bool = True,
-                compile: bool = True, name: str = "segnet_basic") -> Segmenter:
+                task: str = "multiclass", compile: bool = True, name: str = "segnet_basic") -> Segmenter:
     """Return SegNet-Basic: four 7x7 convolutions down and four up, 64 channels each, ReLU in the encoder only.
 
     Args:
@@ -92,7 +93,7 @@ def SegNetBasic(classes: int, encoder_name: None = None, encoder_weights: None =
         checks.one_of(argument, value, (None,), context=" for SegNetBasic",
                       advice="SegNetBasic is a network of its own; SegNet takes VGG's weights.")
     checks.positive_integer("filters", filters)
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     features = LocalResponseNormalization(name="normalize")(pixels)
     kept = []
     for stage in range(1, 5):
@@ -104,7 +105,7 @@ def SegNetBasic(classes: int, encoder_name: None = None, encoder_weights: None =
         features = MaxUnpooling2D(name=f"unpool{stage}")(features, kept[stage - 1], like)
         features = _conv_bn(features, filters, 7, f"decoder{stage}_conv", use_bias=use_bias, relu=False)
     logits = keras.layers.Conv2D(classes, 1, kernel_initializer="he_normal", dtype="float32", name="logits")(features)
-    return finish(pixels, logits, compile=compile, name=name)
+    return finish(pixels, logits, task=task, compile=compile, name=name)
 
 
 def _encoder(row, filters, in_channels, dropout):

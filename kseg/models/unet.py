@@ -21,7 +21,8 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights: EncoderWeights = None,
          in_channels: int = 3, image_size: ImageSize = (None, None), *, padding: str = "same", filters: int = 64,
          dropout: float = 0.5, released: bool = False, decoder_filters: tuple[int, ...] = (256, 128, 64, 32, 16),
-         interpolation: str = "bilinear", compile: bool = True, name: str = "unet") -> Segmenter:
+         interpolation: str = "bilinear", task: str = "multiclass",
+         compile: bool = True, name: str = "unet") -> Segmenter:
     """Return U-Net, pixels to logits: the network of 2015, or the decoder on another encoder.
 
     Args:
@@ -44,7 +45,7 @@ def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights:
     checks.one_of("padding", padding, ("same", "valid"))
     checks.number_between("dropout", dropout, 0, 1)
     checks.one_of("interpolation", interpolation, ("bilinear", "nearest"))
-    pixels = pixels_input(in_channels, image_size, classes)
+    pixels = pixels_input(in_channels, image_size, classes, task)
     if encoder_name is None:
         if padding == "valid":
             RequireValidSize().check(pixels.shape[1:3])
@@ -53,7 +54,7 @@ def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights:
         features = _paper_network(pixels, padding, checks.positive_integer("filters", filters), dropout, released)
         logits = keras.layers.Conv2D(classes, 1, kernel_initializer="he_normal", dtype="float32",
                                      name="logits")(features)
-        return finish(pixels, logits, compile=compile, name=name, learning_rate=1e-4)
+        return finish(pixels, logits, task=task, compile=compile, name=name, learning_rate=1e-4)
     checks.one_of("padding", padding, ("same",), context=f" with encoder {encoder_name!r}",
                   advice="Valid convolutions belong to the network of 2015: pass encoder_name=None.")
     if len(decoder_filters) != 5:
@@ -62,7 +63,7 @@ def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights:
     features = encoder_for(pixels, encoder_name, encoder_weights, builder="U-Net",
                            stages=("c5", "c4", "c3", "c2"))(pixels)
     logits = classify(_decoder(features, pixels, decoder_filters, interpolation), classes, like=pixels, kernel_size=3)
-    return finish(pixels, logits, compile=compile, name=name)
+    return finish(pixels, logits, task=task, compile=compile, name=name)
 
 
 def _paper_network(pixels, padding, filters, dropout, released):

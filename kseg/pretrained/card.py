@@ -9,10 +9,12 @@ from typing import Any
 
 import keras
 
-from kseg import __version__, checks
+from kseg import __version__, checks, tasks
 from kseg.labels import LabelSet
 
 _STRUCTURE = re.compile(r"[&<>|`\\*_\[\]~$]")  # what HTML, Markdown and its tables read as more than text
+_ANSWERS = {"multiclass": "one class for each pixel", "binary": "foreground or not for each pixel, by a sigmoid",
+            "multilabel": "any number of classes for each pixel, a sigmoid each"}
 _BANDS = {1: "grey values", 3: "RGB pixels"}
 
 
@@ -34,7 +36,9 @@ def card(model: keras.Model, title: str, address: str, label_set: LabelSet, *, r
     """
     import jinja2
 
-    found, per_class, dataset = _tables(scores, label_set)
+    logits = model.outputs[0].shape[-1]
+    task = tasks.known(getattr(model, "task", None), logits)
+    found, per_class, dataset = _tables(scores, task.class_names(label_set))
     environment = jinja2.Environment(loader=jinja2.PackageLoader("kseg", "pretrained"), trim_blocks=True,
                                      lstrip_blocks=True, finalize=_as_text, undefined=jinja2.StrictUndefined,
                                      keep_trailing_newline=True)
@@ -44,7 +48,7 @@ def card(model: keras.Model, title: str, address: str, label_set: LabelSet, *, r
         install='pip install "kseg[hub]"' if address.startswith("hf://") else "pip install kseg",
         network=str(recipe.get("model", model.name)), encoder=recipe.get("encoder_name"),
         parameters=model.count_params(), channels=pixels[-1], bands=_BANDS.get(pixels[-1], f"{pixels[-1]} bands"),
-        size=_size(*pixels[1:3]), ignore_class=label_set.ignore_class,
+        size=_size(*pixels[1:3]), logits=logits, answer=_ANSWERS[task.name], ignore_class=label_set.ignore_class,
         classes=[{"name": name, "colour": "#%02x%02x%02x" % tuple(colour)}
                  for name, colour in zip(label_set.names, label_set.palette.tolist())],
         scores=found, per_class=per_class, dataset=dataset, recipe=recipe)
@@ -63,7 +67,7 @@ def _size(height, width):
         f"{height or 'any'} × {width or 'any'} pixels (height × width)"
 
 
-def _tables(scores, label_set):
+def _tables(scores, names):
     """Return (scores of the dataset, IoU of each class, both as texts by name; the dataset's name or None)."""
     if scores is None:
         return {}, {}, None
@@ -74,8 +78,8 @@ def _tables(scores, label_set):
                                         "Write for example {'mean_iou': 0.71}."))
     rest = dict(scores)
     per_class, dataset = rest.pop("per_class_iou", None) or {}, rest.pop("dataset", None)
-    if per_class and set(per_class) != set(label_set.names):
-        raise ValueError(checks.sentence("scores", f"must name the classes {list(label_set.names)} in per_class_iou",
+    if per_class and set(per_class) != set(names):
+        raise ValueError(checks.sentence("scores", f"must name the classes {list(names)} in per_class_iou",
                                          list(per_class), "Give one IoU per class name of the model's label set."))
     return _shown(rest), _shown(per_class), None if dataset is None else str(dataset)
 

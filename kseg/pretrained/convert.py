@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kseg import checks, models
+from kseg import checks, models, tasks
 from kseg.encoders.checkpoint import read_checkpoint
 from kseg.labels import LabelSet
 from kseg.models import Segmenter
@@ -60,6 +60,8 @@ def convert(checkpoint: Path, like: str | None = None, classes: int | None = Non
 
     No PyTorch is needed. Pixels are 0-255 as everywhere in kseg: the model normalises them as its origin did.
 
+    A network of one class becomes a model of task "binary".
+
     Args:
         checkpoint: path of a `.pth`, `.pt` or `.safetensors` file, or of a folder that smp's `save_pretrained` wrote.
         like: str, where it comes from: "torchvision", "mmsegmentation" or "smp", and after a slash which network
@@ -103,10 +105,12 @@ def conversion(checkpoint: Path, like: str | None = None, classes: int | None = 
     if new and not replace_classifier:
         raise ValueError(checks.sentence("classes", f"must be {found}, the classes of the checkpoint", classes,
                                          "Leave it out, or pass replace_classifier=True to fine-tune on others."))
-    model = getattr(models, plan.builder)(classes if new else found, in_channels=channels, **plan.options)
+    wanted = classes if new else found
+    task = tasks.known(None, wanted)  # one class is decided by its sigmoid
+    model = getattr(models, plan.builder)(wanted, in_channels=channels, task=task.name, **plan.options)
     left_out = fill(model, arrays, plan, path, classifier=not new)
-    if label_set is not None and len(label_set) != model.classes:
-        raise ValueError(checks.sentence("label_set", f"must name {model.classes} classes", len(label_set),
+    if label_set is not None and len(label_set) != task.names(model.classes):
+        raise ValueError(checks.sentence("label_set", f"must name {task.names(model.classes)} classes", len(label_set),
                                          "Give one name per class of the model."))
     model.label_set = label_set
     if new:
@@ -149,9 +153,6 @@ def _counts(arrays: Arrays, plan: Plan, path: str) -> tuple[int, int]:
         raise ValueError(checks.sentence(
             "checkpoint", "must read images of three bands or more: how a network of fewer had them normalised is not "
             "told by its file", stem.shape[1], "Train it on RGB, or repeat the band three times."))
-    if classifier.shape[0] < 2:
-        raise ValueError(checks.sentence("checkpoint", "must have two classes or more", classifier.shape[0],
-                                         "Models of one class, for a sigmoid, cannot be converted."))
     return classifier.shape[0], stem.shape[1]
 
 
@@ -168,7 +169,7 @@ def compared(report: Conversion, image: Any, logits: np.ndarray | Path) -> Conve
     if theirs.shape != ours.shape:
         raise ValueError(checks.sentence("logits", f"must have the shape {ours.shape}", logits.shape,
                                          "Give the logits of exactly this image, [B, classes, H, W]."))
-    difference = float(np.abs(ours - theirs).max())
+    difference, task = float(np.abs(ours - theirs).max()), tasks.of(report.model.task)
     return dataclasses.replace(report, max_abs_difference=difference,
                                relative_difference=difference / float(np.abs(theirs).max()),
-                               label_agreement=float((ours.argmax(-1) == theirs.argmax(-1)).mean()))
+                               label_agreement=float((task.decide(ours) == task.decide(theirs)).mean()))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kseg import __version__, checks, files
-from kseg.labels import LabelSet
+from kseg import __version__, checks, files, tasks
 from kseg.pretrained.card import card
 from kseg.pretrained.connection import connection, refusals
 from kseg.types import Path
@@ -115,6 +114,7 @@ def _write_folder(folder, model, text, label_set):
 def _write(folder, model, text, label_set):
     model.save(os.path.join(folder, MODEL))
     config = {"format": 1, "kseg_version": __version__, "model": model.name, "label_set": label_set.to_dict(),
+              "task": tasks.known(getattr(model, "task", None), model.outputs[0].shape[-1]).name,
               "input": {"channels": model.inputs[0].shape[-1], "range": [0, 255],
                         "image_size": list(model.inputs[0].shape[1:3])}}
     files.write_text(os.path.join(folder, CARD), text)
@@ -132,10 +132,11 @@ def _check_model(model):
 
 def _labels(model):
     classes, found = model.outputs[0].shape[-1], getattr(model, "label_set", None)
-    if found is not None and len(found) != classes:
+    task = tasks.known(getattr(model, "task", None), classes)
+    if found is not None and len(found) != task.names(classes):
         raise ValueError(checks.sentence("label_set", f"must name the {classes} classes of the model",
                                          list(found.names), "Set model.label_set to one of as many names, or None."))
-    return found or LabelSet.generic(classes)
+    return found or task.label_set(classes)
 
 
 def _plain(recipe):

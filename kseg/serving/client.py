@@ -5,7 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kseg import checks
-from kseg.serving.encoding import from_png, to_bytes
+from kseg.serving.encoding import from_png, from_pngs, to_bytes
 from kseg.serving.errors import ServingError
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Client:
                 `[H, W, 3]` or `[H, W]`, 0-255. Sizes may differ. An array `[B, H, W, 3]` is B images.
             output: "labels" (class ids) or "color" (painted with the palette).
         Returns:
-            uint8 `[H, W]` (or `[H, W, 3]` for "color") for one image, a list of them for a list.
+            uint8 `[H, W]` (or `[H, W, 3]` for "color") for one image, a list of them for a list. Labels of a
+            binary model are 0 and 1, those of a multi-label model 0 and 1 `[H, W, classes]`.
         Raises:
             ServingError: if the server refuses or does not answer.
         """
@@ -74,7 +75,7 @@ class Client:
             if len(answered) != len(batch):
                 raise ServingError(f"The server answered {len(answered)} images to {len(batch)}.")
             answers.extend(answered)
-        label_maps = [from_png(answer) for answer in answers]
+        label_maps = [from_pngs(answer) if isinstance(answer, list) else from_png(answer) for answer in answers]
         return label_maps if several else label_maps[0]
 
     def status(self) -> list[dict[str, Any]]:

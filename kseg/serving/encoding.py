@@ -52,3 +52,8 @@ def from_png(content: bytes) -> np.ndarray:
     from PIL.PngImagePlugin import PngImageFile  # unlike Image.open it takes any size, as the request had
 
     return np.array(PngImageFile(io.BytesIO(content)))
+
+
+def from_pngs(contents: list[bytes]) -> np.ndarray:
+    """Return grey PNG files (bytes), one per class, as uint8 `[H, W, classes]`."""
+    return np.stack([from_png(content) for content in contents], axis=-1)

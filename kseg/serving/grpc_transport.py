@@ -44,8 +44,8 @@ class GrpcTransport:
         self._url, self._model, self._version = url, model, version
         self._metadata = tuple((name.lower(), value) for name, value in (headers or {}).items())
 
-    def images(self, contents: list[bytes], signature: str, output: str, timeout: float) -> list[bytes]:
-        """Send encoded images; return the list of bytes that `output` holds for each."""
+    def images(self, contents: list[bytes], signature: str, output: str, timeout: float) -> list[bytes | list[bytes]]:
+        """Send encoded images; return the bytes, or list of bytes, that `output` holds for each."""
         from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
         from tensorflow_serving.apis import predict_pb2
 
@@ -58,7 +58,11 @@ class GrpcTransport:
         if output not in answer.outputs:
             raise ServingError(f"The server's answer has no output {output!r}. Serve a model exported by "
                                "kseg.export.saved_model.")
-        return list(answer.outputs[output].string_val)
+        found = answer.outputs[output]
+        files, sides = list(found.string_val), [side.size for side in found.tensor_shape.dim]
+        if len(sides) < 2:
+            return files
+        return [files[start:start + sides[1]] for start in range(0, len(files), sides[1])]
 
     def status(self, timeout: float) -> list[dict[str, Any]]:
         """Return the versions of the model and their states, a list of dicts."""

@@ -34,14 +34,15 @@ class RestTransport:
         self._base = url.rstrip("/") + name + (f"/versions/{version}" if version is not None else "")
         self._headers = {"Content-Type": "application/json", **(headers or {})}
 
-    def images(self, contents: list[bytes], signature: str, output: str, timeout: float) -> list[bytes]:
-        """Send encoded images; return the list of bytes that `output` (named `..._bytes`) holds for each."""
+    def images(self, contents: list[bytes], signature: str, output: str, timeout: float) -> list[bytes | list[bytes]]:
+        """Send encoded images; return the bytes, or list of bytes, that `output` (named `..._bytes`) holds for each."""
         instances = [{"b64": base64.b64encode(content).decode("ascii")} for content in contents]
         answer = self._call(":predict", {"signature_name": signature, "instances": instances}, timeout)
         try:
             rows = answer["predictions"]
             rows = [row[output] if output in row else row for row in rows]
-            return [base64.b64decode(row["b64"]) for row in rows]
+            return [[base64.b64decode(file["b64"]) for file in row] if isinstance(row, list)
+                    else base64.b64decode(row["b64"]) for row in rows]
         except (KeyError, TypeError, ValueError) as failure:
             raise ServingError(f"The server's answer has no base64 output {output!r}: {str(answer)[:200]}. Serve a "
                                "model exported by kseg.export.saved_model.") from failure

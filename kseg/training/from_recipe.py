@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import keras
 
-from kseg import losses
+from kseg import checks, losses, tasks
 from kseg.training.freezing import freeze_batch_normalization, freeze_encoder
 from kseg.training.optimizers import SGD, AdamW
 from kseg.training.parts import Loss, Optimization
@@ -40,12 +40,14 @@ def optimizer(recipe: Optimization, steps: int, ema: float | None = None) -> ker
     return SGD(rate, momentum=recipe.momentum, **shared) if recipe.optimizer == "sgd" else AdamW(rate, **shared)
 
 
-def loss(recipe: Loss, splits: Splits) -> keras.losses.Loss:
-    """Return the recipe's loss, a weighted sum if it names several; `splits` count classes where they are asked to."""
+def loss(recipe: Loss, splits: Splits, task: str = "multiclass") -> keras.losses.Loss:
+    """Return the recipe's loss for a task, a weighted sum if it names several; `splits` count classes if asked to."""
     weights = recipe.class_weights
     if isinstance(weights, str):
         weights = splits.class_weights(weights)
-    terms = [(_term(name, recipe, weights), weight) for name, weight in recipe.loss.items()]
+    kind = tasks.of(task)
+    terms = [(_softmax_term(name, recipe, weights) if kind.exclusive else _sigmoid_term(name, recipe, weights, kind),
+              weight) for name, weight in recipe.loss.items()]
     return terms[0][0] if len(terms) == 1 and terms[0][1] == 1 else losses.WeightedSum(terms)
 
 
@@ -57,7 +59,7 @@ def freeze(recipe: Optimization, model: keras.Model) -> None:
         freeze_batch_normalization(model)
 
 
-def _term(name: str, recipe: Loss, weights: Sequence[float] | None) -> keras.losses.Loss:
+def _softmax_term(name: str, recipe: Loss, weights: Sequence[float] | None) -> keras.losses.Loss:
     if name == "cross_entropy":
         return losses.CrossEntropy(class_weights=weights, label_smoothing=recipe.label_smoothing,
                                    ohem_fraction=recipe.ohem_fraction, ohem_threshold=recipe.ohem_threshold)
@@ -65,3 +67,37 @@ def _term(name: str, recipe: Loss, weights: Sequence[float] | None) -> keras.los
         return losses.Focal(alpha=weights)
     return {"dice": losses.Dice, "jaccard": losses.Jaccard, "lovasz_softmax": losses.LovaszSoftmax,
             "tversky": losses.Tversky}[name](class_weights=weights)
+
+
+def _sigmoid_term(name: str, recipe: Loss, weights: Sequence[float] | None, task: tasks.Task) -> keras.losses.Loss:
+    """Return the loss of this name for logits that are decided one by one.
+
+    Of a task with a background `weights` are those of background and foreground: of the labels 0 and 1 of its class.
+    """
+    positive = alpha = None
+    if weights is not None and task.background:
+        (background, foreground), weights = _checked_pair(weights), None
+        positive, alpha = foreground / background, foreground / (background + foreground)
+    if name == "cross_entropy":
+        return losses.BinaryCrossEntropy(positive_weights=positive, class_weights=weights,
+                                         label_smoothing=recipe.label_smoothing, ohem_fraction=recipe.ohem_fraction,
+                                         ohem_threshold=recipe.ohem_threshold)
+    if name == "focal":
+        return losses.BinaryFocal(alpha=alpha, class_weights=weights)
+    if name == "lovasz_hinge":
+        return losses.LovaszHinge(class_weights=weights)
+    return {"dice": losses.Dice, "jaccard": losses.Jaccard, "tversky": losses.Tversky}[name](
+        class_weights=weights, task=task.name)
+
+
+def _checked_pair(weights: Sequence[float]) -> tuple[float, float]:
+    """Return the weights of background and foreground as floats.
+
+    Raises:
+        ValueError: if there are not two, both above 0.
+    """
+    if len(weights) != 2 or min(weights) <= 0:
+        raise ValueError(checks.sentence(
+            "class_weights", "must be two numbers above 0 for task='binary', of background and foreground",
+            [float(weight) for weight in weights], "Write for example [0.5, 4.0]."))
+    return float(weights[0]), float(weights[1])

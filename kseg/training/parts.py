@@ -8,11 +8,12 @@ import dataclasses
 import math
 import typing
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data.label_ids import read_map
 from kseg.models import BUILDERS
 
-LOSSES = ("cross_entropy", "dice", "focal", "jaccard", "lovasz_softmax", "tversky")
+LOSSES = ("cross_entropy", "dice", "focal", "jaccard", "lovasz_softmax", "lovasz_hinge", "tversky")
+OF_SOFTMAX, OF_SIGMOID = ("lovasz_softmax",), ("lovasz_hinge",)  # those that only one kind of task has
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("poly", "constant")
 PRECISIONS = (None, "mixed_float16", "mixed_bfloat16")
@@ -20,8 +21,8 @@ SOURCE_OPTIONS = ("classes", "channels", "label_map", "nearest_colour", "image_p
                   "split_fractions", "split_groups", "split_seed", "split_lists", "exif", "annotations",
                   "overlap", "pixel_range")  # of `kseg.data.source`
 DATA_OPTIONS = (*SOURCE_OPTIONS, "cache", "cache_size", "on_error", "shard", "border_weights")  # of `kseg.data.load`
-_FIELDS = {"name": "data", **{name: name for name in (
-    "data_dir", "image_size", "batch_size", "augment", "patches", "seed")}}  # argument of `load` -> field of a recipe
+_FIELDS = {"name": "data", **{name: name for name in (  # argument of `load` -> field of a recipe
+    "data_dir", "image_size", "batch_size", "augment", "patches", "seed", "task")}}
 
 
 def option(default: typing.Any, text: str, choices: tuple | None = None) -> typing.Any:
@@ -40,6 +41,8 @@ class Data:
                        "labelme, cvat, cvat_masks, label_studio, supervisely, nifti, records or tfds:NAME")
     data_dir: str | None = option(None, "where the dataset's files are")
     data_options: dict = option({}, "other arguments of kseg.data.load, e.g. classes=2")
+    task: str = option("multiclass", "a pixel has one class, is foreground or not (masks may be 0 and 255), or may "
+                       "have several classes (a mask file for each)", tuple(tasks.TASKS))
     image_size: tuple[int, int] = option((128, 128), "height and width in pixels, of training and of its validation")
     batch_size: int = option(8, "images per step")
     augment: bool | str | dict = option(
@@ -50,6 +53,7 @@ class Data:
     seed: int = option(0, "of initial weights, dropout, order and augmentation")
 
     def __post_init__(self) -> None:
+        tasks.of(self.task)
         set_field(self, "image_size", checks.image_size(self.image_size))
         for name in ("batch_size", "patches"):
             set_field(self, name, checks.positive_integer(name, getattr(self, name)))
@@ -82,6 +86,9 @@ class Network:
     def __post_init__(self) -> None:
         checks.one_of("model", self.model, BUILDERS)
         checks.one_of("mixed_precision", self.mixed_precision, PRECISIONS)
+        if "task" in self.model_options:
+            raise ValueError(checks.sentence("model_options", "must not hold 'task', which a field of the recipe says",
+                                             self.model_options, "Set task in the recipe instead."))
         if self.ema is not None:
             checks.number_between("ema", self.ema, 0, 1)
         if self.model_options.get("padding") == "valid":
@@ -133,10 +140,12 @@ class Loss:
     """What a run minimises."""
 
     loss: str | dict[str, float] = option(
-        "cross_entropy", f"a name, or the terms of a weighted sum, name -> weight: {', '.join(LOSSES)}")
+        "cross_entropy", f"a name, or the terms of a weighted sum, name -> weight: {', '.join(LOSSES)}; of the sigmoid "
+        "for a binary or multilabel task, which alone have the hinge")
     class_weights: str | list | None = option(
         None, "of every term (alpha of focal): a list with one number per class, or how kseg.data.class_weights "
-        "computes them, e.g. median_frequency")
+        "computes them, e.g. median_frequency; of a binary task for background and foreground, in the cross-entropy "
+        "and focal")
     label_smoothing: float = option(0.0, "of the cross-entropy")
     ohem_fraction: float | None = option(None, "share of the hardest pixels that count in the cross-entropy")
     ohem_threshold: float | None = option(

@@ -3,7 +3,6 @@
 import keras
 
 from kseg import models
-from kseg.labels import LabelSet
 from kseg.metrics import MeanIoU
 from kseg.models.segmenter import Segmenter
 from kseg.training import from_recipe
@@ -29,18 +28,18 @@ class PlainTraining:
         """Return what a run of `steps` train steps fits, its random numbers drawn from the recipe's seed."""
         recipe = self.recipe
         with from_recipe.drawn_from(recipe.seed):
-            model = _built(recipe, splits.label_set)
+            model = _built(recipe, splits)
         model.pixel_range = splits.pixel_range
         from_recipe.freeze(recipe, model)
-        score = MeanIoU(len(splits.label_set))
+        score = MeanIoU(model.classes, task=model.task)
         model.compile(optimizer=from_recipe.optimizer(recipe, steps, ema=recipe.ema),
-                      loss=from_recipe.loss(recipe, splits), metrics=[score])
+                      loss=from_recipe.loss(recipe, splits, recipe.task), metrics=[score])
         model.optimizer.build(model.trainable_variables)
         averages = [keras.callbacks.SwapEMAWeights()] if recipe.ema is not None else []
         return Fitted(model, model, score, [model.optimizer], callbacks=averages)
 
 
-def _built(recipe: TrainingRecipe, label_set: LabelSet) -> Segmenter:
+def _built(recipe: TrainingRecipe, splits: Splits) -> Segmenter:
     options = dict(recipe.model_options)
     for name in ("encoder_name", "encoder_weights"):
         if getattr(recipe, name) is not None:
@@ -48,8 +47,9 @@ def _built(recipe: TrainingRecipe, label_set: LabelSet) -> Segmenter:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.mixed_precision or before)
     try:
-        model = getattr(models, recipe.model)(len(label_set), compile=False, **options)
+        model = getattr(models, recipe.model)(splits.task.classes_of(splits.label_set), compile=False,
+                                              task=recipe.task, **options)
     finally:
         keras.config.set_dtype_policy(before)
-    model.label_set = label_set
+    model.label_set = splits.label_set
     return model

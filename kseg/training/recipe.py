@@ -9,11 +9,11 @@ import json
 import typing
 from collections.abc import Mapping
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data import PixelRange
 from kseg.data.label_ids import map_to_json
 from kseg.labels import LabelSet
-from kseg.training.parts import Data, Loss, Network, Optimization
+from kseg.training.parts import LOSSES, OF_SIGMOID, OF_SOFTMAX, Data, Loss, Network, Optimization
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,10 @@ class Recipe(Data, Optimization, Loss):
     def __post_init__(self) -> None:
         for part in self.PARTS:
             part.__post_init__(self)
+        others = OF_SIGMOID if tasks.of(self.task).exclusive else OF_SOFTMAX
+        for name in self.loss:
+            checks.one_of("loss", name, [one for one in LOSSES if one not in others],
+                          context=f" for task={self.task!r}")
         for name, value in self.to_dict().items():
             try:
                 json.dumps(value)

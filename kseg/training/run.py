@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
-from kseg import checks, data
+from kseg import checks, data, tasks
 from kseg.labels import LabelSet
 from kseg.metrics import iou_from_confusion
 from kseg.models.load import load_model
@@ -45,7 +45,8 @@ class TrainingResult:
         label_set: `LabelSet`.
         history: list of dicts, one per epoch.
         mean_iou: float, of the best epoch; best_epoch: int, counted from 1.
-        confusion: int64 `[classes, classes]`, `confusion[label, prediction]` over the validation set, best epoch.
+        confusion: int64 `[classes, classes]`, `confusion[label, prediction]` over the validation set, best epoch; see
+            `kseg.metrics.confusion_matrix`.
     """
 
     output_dir: str
@@ -67,7 +68,8 @@ class TrainingResult:
     @property
     def per_class_iou(self) -> dict[str, float]:
         """Return class name -> intersection over union at the best epoch; NaN where the class does not occur."""
-        return dict(zip(self.label_set.names, iou_from_confusion(self.confusion).tolist()))
+        names, task = tasks.of(self.model.task).class_names(self.label_set), self.model.task
+        return dict(zip(names, iou_from_confusion(self.confusion, task).tolist()))
 
 
 def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "auto",

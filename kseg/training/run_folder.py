@@ -44,6 +44,7 @@ class RunReport:
 
     def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter, length: dict[str, int]) -> None:
         self.path = path
+        self._task = splits.task.name
         self._began = time.perf_counter()
         earlier = read_report(self.path) if os.path.exists(self.path) else {}
         self._seconds_before = earlier.get("seconds", 0.0)
@@ -57,7 +58,7 @@ class RunReport:
             "started": earlier.get("started", time.strftime("%Y-%m-%d %H:%M:%S")),
             "resumed": earlier.get("resumed", -1) + 1,
             "data": {"train_images": len(splits.train), "validation_images": len(splits.validation),
-                     "classes": list(splits.label_set.names),
+                     "classes": list(splits.task.class_names(splits.label_set)),
                      **({"pixel_range": splits.pixel_range.to_list()} if splits.pixel_range else {})},
             "length": length,
             "parameters": {
@@ -75,7 +76,7 @@ class RunReport:
             values["seconds_an_epoch"] = {"least": min(row["seconds"] for row in history),
                                           "median": float(np.median([row["seconds"] for row in history]))}
         if best["confusion"] is not None:
-            iou = iou_from_confusion(np.asarray(best["confusion"]))
+            iou = iou_from_confusion(np.asarray(best["confusion"]), self._task)
             values["best"] = {"epoch": best["epoch"], "mean_iou": best["mean_iou"], "per_class_iou": {
                 name: None if np.isnan(value) else round(float(value), 6)
                 for name, value in zip(values["data"]["classes"], iou)}}

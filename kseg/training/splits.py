@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from kseg import checks, data
+from kseg import checks, data, tasks
 from kseg.data import PixelRange, augment
 from kseg.labels import LabelSet
 from kseg.training.parts import SOURCE_OPTIONS, Data
@@ -35,7 +35,8 @@ class Splits:
             raise ValueError(checks.sentence("channels", f"must be the model's in_channels, {channels}",
                                              options["channels"], "Set both to the bands of the images."))
         options = {name: value for name, value in options.items() if name in SOURCE_OPTIONS}
-        options = {"pixel_range": pixel_range, **options, "data_dir": recipe.data_dir, "image_size": recipe.image_size}
+        options = {"pixel_range": pixel_range, **options, "data_dir": recipe.data_dir, "image_size": recipe.image_size,
+                   "task": recipe.task}
         train = data.source(recipe.data, "train", **options)
         options["pixel_range"] = train.pixel_range
         validation = data.source(recipe.data, "validation", **options)
@@ -45,6 +46,11 @@ class Splits:
                 "data", f"must have the same classes in training, {list(names[0])[:8]}, and in validation",
                 list(names[1])[:8], "Name them in data_options: classes=['background', …]."))
         return cls(recipe, train, validation)
+
+    @property
+    def task(self) -> tasks.Task:
+        """What the labels are for."""
+        return tasks.of(self.recipe.task)
 
     @property
     def pixel_range(self) -> PixelRange | None:
@@ -85,7 +91,7 @@ class Splits:
         return batches.apply(tf.data.experimental.assert_cardinality(sum(1 for _ in batches)))
 
     def validation_examples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels `[B, H, W, channels]` and labels `[B, H, W]` of the same `count` drawn validation images."""
+        """Return pixels `[B, H, W, channels]` and labels of the same `count` drawn validation images."""
         pixels, labels = next(iter(self._validation(count, shuffle=True)))
         return pixels.numpy(), labels.numpy()
 

@@ -73,7 +73,8 @@ def test_masks_whose_classes_cannot_be_counted_are_reported(folder, capsys):
     assert kinds(report["errors"]) == ["0/255 masks", "missing partner"] and len(report["errors"]) == 2
     assert report["errors"][0]["message"] == (
         "folder train: `labels` must hold class ids (0, 1, …) and 255 for ignore, got labels=[0, 255]. These look "
-        "like 0/255 masks, and 255 means ignore: pass label_map={0: 0, 255: 1} to read 255 as class 1.")
+        "like 0/255 masks, and 255 means ignore: pass label_map={0: 0, 255: 1} to read 255 as class 1, or "
+        "task='binary' for a model of one class.")
     Image.fromarray(np.full((20, 30), 9000, np.uint16)).save(path(folder, "labels", 0))
     report = check("folder", "train", data_dir=folder, other_splits=False)
     assert kinds(report.errors) == ["illegal ids", "missing partner"]

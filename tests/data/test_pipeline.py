@@ -268,7 +268,8 @@ def test_0_255_masks_raise_at_once(folder):
             kseg.data.load("folder", "train", data_dir=folder, **options)
         assert str(failure.value) == (
             "`labels` must hold class ids, and 255 only for ignore; " + shown + "These look like 0/255 masks, and 255 "
-            "means ignore: pass label_map={0: 0, 255: 1} to read 255 as class 1.")
+            "means ignore: pass label_map={0: 0, 255: 1} to read 255 as class 1, or "
+                "task='binary' for a model of one class.")
     with pytest.raises(ValueError, match="These look like 0/255 masks"):
         kseg.data.load("folder", "train", data_dir=folder)
     _, labels = next(iter(kseg.data.load("folder", "train", data_dir=folder, label_map={0: 0, 255: 1})))

@@ -193,10 +193,12 @@ def test_errors_of_the_call():
                  "probabilities.shape[:2]=(12, 16). Resize the logits to the image before the softmax."):
         DenseCRF()(image, probabilities[::2, ::2])
     with _raises("`probabilities.sum(axis=-1)` must be 1 at every pixel, got probabilities.sum(axis=-1)=2.0. "
-                 "Apply softmax to logits first."):
+                 "Apply softmax to logits first. The classes of a multilabel model are refined one by one: "
+                 "probabilities[..., index:index + 1]."):
         DenseCRF()(image, 2 * probabilities)
     with _raises("`probabilities.sum(axis=-1)` must be 1 at every pixel, got probabilities.sum(axis=-1)=nan. "
-                 "Apply softmax to logits first."):
+                 "Apply softmax to logits first. The classes of a multilabel model are refined one by one: "
+                 "probabilities[..., index:index + 1]."):
         DenseCRF()(image, np.where(np.arange(4) == 1, np.nan, probabilities))
     with _raises("`probabilities.min()` must be at least 0, got probabilities.min()=-1.0. "
                  "Apply softmax to logits first."):

@@ -13,7 +13,6 @@ from PIL import Image
 import kseg
 from kseg.data import geometry
 from kseg.inference import images as sources
-from kseg.inference import predict as prediction
 from kseg.inference import predict_tiled, progress
 from kseg.inference.images import fit
 from kseg.inference.strategies.sliding_window import SlidingWindow, tile_starts
@@ -322,9 +321,9 @@ def test_weights_changed_after_a_prediction_count(model):
 
 def test_label_map_of_tensors_and_arrays():
     logits = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("float32")
-    assert prediction.label_map(logits).dtype == np.uint8
-    assert prediction.label_map(tf.constant(logits)).dtype == tf.int32
-    np.testing.assert_array_equal(prediction.label_map(tf.constant(logits)), logits.argmax(-1))
+    assert kseg.inference.label_map(logits).dtype == np.uint8
+    assert kseg.inference.label_map(tf.constant(logits)).dtype == tf.int32
+    np.testing.assert_array_equal(kseg.inference.label_map(tf.constant(logits)), logits.argmax(-1))
 
 
 @pytest.mark.parametrize("images, options, total", [

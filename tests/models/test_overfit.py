@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kseg
 from kseg.data import shapes
-from kseg.losses import CrossEntropy
+from kseg.losses import BinaryCrossEntropy, CrossEntropy
 from kseg.metrics import MeanIoU
 from kseg.models import FCN8s, FCN16s, FCN32s, RefineNet, SegNet, SegNetBasic, UNet
 from tests.models.tiny_backbone import tiny_backbone
@@ -44,3 +45,23 @@ def test_overfits_four_images(name):
     model.fit(tf.data.Dataset.from_tensors((pixels, labels)).repeat(steps), shuffle=False, verbose=0)
     score.update_state(labels, model.predict(pixels, verbose=0))
     assert float(score.result()) > 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+def test_every_task_overfits_four_images(task):
+    """Foreground is any shape; of the two classes, which overlap, one is any shape and one the round ones."""
+    pixels, ids = (np.stack(arrays) for arrays in zip(*(shapes.generate("train", index, (64, 64))
+                                                        for index in range(4)), strict=True))
+    labels = (ids > 0).astype("int32") if task == "binary" else np.stack([ids > 0, ids == 1], -1).astype("int32")
+    model = UNet(1 if task == "binary" else 2, encoder_name=wide(), decoder_filters=(32, 32, 24, 16, 16), task=task)
+    assert type(model.loss) is BinaryCrossEntropy
+    model.optimizer.learning_rate = 1e-2
+    model.fit(tf.data.Dataset.from_tensors((pixels, labels)).repeat(120), shuffle=False, verbose=0)
+    for images in (pixels, [pixels[0]]):  # a batch, a list
+        found = np.asarray(kseg.predict(model, images))
+        union = ((found == 1) | (labels[:len(found)] == 1)).sum()
+        assert ((found == 1) & (labels[:len(found)] == 1)).sum() / union > 0.9
+    scores = kseg.evaluate(model, [(pixels, labels)])
+    assert scores.mean_iou > 0.9 and set(scores.per_class_iou) == (
+        {"foreground"} if task == "binary" else {"class 0", "class 1"})

@@ -98,5 +98,5 @@ def test_bad_arguments():
         PSPNet(3, image_size=384)
     with pytest.raises(ValueError, match=re.escape(
             "`classes` must be an integer of at least 2, got classes=1. Count the classes without the ignore class; "
-            "background and one kind of object are 2.")):
+            'background and one kind of object are 2, or classes=1 with task="binary".')):
         PSPNet(1)

@@ -180,3 +180,41 @@ def test_datasets_run_without_autotuning(method, monkeypatch):
     getattr(small_segmenter(), method)(data, **more)
     assert [dataset.options().autotune.enabled for dataset in seen[0] if dataset is not None] == [False] * (
         1 + len(more))
+
+
+def two_convolutions(classes, **options):
+    pixels = keras.Input((None, None, 3), name="pixels")
+    return Segmenter(pixels, keras.layers.Conv2D(classes, 1)(NormalizePixels([120.0], [60.0])(pixels)), **options)
+
+
+def test_task_and_threshold_are_saved_with_the_model(tmp_path):
+    model = two_convolutions(3, task="multilabel")
+    assert (model.task, model.threshold) == ("multilabel", 0.5)
+    model.threshold = [0.2, 0.5, 0.75]
+    model.save(tmp_path / "m.keras")
+    loaded = kseg.load_model(tmp_path / "m.keras")
+    assert (loaded.task, loaded.threshold) == ("multilabel", (0.2, 0.5, 0.75))
+    copy = Segmenter.from_config(model.get_config())
+    assert (copy.task, copy.threshold) == ("multilabel", (0.2, 0.5, 0.75))
+    loaded.threshold = None
+    assert loaded.threshold == 0.5
+
+
+def test_a_model_of_before_tasks_is_multiclass():
+    config = two_convolutions(3).get_config()
+    for name in ("task", "threshold"):
+        del config["segmenter"][name]
+    old = Segmenter.from_config(config)
+    assert (old.task, old.threshold) == ("multiclass", None)
+
+
+@pytest.mark.parametrize("change, sentence", [
+    (lambda: two_convolutions(3, task="multi-label"), "`task` must be one of ('multiclass', 'binary', 'multilabel'), "
+     "got task='multi-label'. Did you mean 'multilabel'?"),
+    (lambda: setattr(two_convolutions(3), "threshold", 0.4), "`threshold` must be None for task='multiclass', got "
+     "threshold=0.4. The class with the largest logit wins there."),
+])
+def test_wrong_tasks_and_thresholds(change, sentence):
+    with pytest.raises(ValueError) as caught:
+        change()
+    assert str(caught.value) == sentence

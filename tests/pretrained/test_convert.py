@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import kseg
 from kseg import pretrained
+from kseg.pretrained.convert import compared
 from tests.data.golden.weights import draw_all, picture, sample
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "data" / "golden"
@@ -68,6 +70,20 @@ def test_a_folder_of_save_pretrained_needs_no_more_than_its_path(small, tmp_path
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="config.json"):
         pretrained.convert(tmp_path)
+
+
+def test_a_network_of_one_class_becomes_a_binary_model(small, tmp_path):
+    path, arrays = small
+    one = dict(arrays)
+    for name in ("weight", "bias"):
+        one[f"segmentation_head.0.{name}"] = arrays[f"segmentation_head.0.{name}"][2:3]
+    report = pretrained.conversion(checkpoint(tmp_path, one))
+    assert (report.model.task, report.model.classes, report.model.threshold) == ("binary", 1, 0.5)
+    pixels = picture(33, 47)[None].astype("float32")
+    wanted = np.asarray(pretrained.convert(path)(pixels, training=False))[..., 2:3]
+    np.testing.assert_allclose(np.asarray(report.model(pixels, training=False)), wanted, atol=1e-4 * abs(wanted).max())
+    assert compared(report, pixels, np.moveaxis(wanted, -1, 1)).label_agreement == 1
+    np.testing.assert_array_equal(kseg.predict(report.model, picture(33, 47)), wanted[0, ..., 0] > 0)
 
 
 def test_another_count_of_classes_keeps_all_but_the_classifier(small):

@@ -89,8 +89,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._send(400, {"error": failure.message})
         columns = {}
         for output, values in outputs.items():
-            columns[output] = ([{"b64": base64.b64encode(value).decode()} for value in values]
-                               if output.endswith("_bytes") else values.tolist())
+            columns[output] = _as_base64(values.tolist()) if output.endswith("_bytes") else values.tolist()
         rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
         return self._send(200, {"predictions": [next(iter(row.values())) if len(row) == 1 else row for row in rows]})
 
@@ -104,6 +103,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(content)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the client gave up waiting
+
+
+def _as_base64(values):
+    """Return nested lists of bytes as TensorFlow Serving writes them."""
+    return ([_as_base64(value) for value in values] if isinstance(values, list)
+            else {"b64": base64.b64encode(values).decode()})
 
 
 class GrpcServer:

@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 
 import kseg
+from kseg import pictures
+from kseg.cli import main
 from kseg.serving import Client, ServingError
 from tests.export.tiny import tiny_model
 from tests.serving.server import GrpcServer, RestServer, Served
+from tests.training.tiny import tiny_builder
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -52,6 +55,53 @@ def client(server, served):
     served.requests.clear()
     with Client(server.url, "street", backoff=0.01) as made:
         yield made
+
+
+@pytest.mark.parametrize("transport", ["rest", "grpc"])
+def test_a_multilabel_model_answers_a_map_per_class(transport, tmp_path):
+    if transport == "grpc":
+        pytest.importorskip("tensorflow_serving.apis.predict_pb2")
+    model = _with_median_thresholds(tiny_builder(3, task="multilabel"))
+    kseg.export.saved_model(model, tmp_path / "spots" / "1")
+    server = (GrpcServer if transport == "grpc" else RestServer)(Served(tmp_path / "spots" / "1", "spots"))
+    images = _images()[:2]
+    wanted = [kseg.predict(model, image) for image in images]
+    try:
+        with Client(server.url, "spots") as client:
+            for found, one in zip(client.segment(images), wanted, strict=True):
+                assert found.dtype == np.uint8 and (found == one).mean() > 0.999
+            colours = client.segment(images[0], "color")
+            expected = pictures.painted(wanted[0], kseg.tasks.of("multilabel").label_set(3))[0]
+            assert (abs(colours.astype(int) - expected) <= 1).mean() > 0.999
+        for index, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / f"{index}.png")
+        arguments = ["request", server.url, "spots", str(tmp_path / "0.png"), "--output", str(tmp_path / "out")]
+        assert main(arguments) == 0
+        names = sorted(path.name for path in (tmp_path / "out").iterdir())
+        assert names == ["0-0.png", "0-1.png", "0-2.png"]
+        assert (np.asarray(Image.open(tmp_path / "out" / "0-1.png")) == wanted[0][..., 1]).mean() > 0.999
+        assert main(arguments) == 1  # the files are there
+    finally:
+        server.close()
+
+
+def _with_median_thresholds(model):
+    """Set thresholds that a half of the pixels exceeds."""
+    model.threshold = np.median(kseg.predict(model, _images()[0], "probabilities"), (0, 1)).tolist()
+    return model
+
+
+def test_a_binary_model_answers_zeros_and_ones(tmp_path):
+    model = _with_median_thresholds(tiny_builder(1, task="binary"))
+    kseg.export.saved_model(model, tmp_path / "spots" / "1")
+    server = RestServer(Served(tmp_path / "spots" / "1", "spots"))
+    try:
+        with Client(server.url, "spots") as client:
+            for found, image in zip(client.segment(_images()), _images(), strict=True):
+                assert found.shape == image.shape[:2] and set(np.unique(found)) == {0, 1}
+                assert (found == kseg.predict(model, image)).mean() > 0.999
+    finally:
+        server.close()
 
 
 def _images():

@@ -39,6 +39,28 @@ def test_class_weights_reach_every_loss():
         assert (loss.alpha if loss.name == "focal" else loss.class_weights) == [1.0, 2.0, 3.0], loss.name
 
 
+def test_losses_of_logits_decided_one_by_one():
+    names = ("cross_entropy", "dice", "focal", "jaccard", "lovasz_hinge", "tversky")
+    recipe = TrainingRecipe(task="multilabel", loss=dict.fromkeys(names, 1.0), class_weights=[1, 2, 3],
+                            label_smoothing=0.1)
+    terms = [loss for loss, _ in from_recipe.loss(recipe, None, "multilabel").terms]
+    assert [type(loss).__name__ for loss in terms] == ["BinaryCrossEntropy", "Dice", "BinaryFocal", "Jaccard",
+                                                       "LovaszHinge", "Tversky"]
+    for loss in terms:
+        assert loss.class_weights == [1.0, 2.0, 3.0] and not loss.task.exclusive
+    assert terms[0].label_smoothing == 0.1
+
+
+def test_weights_of_background_and_foreground():
+    recipe = TrainingRecipe(task="binary", loss={"cross_entropy": 1.0, "focal": 1.0, "dice": 1.0},
+                            class_weights=[0.5, 2.0])
+    cross_entropy, focal, dice = (loss for loss, _ in from_recipe.loss(recipe, None, "binary").terms)
+    assert (cross_entropy.positive_weights, cross_entropy.class_weights) == ([4.0], None)
+    assert (focal.alpha, focal.class_weights, dice.class_weights) == (0.8, None, None)
+    with pytest.raises(ValueError, match="`class_weights` must be two numbers above 0 for task='binary'"):
+        from_recipe.loss(TrainingRecipe(task="binary", class_weights=[1.0]), None, "binary")
+
+
 def test_class_weights_by_name_come_from_the_training_images(monkeypatch):
     monkeypatch.setattr(shapes, "COUNTS", {"train": 6, "validation": 2, "test": 2})
     recipe = TrainingRecipe(class_weights="median_frequency")

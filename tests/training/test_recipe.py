@@ -22,8 +22,8 @@ def test_json_round_trip():
     ({"optimizer": "adam"}, ValueError,
      "`optimizer` must be one of ('adamw', 'sgd'), got optimizer='adam'. Did you mean 'adamw'?"),
     ({"loss": {"dise": 1.0}}, ValueError,
-     "`loss` must be one of ('cross_entropy', 'dice', 'focal', 'jaccard', 'lovasz_softmax', 'tversky'), "
-     "got loss='dise'. Did you mean 'dice'?"),
+     "`loss` must be one of ('cross_entropy', 'dice', 'focal', 'jaccard', 'lovasz_softmax', 'lovasz_hinge', "
+     "'tversky'), got loss='dise'. Did you mean 'dice'?"),
     ({"loss": ["dice"]}, TypeError,
      "`loss` must be a name or a dict of name -> weight, got loss=['dice']. "
      "Write for example loss={'cross_entropy': 1.0, 'dice': 0.5}."),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data.label_ids import Classes, Key
 from kseg.data.orientation import EXIF
 from kseg.data.pixel_range import PERCENTILES, PixelRange, percentile_range
@@ -56,7 +56,7 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
            image_pattern: str | None = None, label_pattern: str | None = None,
            split_fractions: Sequence[float] | None = None, split_groups: str | None = None,
            split_seed: int | None = None, split_lists: str | dict[str, str] | None = None, exif: str | None = None,
-           annotations: str | os.PathLike | None = None, overlap: str | None = None,
+           annotations: str | os.PathLike | None = None, overlap: str | None = None, task: str | None = None,
            pixel_range: PixelRange | Sequence | str | None = None,
            problems: list | None = None) -> Source:
     """Return the source of a dataset by name: `len(source)`, `source.read(index)`, `source.label_set`.
@@ -106,6 +106,11 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
             such pair per band, or "percentiles", which measures the 0.1st and 99.9th of each band over up to 64 images
             of the training split. Pixels are float32 then, with the full resolution of what is stored. None for 8
             bits. Not for "shapes"; records have what they were written with.
+        task: what the labels are for. None or "multiclass". "binary": background and foreground; of "folder" masks of
+            nothing but 0 and 255 are read as these, any other set may have two classes. "multilabel", only for
+            "folder": a mask file per class, `{class}` in the `label_pattern` being its name (default
+            "{split}/labels/{class}/*"), or one array `[H, W, classes]` of 0, 1 and 255 per image, `.npy` or `.npz`
+            ("{split}/labels/*").
         problems: list or None; takes (kind, path, message) of unpaired files and of masks whose classes cannot be
             counted, which otherwise raise.
     Raises:
@@ -117,7 +122,7 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         checks.positive_integer("channels", channels, "Use 3 for RGB images and 1 for grey ones.")
     if exif is not None:
         checks.one_of("exif", exif, EXIF)
-    kind = _class_of(name)
+    wanted, kind = tasks.of(task or Source.task), _class_of(name)
     taken = inspect.signature(kind.open).parameters
     says = {"classes": classes, "label_map": label_map, "nearest_colour": nearest_colour,
             "image_pattern": image_pattern, "label_pattern": label_pattern, "split_fractions": split_fractions,
@@ -129,14 +134,27 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
                                                   "Leave it out, or read the files as 'folder'."))
             raise ValueError(checks.sentence(argument, f"must be None for {name!r}, {why}", value, advice))
     says.update(data_dir=data_dir, image_size=image_size, channels=channels, problems=problems)
+    if "task" in taken:
+        says["task"] = task
     says = {argument: value for argument, value in says.items() if value is not None and argument in taken}
-    chosen = kind.open(name, split, **says)
+    chosen = _checked_task(kind.open(name, split, **says), wanted)
     if pixel_range == PERCENTILES:
         if split != "train" and "problems" in says:
             says["problems"] = []  # of the other split
         pixel_range = measured(chosen if split == "train" else kind.open(name, "train", **says))
     found = PixelRange.of(pixel_range, chosen.channels)
     return chosen if found is None else chosen.scaled_by(found)
+
+
+def _checked_task(source, task):
+    """Return `source` if its labels are of this task."""
+    if task.stacked != tasks.of(source.task).stacked:
+        raise ValueError(checks.sentence(
+            "task", f"must be {source.task!r}, what the labels of {source.name!r} are for", task.name,
+            "Labels of several classes per pixel are read by 'folder'."))
+    if not task.exclusive:
+        task.classes_of(source.label_set)
+    return source
 
 
 def measured(train: Source) -> PixelRange:
@@ -177,7 +195,7 @@ def opened(name: str | Source, split: str | None = None, *, image_size: tuple[in
     if not isinstance(name, Source):
         raise TypeError(checks.sentence("name", "must be the name of a dataset or a source", name,
                                         "Derive the class of your own sources from kseg.data.Source."))
-    own = {"split": name.split, "channels": name.channels, "pixel_range": name.pixel_range}
+    own = {"split": name.split, "channels": name.channels, "pixel_range": name.pixel_range, "task": name.task}
     for argument, value in {"split": split, **options}.items():
         if value is not None and value != own.get(argument):
             legal = f"None or {own[argument]!r}" if argument in own else "None"

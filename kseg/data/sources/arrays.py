@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data import label_ids
 from kseg.data.pixel_range import PixelRange
 from kseg.data.sources.base import SPLITS, Source
@@ -29,11 +29,12 @@ class ArraysSource(Source):
     split: str
     name: str = "arrays"
     pixel_range: PixelRange | None = None
+    task: str = "multiclass"
 
     @classmethod
     def of(cls, pixels: np.ndarray | Sequence[np.ndarray], labels: np.ndarray | Sequence[np.ndarray], *,
            classes: label_ids.Classes | None = None, label_map: dict[int, int] | None = None,
-           split: str = "train") -> Self:
+           split: str = "train", task: str = "multiclass") -> Self:
         """Return the source of images and their label maps; they are not copied.
 
         Args:
@@ -43,6 +44,7 @@ class ArraysSource(Source):
             classes: int, sequence of names, `LabelSet`, or None: those of `label_map`, else counted from the labels.
             label_map: dict or None, stored value → class id or 255.
             split: "train", "validation" or "test", what the pairs are for.
+            task: what the labels are for; those of "multilabel" are `[N, H, W, classes]`.
         Raises:
             ValueError: if lengths, sizes or shapes do not fit.
             TypeError: if they are not numbers, or labels not integers.
@@ -52,14 +54,22 @@ class ArraysSource(Source):
         if len(pixels) != len(labels) or not len(pixels):
             raise ValueError(checks.sentence("labels", f"must be one map for each of {len(pixels)} images", len(labels),
                                              "Pass arrays of equal length, at least 1."))
-        channels = _check_shapes(pixels, labels)
-        if classes is not None:
+        kind = tasks.of(task)
+        channels = _check_shapes(pixels, labels, kind)
+        if not kind.exclusive:
+            own = labels[0].shape[-1] if kind.stacked else 1
+            classes = own if classes is None else classes
+            label_set = classes if isinstance(classes, LabelSet) else kind.label_set(classes)
+            label_map = label_map or _foreground_map(labels)
+            kind.classes_of(label_set)
+        elif classes is not None:
             label_set = label_ids.label_set_of(classes)
         elif label_map is not None:
             label_set = label_ids.label_set_of_map(label_map)
         else:
             label_set = LabelSet.generic(_count_classes(labels))
-        return cls(pixels, labels, label_set, label_ids.mapped_table(label_map, len(label_set)), channels, split)
+        table = label_ids.mapped_table(label_map, kind.ids(len(label_set)))
+        return cls(pixels, labels, label_set, table, channels, split, task=task)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -93,14 +103,15 @@ class ArraysSource(Source):
 
     def read_labels(self, index: int) -> np.ndarray:
         stored = np.asarray(self.labels[index])
-        stored = stored[..., 0] if stored.ndim == 3 else stored  # [H, W]
+        stored = stored[..., 0] if stored.ndim == 3 and not self.label_axes else stored  # [H, W]
         stored = stored.astype(np.uint8) if stored.dtype == bool else stored
-        return label_ids.to_class_ids(stored, self.table, f"labels[{index}]", len(self.label_set))
+        ids = tasks.of(self.task).ids(len(self.label_set))
+        return label_ids.to_class_ids(stored, self.table, f"labels[{index}]", ids)
 
     def probe(self) -> None:
         """Read some pairs; masks of nothing but 0 and 255 raise too, unless a `label_map` says what 255 means."""
         values = {int(value) for index in spread(len(self), _PROBED) for value in np.unique(self.read(index)[1])}
-        if values == {0, IGNORE_CLASS} and self.values_are_ids:
+        if values == {0, IGNORE_CLASS} and self.values_are_ids and tasks.of(self.task).exclusive:
             raise ValueError(checks.sentence(
                 "labels", "must hold class ids, and 255 only for ignore; those looked at so far hold nothing else than",
                 sorted(values), label_ids.likely_cause(values, len(self.label_set))))
@@ -117,7 +128,13 @@ def _listed(name, arrays):
     return arrays
 
 
-def _check_shapes(pixels, labels):
+def _foreground_map(labels):
+    """Return the label map that reads 255 as 1 if some label maps looked at hold nothing but 0 and 255; else None."""
+    values = {int(value) for index in spread(len(labels), _PROBED) for value in np.unique(labels[index])}
+    return {0: 0, IGNORE_CLASS: 1} if IGNORE_CLASS in values and values <= {0, IGNORE_CLASS} else None
+
+
+def _check_shapes(pixels, labels, task):
     """Return the bands of the pixels; raise where shapes do not fit."""
     channels = None
     for index, (image, ids) in enumerate(zip(pixels, labels)):
@@ -125,10 +142,14 @@ def _check_shapes(pixels, labels):
             raise ValueError(checks.sentence(
                 "pixels", "must be [N, H, W, channels], or a list of [H, W, channels]", ("N", *image.shape),
                 "Add the axis of channels: pixels[..., None] for grey."))
-        if ids.shape not in (image.shape[:2], (*image.shape[:2], 1)):
+        fits = ids.shape in (image.shape[:2], (*image.shape[:2], 1))
+        if task.stacked:
+            fits = ids.ndim == 3 and ids.shape == (*image.shape[:2], labels[0].shape[-1])
+        if not fits:
             raise ValueError(checks.sentence(
                 "labels", f"must have the height and width of their image {image.shape[:2]}; labels[{index}] differ",
-                ids.shape, "Pair the right arrays; labels are class ids [H, W], not one-hot."))
+                ids.shape, "Pair the right arrays; labels are 0, 1 and 255 [H, W, classes]." if task.stacked else
+                "Pair the right arrays; labels are class ids [H, W], not one-hot."))
         if channels not in (None, image.shape[2]):
             raise ValueError(checks.sentence(
                 "pixels", f"must all have {channels} channels, as the first; pixels[{index}] has others",

@@ -11,7 +11,7 @@ import typing
 
 import numpy as np
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data.near_duplicates import Fingerprints
 from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
@@ -74,6 +74,8 @@ class Source(abc.ABC):
         LABELS: `LabelSet` or None, the classes if they are the same of every such dataset.
         pixel_range: `PixelRange` by which stored numbers become pixels, or None for images of 8 bits.
         values_are_ids: bool, whether the values of mask files are taken for class ids as they are, and 255 for ignore.
+        task: "multiclass"; "binary", where 255 may have been read as foreground; or "multilabel", whose labels are 0, 1
+            and 255 `[H, W, classes]` wherever `[H, W]` stands below.
     """
 
     name: str
@@ -84,6 +86,12 @@ class Source(abc.ABC):
     LABELS: typing.ClassVar[LabelSet | None] = None
     pixel_range: PixelRange | None = None
     values_are_ids: bool = False
+    task: str = "multiclass"
+
+    @property
+    def label_axes(self) -> tuple[int, ...]:
+        """The axes of labels beyond height and width: `(classes,)` of a multi-label source, else none."""
+        return tasks.of(self.task).label_shape((), len(self.label_set))
 
     @property
     def pixel_dtype(self) -> np.dtype:

@@ -33,6 +33,7 @@ class FileSource(Source):
     colours: Colours | None = None  # by which RGB masks are read
     exif: str | None = None  # "apply" or "ignore" orientations of images; None: the mask's size says which
     pixel_range: PixelRange | None = None
+    task: str = "multiclass"
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -65,7 +66,7 @@ class FileSource(Source):
         pixels, orientation = decode.read_photograph(self.image(index), self.channels, strict, self.describe(index),
                                                      self.pixel_range)
         labels = self.read_labels(index)
-        return np.ascontiguousarray(self._as_the_mask(index, pixels, orientation, labels.shape)), labels
+        return np.ascontiguousarray(self._as_the_mask(index, pixels, orientation, labels.shape[:2])), labels
 
     def read_stored(self, index: int) -> np.ndarray:
         return decode.read_stored(self.image(index), self.channels, shown=self.describe(index))
@@ -116,7 +117,7 @@ class FileSource(Source):
             return findings.error("illegal ids", path, str(failure))
         except self.failures as failure:
             return findings.error("unreadable labels", path, str(failure))
-        if photograph is not None and not self._check_sizes(index, *photograph, labels.shape, findings):
+        if photograph is not None and not self._check_sizes(index, *photograph, labels.shape[:2], findings):
             return None
         self._check_colours(path, findings)
         return labels

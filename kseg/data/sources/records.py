@@ -3,7 +3,8 @@
 A folder holds, for each split, `split-00000-of-00004.tfrecord` files, next to each a `.json` with the offset, length
 and CRC-32 of its records, and `split.json` with the label set, written last. The records are `tf.train.Example` with
 "image" and "labels" (encoded images, labels 8-bit PNG of class ids; pixels that a `pixel_range` scaled are `.npy`
-files of float32, 0–255), "index" and "path", so that any TensorFlow program reads them; the offsets let
+files of float32, 0–255; of a multi-label set the maps of 0, 1 and 255 stand below each other), "index" and "path", so
+that any TensorFlow program reads them; the offsets let
 `kseg.data.load("records", …)` shuffle fully. Paths may be on any filesystem that TensorFlow opens.
 """
 
@@ -33,6 +34,7 @@ class RecordsSource(Source):
     label_set: LabelSet
     rows: list[tuple[str, int, int, int]]  # file, offset, length, CRC-32
     pixel_range: PixelRange | None = None  # by which the pixels were scaled when they were written
+    task: str = "multiclass"
 
     @classmethod
     def open(cls, name: str, split: str, *, data_dir: str | None = None, channels: int | None = None) -> typing.Self:
@@ -53,7 +55,7 @@ class RecordsSource(Source):
             path = os.path.join(data_dir, file)
             rows.extend((path, *row) for row in filesystems.read_json(path + ".json")["records"])
         return cls(kept["name"], split, channels or kept["channels"], LabelSet.from_dict(kept["label_set"]), rows,
-                   PixelRange.of(kept.get("pixel_range")))
+                   PixelRange.of(kept.get("pixel_range")), kept.get("task", cls.task))
 
     def scaled_by(self, pixel_range: PixelRange) -> typing.Self:
         if pixel_range != self.pixel_range:
@@ -85,9 +87,10 @@ class RecordsSource(Source):
         return self._labels(self._features(index), index)
 
     def _labels(self, feature, index):
-        classes = len(self.label_set)
-        return decode.read_labels(feature["labels"].bytes_list.value[0], identity_table(classes), classes,
-                                  shown=self.describe(index))
+        classes = 2 if self.label_axes else len(self.label_set)
+        labels = decode.read_labels(feature["labels"].bytes_list.value[0], identity_table(classes), classes,
+                                    shown=self.describe(index))
+        return np.stack(np.split(labels, *self.label_axes), -1) if self.label_axes else labels  # [H, W(, classes)]
 
     def _features(self, index):
         path, offset, length, checksum = self.rows[index]

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kseg import checks, files, metrics, pictures
+from kseg import checks, files, metrics, pictures, tasks
 from kseg.inference.report import plots
 from kseg.inference.report.page import COLUMNS, heading, html_report, shown
 from kseg.labels import LabelSet
 
 _SCORES = ("mean_iou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "mean_dice",
            "mean_boundary_iou", "boundary_f1", "expected_calibration_error")
-_FILES = ("confusion.png", "reliability.png", "worst.png", "report.html", "report.json")
+_FILES = ("confusion.png", "reliability.png", "thresholds.png", "worst.png", "report.html", "report.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +40,17 @@ class Evaluation:
     Attributes:
         dataset, model: str, their names.
         label_set: `LabelSet`.
-        confusion: int64 `[classes, classes]`, `confusion[label, prediction]`.
-        boundary: int64 `[3, classes]`, sums of `kseg.metrics.boundary_counts`, or None.
+        confusion: int64 `[classes, classes]`, `confusion[label, prediction]`; see `kseg.metrics.confusion_matrix`.
+        boundary: int64 `[3, classes]`, sums of `kseg.metrics.boundary_counts`, or None; of a multi-label model
+            `[3, classes, 2]`.
         calibration: `kseg.metrics.Calibration`.
         images: list of dicts, one per image: `name`, `mean_iou`, `pixel_accuracy`, `boundary_f1`.
         worst: list of `Example`, the lowest mean IoU first.
         settings: dict, the arguments of the inference.
         seconds: float, the time it took.
+        task: str, the model's. The scores of a binary model are those of the foreground.
+        threshold: float or tuple, that the labels were decided by; None where the largest logit decides.
+        curve: `kseg.metrics.ThresholdCurve`, or None for the same.
     """
 
     dataset: str
@@ -59,13 +63,33 @@ class Evaluation:
     worst: list[Example]
     settings: dict[str, Any]
     seconds: float
+    task: str = "multiclass"
+    threshold: float | tuple[float, ...] | None = None
+    curve: metrics.ThresholdCurve | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes that scores are of."""
+        return tasks.of(self.task).class_names(self.label_set)
+
+    @property
+    def best_threshold(self) -> float | tuple[float, ...] | None:
+        """The threshold with the largest intersection over union here, or one per class of a multi-label model.
+
+        Find it on validation images, not on those of the final test: `model.threshold = evaluation.best_threshold`.
+        None where the largest logit decides, and of files that give labels alone.
+        """
+        if self.curve is None:
+            return None
+        found = tuple(threshold for threshold, _ in self.curve.best())
+        return found if tasks.of(self.task).stacked else found[0]
 
     @property
     def scores(self) -> dict[str, float]:
         """The mean scores of the dataset, dict of floats; NaN where nothing was counted."""
-        scores = metrics.scores_from_confusion(self.confusion)
+        scores = metrics.scores_from_confusion(self.confusion, self.task)
         if self.boundary is not None:
-            scores["mean_boundary_iou"] = metrics.mean_of_present(metrics.boundary_iou(self.boundary))
+            scores["mean_boundary_iou"] = metrics.mean_of_present(self._boundary_iou)
             scores["boundary_f1"] = metrics.mean_of_present([row["boundary_f1"] for row in self.images])
         scores["expected_calibration_error"] = self.calibration.error()
         return scores
@@ -78,22 +102,35 @@ class Evaluation:
     @property
     def per_class_iou(self) -> dict[str, float]:
         """Class name → intersection over union, dict of floats, NaN where a class is absent."""
-        return dict(zip(self.label_set.names, metrics.iou_from_confusion(self.confusion).tolist()))
+        return dict(zip(self.class_names, metrics.iou_from_confusion(self.confusion, self.task).tolist()))
+
+    @property
+    def _boundary_iou(self):
+        if self.boundary is None:
+            return np.full(len(self.class_names), np.nan)
+        return tasks.of(self.task).of_classes(metrics.boundary_iou(self.boundary))
 
     @property
     def per_class(self) -> list[dict[str, Any]]:
         """One dict per class: `name`, `iou`, `dice`, `accuracy`, `boundary_iou`, `share` of the labelled pixels."""
-        total = max(int(self.confusion.sum()), 1)
         columns = {
-            "iou": metrics.iou_from_confusion(self.confusion),
-            "dice": metrics.dice_from_confusion(self.confusion),
-            "accuracy": metrics.class_accuracy_from_confusion(self.confusion),
-            "boundary_iou": (np.full(len(self.label_set), np.nan) if self.boundary is None
-                             else metrics.boundary_iou(self.boundary)),
-            "share": self.confusion.sum(1) / total,
+            "iou": metrics.iou_from_confusion(self.confusion, self.task),
+            "dice": metrics.dice_from_confusion(self.confusion, self.task),
+            "accuracy": metrics.class_accuracy_from_confusion(self.confusion, self.task),
+            "boundary_iou": self._boundary_iou,
+            "share": metrics.share_from_confusion(self.confusion, self.task),
         }
         return [{"name": name, **{key: float(values[index]) for key, values in columns.items()}}
-                for index, name in enumerate(self.label_set.names)]
+                for index, name in enumerate(self.class_names)]
+
+    @property
+    def thresholds(self) -> list[dict[str, Any]]:
+        """One dict per class where thresholds decide: `name`, `best` threshold, `best_iou`, `used` threshold, `iou`."""
+        if self.curve is None:
+            return []
+        used = np.broadcast_to(self.threshold, len(self.class_names)).tolist()
+        return [{"name": name, "best": best, "best_iou": best_iou, "used": own, "iou": iou}
+                for (name, iou), (best, best_iou), own in zip(self.per_class_iou.items(), self.curve.best(), used)]
 
     def table(self) -> Table:
         """Return the scores as a `rich.table.Table`, one row per class, the means below."""
@@ -108,6 +145,9 @@ class Evaluation:
             table.add_row(row["name"], *(shown(row[key]) for key in COLUMNS))
         rest = ["pixel_accuracy", "frequency_weighted_iou", "boundary_f1", "expected_calibration_error"]
         table.caption = "   ".join(f"{heading(key)} {shown(scores[key])}" for key in rest if key in scores)
+        for row in self.thresholds:
+            table.caption += (f"\n{row['name']}: best threshold {row['best']:g}, IoU {shown(row['best_iou'])} "
+                              f"(at {row['used']:g}: {shown(row['iou'])})")
         return table
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,21 +155,25 @@ class Evaluation:
         return _json_ready({
             "dataset": self.dataset, "model": self.model, "settings": self.settings, "seconds": round(self.seconds, 2),
             "scores": self.scores, "per_class": self.per_class, "images": self.images,
-            "confusion": self.confusion.tolist(), "classes": list(self.label_set.names)})
+            "confusion": self.confusion.tolist(), "classes": list(self.label_set.names), "task": self.task,
+            "thresholds": self.thresholds})
 
     def worst_sheet(self) -> np.ndarray | None:
         """Return the worst images beside their truth, prediction and entropy, uint8 `[H, W, 3]`; None without one."""
         if not self.worst:
             return None
-        rows = [(one.pixels, one.labels, one.predictions, pictures.heat(one.entropy)) for one in self.worst]
+        stacked = tasks.of(self.task).stacked  # a sheet takes label maps of ids, or pictures
+        rows = [(one.pixels, *(pictures.painted(labels, self.label_set)[0] if stacked else labels
+                               for labels in (one.labels, one.predictions)), pictures.heat(one.entropy))
+                for one in self.worst]
         names = [f"{one.mean_iou:.3f}  {one.name}" for one in self.worst]
         return pictures.sheet(rows, self.label_set, ("image", "truth", "prediction", "entropy"), names)
 
     def write(self, folder: str | os.PathLike, overwrite: bool = False) -> list[str]:
         """Write `report.html`, `report.json` and the pictures of the report into `folder`.
 
-        The pictures are `confusion.png`, `reliability.png` (not of a model that gives labels alone) and `worst.png`
-        (not without a worst image).
+        The pictures are `confusion.png` (not of a multi-label model), `reliability.png` (not of a model that gives
+        labels alone), `thresholds.png` (where thresholds decide) and `worst.png` (not without a worst image).
 
         Args:
             folder: made if missing.
@@ -141,9 +185,11 @@ class Evaluation:
         """
         folder = os.fspath(folder)
         refuse_report(folder, overwrite)
-        drawn = {"confusion.png": plots.confusion_matrix(self.confusion, self.label_set),
+        one_matrix = self.confusion.ndim == 2
+        drawn = {"confusion.png": plots.confusion_matrix(self.confusion, self.label_set) if one_matrix else None,
                  "reliability.png": plots.reliability(self.calibration) if self.calibration.pixels.any() else None,
-                 "worst.png": self.worst_sheet()}
+                 "worst.png": self.worst_sheet(),
+                 "thresholds.png": plots.thresholds(self.curve, self.class_names) if self.curve is not None else None}
         for name, picture in drawn.items():
             path = os.path.join(folder, name)
             if picture is not None:

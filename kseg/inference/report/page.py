@@ -20,8 +20,8 @@ def shown(value: float | None) -> str:
     return "–" if value is None or np.isnan(value) else f"{value:.4f}"
 
 
-def html_report(evaluation: Any, confusion: np.ndarray, reliability: np.ndarray | None,
-                worst: np.ndarray | None) -> str:
+def html_report(evaluation: Any, confusion: np.ndarray | None, reliability: np.ndarray | None,
+                worst: np.ndarray | None, thresholds: np.ndarray | None = None) -> str:
     """Return an HTML page of an `Evaluation` with its pictures, uint8 `[H, W, 3]`, inside; it loads nothing else."""
     import jinja2
 
@@ -32,7 +32,7 @@ def html_report(evaluation: Any, confusion: np.ndarray, reliability: np.ndarray 
     return environment.get_template("page.html").render(
         evaluation=evaluation, images=images, class_columns=COLUMNS,
         image_columns=[key for key in ("mean_iou", "pixel_accuracy", "boundary_f1") if key in images[0]],
-        confusion=confusion, reliability=reliability, worst=worst)
+        confusion=confusion, reliability=reliability, worst=worst, thresholds=thresholds)
 
 
 def _source(pixels):

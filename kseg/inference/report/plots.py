@@ -1,11 +1,12 @@
 """Plots of an evaluation: the confusion matrix and the reliability of probabilities. Matplotlib, loaded when used."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kseg.labels import LabelSet
-from kseg.metrics import Calibration
+from kseg.metrics import Calibration, ThresholdCurve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,6 +75,22 @@ def reliability(calibration: Calibration) -> np.ndarray:
     for axes in (upper, lower):
         axes.grid(color="0.9")
         axes.set_axisbelow(True)
+    return _drawn(figure)
+
+
+def thresholds(curve: ThresholdCurve, names: Sequence[str]) -> np.ndarray:
+    """Return the intersection over union of each class at every threshold, its best marked; uint8 `[H, W, 3]` RGB."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.4), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    for name, row, (best, score) in zip(names, curve.iou(), curve.best()):
+        line, = axes.plot(curve.thresholds, row, label=name.replace("$", r"\$") if len(names) <= _NUMBERED else None)
+        axes.plot(best, score, "o", color=line.get_color())
+    axes.set(xlabel="threshold", ylabel="IoU", xlim=(0, 1), ylim=(0, 1), title="What each threshold would give")
+    axes.grid(color="0.9")
+    if len(names) <= _NUMBERED:
+        axes.legend(loc="best", frameon=False)
     return _drawn(figure)
 
 

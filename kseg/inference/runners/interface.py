@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data.pixel_range import PixelRange
 from kseg.inference.results import votes
 from kseg.labels import LabelSet
@@ -30,8 +30,10 @@ class Runner(abc.ABC):
         labels_only: whether the model answers with class ids, integers `[B, h, w]`, instead of logits.
         metadata: what an exported model says about itself (see `kseg.export.read_metadata`), or None.
         pixel_range: `PixelRange` by which stored numbers become the model's pixels, or None (the one in `metadata`).
+        task: name of the task, or None: the one in `metadata`; else "binary" for one class, "multiclass" for more.
+        threshold: of the model (see `Segmenter.threshold`), or None: the one in `metadata`, else the task's default.
 
-    Attributes: the arguments but `answer`, and
+    Attributes: the arguments but `answer`, the task as its row of `kseg.tasks`, and
         scales_inside: whether the model stored takes numbers as they are stored and scales them itself.
         in_channels: bands of the pixels.
         image_size: `(height, width)` in pixels if the model takes no other, else None.
@@ -41,11 +43,15 @@ class Runner(abc.ABC):
     def __init__(self, shape: Sequence[int | None], classes: int, *, answer: Sequence[int | None] = (None, None),
                  batch_size: int | None = None, dtype: Any = "float32", label_set: LabelSet | None = None,
                  poolings: int | None = None, labels_only: bool = False, metadata: dict[str, Any] | None = None,
-                 pixel_range: PixelRange | None = None):
+                 pixel_range: PixelRange | None = None, task: str | None = None, threshold: tasks.Threshold = None):
         self.shape, self.classes, self.batch_size, self.dtype = tuple(shape), int(classes), batch_size, np.dtype(dtype)
         self.in_channels, self.image_size = self.shape[2], None if None in self.shape[:2] else self.shape[:2]
-        stored = (metadata or {}).get("label_set")
+        described = metadata or {}
+        stored = described.get("label_set")
         self.label_set = LabelSet.from_dict(stored) if label_set is None and stored else label_set
+        self.task = tasks.known(task or described.get("task"), self.classes)
+        self.threshold = threshold or described.get("threshold") or (
+            None if self.task.exclusive else tasks.DEFAULT_THRESHOLD)
         self.poolings, self.labels_only, self.metadata = poolings, labels_only, metadata
         given = (metadata or {}).get("input", {})
         self.pixel_range = PixelRange.of(given.get("pixel_range")) if pixel_range is None else pixel_range
@@ -56,9 +62,10 @@ class Runner(abc.ABC):
 
     @abc.abstractmethod
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Return float32 logits `[b, h, w, classes]`, or class ids `[b, h, w]`, of float32 `[b, H, W, channels]`.
+        """Return float32 logits `[b, h, w, classes]`, or labels `[b, h, w]`, of float32 `[b, H, W, channels]`.
 
-        These are pixels 0–255, or numbers as they are stored where the model `scales_inside`.
+        The labels of a multi-label model are `[b, h, w, classes]`. What is given are pixels 0–255, or numbers as they
+        are stored where the model `scales_inside`.
         """
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
@@ -67,7 +74,8 @@ class Runner(abc.ABC):
         Args:
             pixels: numbers 0–255 `[B, H, W, channels]`, not normalised.
         Returns:
-            float32 `[B, h, w, classes]`; integers `[B, h, w]` where `labels_only`.
+            float32 `[B, h, w, classes]`; where `labels_only` integers `[B, h, w]`, or `[B, h, w, classes]` of a
+            multi-label model.
         Raises:
             ValueError: if `pixels` are of another shape than the model takes.
         """
@@ -86,7 +94,17 @@ class Runner(abc.ABC):
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """Return class scores of pixels, float32 `[B, h, w, classes]`: logits, or one vote where `labels_only`."""
         answer = self(pixels)
-        return votes(answer, self.classes) if self.labels_only else answer
+        return votes(answer, self.classes, self.task) if self.labels_only else answer
+
+    def labels(self, answer: np.ndarray) -> np.ndarray:
+        """Return what the model answered, logits or labels, as labels by the model's own threshold."""
+        return answer if self.labels_only else self.task.decide(answer, self.cut(self.threshold))
+
+    def cut(self, threshold: tasks.Threshold) -> np.ndarray | float:
+        """Return what the `scores` of a class must exceed for a threshold; see `Task.decide`."""
+        if self.task.exclusive:
+            return 0.0
+        return 0.5 if self.labels_only else tasks.logit(threshold)
 
     def checked_window(self, window: int | Sequence[int]) -> tuple[int, int]:
         """Return `window`, an int or `(height, width)` in pixels, as such; ValueError if no tile may have it."""

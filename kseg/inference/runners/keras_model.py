@@ -31,7 +31,8 @@ class KerasRunner(Runner):
                 "model", "must have one input, pixels [B, H, W, channels], and give logits [B, H, W, classes]",
                 model.name, "Build one with kseg.models."))
         super().__init__(given[1:], made[-1], answer=made[1:3], label_set=getattr(model, "label_set", None),
-                         poolings=poolings, pixel_range=getattr(model, "pixel_range", None))
+                         poolings=poolings, pixel_range=getattr(model, "pixel_range", None),
+                         task=getattr(model, "task", None), threshold=getattr(model, "threshold", None))
         self._model = model
 
     def run(self, batch: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ class ONNXModel(Runner):
                 "model", "must be an ONNX file from pixels [B, H, W, channels] to logits [B, H, W, classes]", shown,
                 "Export it with kseg.export.onnx."))
         super().__init__(taken[1:], classes, answer=answer[1:3], batch_size=taken[0], dtype=_DTYPES[given.type],
-                         labels_only=len(answer) == 3, metadata=metadata)
+                         labels_only=len(answer) == 3 or (metadata or {}).get("output") == "labels", metadata=metadata)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         pixels = (np.rint(batch) if self.dtype.kind in "ui" else batch).astype(self.dtype)

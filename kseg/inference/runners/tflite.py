@@ -44,8 +44,9 @@ class TFLiteModel(Runner):
             raise ValueError(checks.sentence(
                 "model", "must be a TFLite file from pixels [B, H, W, channels] to logits", shown,
                 "Export it with kseg.export.tflite."))
+        labels_only = len(made) == 3 or (metadata or {}).get("output") == "labels"
         super().__init__(given[1:], classes, answer=made[1:3], batch_size=1, dtype=self._input["dtype"],
-                         labels_only=len(made) == 3, metadata=metadata)
+                         labels_only=labels_only, metadata=metadata)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         if self.image_size is None:

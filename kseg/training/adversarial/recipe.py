@@ -55,6 +55,11 @@ class AdversarialRecipe(Recipe, Adversarial):
 
     PARTS: typing.ClassVar[tuple[type, ...]] = (Adversarial, Data, Optimization, Loss)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.one_of("task", self.task, ("multiclass",), context=" for adversarial fine-tuning",
+                      advice="The discriminators are of label maps with one class per pixel.")
+
     @classmethod
     def from_dict(cls, values: Mapping[str, typing.Any]) -> "AdversarialRecipe":
         """Return the recipe that `to_dict` described.

@@ -185,6 +185,8 @@ def as_segmenter(model: keras.Model) -> Segmenter:
     if not isinstance(model, Segmenter):
         raise TypeError(checks.sentence("segmenter", "must be a model of kseg.models", type(model).__name__,
                                         "Build one, or load a trained one with kseg.load_model."))
+    checks.one_of("task", model.task, ("multiclass",), context=" for adversarial training",
+                  advice="The discriminators are of label maps with one class per pixel.")
     return model
 
 

@@ -5,8 +5,8 @@ import warnings
 import keras
 import numpy as np
 
-from kseg import checks, files
-from kseg.metrics import iou_from_confusion, mean_of_present
+from kseg import checks, files, tasks
+from kseg.metrics import scores_from_confusion
 from kseg.training.fitted import Fitted
 from kseg.training.state import Progress
 
@@ -19,15 +19,15 @@ class BestModel(keras.callbacks.Callback):
         self.path, self.fitted, self.progress = path, fitted, progress
 
     def on_test_end(self, logs=None):
-        confusion = self.fitted.score.confusion()
-        predicted = np.flatnonzero(confusion.sum(0))
-        if len(predicted) == 1 and np.count_nonzero(confusion.sum(1)) > 1:
-            name = self.fitted.segmenter.label_set.names[predicted[0]]
-            warnings.warn(
-                f"after epoch {self.progress.epoch + 1} the model answers {name!r} at every "
-                "validation pixel; lower the learning rate, or try class weights, a Dice or Lovász term, or OHEM",
-                stacklevel=2)
-        score = mean_of_present(iou_from_confusion(confusion))
+        confusion, segmenter = self.fitted.score.confusion(), self.fitted.segmenter
+        for names, matrix in tasks.of(segmenter.task).matrices(confusion, segmenter.label_set):
+            predicted = np.flatnonzero(matrix.sum(0))
+            if len(predicted) == 1 and np.count_nonzero(matrix.sum(1)) > 1:
+                warnings.warn(
+                    f"after epoch {self.progress.epoch + 1} the model answers {names[predicted[0]]!r} at every "
+                    "validation pixel; lower the learning rate, or try class weights, a Dice or Lovász term, or OHEM",
+                    stacklevel=2)
+        score = scores_from_confusion(confusion, segmenter.task)["mean_iou"]
         if np.isnan(score):
             raise ValueError(checks.sentence("data", "must have labelled pixels in its validation images", "none",
                                              "Check its labels: every pixel has the ignore class."))

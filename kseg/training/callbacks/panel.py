@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from kseg import pictures
+from kseg import pictures, tasks
 from kseg.inference import label_map
 from kseg.models.segmenter import Segmenter
 
@@ -11,7 +11,7 @@ TILE = (240, 320)  # largest height and width of a picture in pixels
 
 
 class Panel(keras.callbacks.Callback):
-    """Draws `examples`, NumPy (pixels `[B, H, W, channels]`, labels `[B, H, W]`), to `path`, a `.png`.
+    """Draws `examples`, NumPy (pixels `[B, H, W, channels]`, labels `[B, H, W(, classes)]`), to `path`, a `.png`.
 
     Attributes:
         pixels: uint8 `[h, w, 3]`, the latest panel, or None.
@@ -24,7 +24,10 @@ class Panel(keras.callbacks.Callback):
 
     def on_test_end(self, logs=None):
         images, labels = self.examples
-        logits = keras.ops.convert_to_numpy(self.segmenter(images, training=False))
-        rows = list(zip(images, labels, label_map(logits), strict=True))
-        self.pixels = pictures.sheet(rows, self.segmenter.label_set, tile_size=TILE)
+        segmenter, label_set = self.segmenter, self.segmenter.label_set
+        logits = keras.ops.convert_to_numpy(segmenter(images, training=False))
+        rows = list(zip(images, labels, label_map(logits, segmenter.task, segmenter.threshold), strict=True))
+        if tasks.of(segmenter.task).stacked:  # a sheet takes label maps of ids, or pictures
+            rows = [(pixels, *(pictures.painted(one, label_set)[0] for one in maps)) for pixels, *maps in rows]
+        self.pixels = pictures.sheet(rows, label_set, tile_size=TILE)
         pictures.write_picture(self.path, self.pixels)
