@@ -1,5 +1,6 @@
 """What holds for every model of kseg, whatever its paper."""
 
+import importlib.util
 import inspect
 
 import keras
@@ -94,6 +95,9 @@ def test_contract_of_other_tasks(name, task, classes, tmp_path):
         paths.append(tmp_path / f"{output}.tflite")
         lite = kseg.export.tflite(model, paths[-1], image_size=(64, 96), output=output)
         assert lite.label_agreement >= 0.999
+        if importlib.util.find_spec("tf2onnx") and importlib.util.find_spec("onnxruntime"):
+            paths.append(tmp_path / f"{output}.onnx")
+            assert kseg.export.onnx(model, paths[-1], output=output).label_agreement >= 0.999
     for path in paths:
         found = kseg.predict(path, pixels)
         assert found.shape == wanted.shape and (found == wanted).mean() >= 0.999, path

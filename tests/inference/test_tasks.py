@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import kseg
-from kseg import metrics, tasks
-from kseg.inference import DenseCRF, pictures, predict_files, predict_tiled
+from kseg import metrics, pictures, tasks
+from kseg.inference import DenseCRF, label_files, predict_files, predict_tiled
 from kseg.labels import LabelSet
 from tests.inference.function_runner import FunctionRunner
 
@@ -213,3 +213,12 @@ def test_label_map_of_tensors_and_arrays():
         wanted = tasks.of(task).decide(given, tasks.logit(0.7))
         np.testing.assert_array_equal(kseg.inference.label_map(given, task, 0.7), wanted)
         np.testing.assert_array_equal(kseg.inference.label_map(tf.constant(given), task, 0.7), wanted)
+
+
+def test_volumes_and_geotiffs_hold_one_class_per_pixel():
+    with pytest.raises(ValueError) as caught:
+        label_files.kind_for("scan.nii.gz", 1, tasks.of("multilabel"))
+    assert str(caught.value) == (
+        "`inputs` must be pictures for a model of task='multilabel', not volumes and GeoTIFFs, got "
+        "inputs='scan.nii.gz'. Segment it with kseg.predict, which returns [H, W, classes].")
+    assert label_files.kind_for("scan.nii.gz", 1, tasks.of("binary")) is label_files.VOLUME
