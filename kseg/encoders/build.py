@@ -54,7 +54,7 @@ def row_of(encoder_name: EncoderName, encoder_weights: EncoderWeights = None) ->
 
 def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_weights: EncoderWeights = None,
                   in_channels: int = 3, *, multi_grid: tuple[int, int, int] | None = None, full_rates: bool = False,
-                  image_size: ImageSize = (None, None)) -> keras.Model:
+                  last_stage: str = "c5", image_size: ImageSize = (None, None)) -> keras.Model:
     """Return the encoder, pixels to a dict of features.
 
     Args:
@@ -73,6 +73,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
         full_rates: bool, whether a stage that trades its stride runs at its new rate from its first convolution on, as
             smp's encoders and torchvision's dilated MobileNetV3 do. The default keeps the first at the rate before,
             which is what its weights were trained for at the full stride.
+        last_stage: str, the feature that the encoder ends with, "c5" or one before it (smp's PSPNet: "c3"). A backbone
+            object always ends with c5.
         image_size: (height, width) or None for any; only encoders of fixed size (MiT) read it.
     Returns:
         `keras.Model` named "encoder": pixels `[B, H, W, in_channels]` 0-255 to {"c1": `[B, H/2, W/2, C1]`, …, "c5":
@@ -103,7 +105,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
     library = load_imagenet(row, built_at) if imagenet else row.build(size=built_at)
     pixels, normalized = normalized_input(size, in_channels, row.pixels)  # [B, H, W, max(3, in_channels)]
     features, pairs = row.layout(row, normalized, output_stride, multi_grid, library, full_rates=full_rates)
-    encoder = encoder_model(pixels, features)
+    encoder = encoder_model(pixels, {key: value for key, value in features.items()
+                                     if last_stage == "c5" or key <= last_stage})  # "low_level" ends with c5 too
     if imagenet:
         copy_pairs(pairs, row.bgr)
     else:

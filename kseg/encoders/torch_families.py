@@ -44,11 +44,12 @@ def with_siblings(rows: Iterable[Encoder]) -> list[Encoder]:
 # Each function returns (what the library's row says besides, what each of its siblings says otherwise).
 
 def _mobilenet_v2(row):
-    taps = {**row.taps, "c5": "out_relu"}  # 1280 channels, which smp's decoders read; and c2 as everywhere
-    del taps["low_level"]
-    return {"names": mobilenet_v2.names}, [
-        {**_TORCH, "name": f"torch{row.name}", "epsilon": 1e-5, "taps": taps, "origins": ("torchvision", "timm"),
-         "parameters": row.parameters + 320 * 1280 + 4 * 1280}]
+    taps = {key: tap for key, tap in row.taps.items() if key != "low_level"}  # c2, as everywhere
+    of_torch = {**_TORCH, "epsilon": 1e-5}
+    return {"names": mobilenet_v2.names}, [  # the first with the last convolution, which smp's decoders read
+        {**of_torch, "name": f"torch{row.name}", "taps": {**taps, "c5": "out_relu"}, "origins": ("torchvision", "timm"),
+         "parameters": row.parameters + 320 * 1280 + 4 * 1280},
+        {**of_torch, "name": f"timm{row.name}", "taps": taps, "origins": ("timm",)}]
 
 
 def _mobilenet_v3(row):
@@ -97,8 +98,10 @@ def _vgg(row):
 
 
 def _densenet(row):
+    of_torch = {**_TORCH, "epsilon": 1e-5, "origins": ("torchvision",)}
     return {"names": densenet.names}, [
-        {**_TORCH, "name": f"torch{row.name}", "epsilon": 1e-5, "origins": ("torchvision",)}]
+        {**of_torch, "name": f"torch{row.name}"},
+        {**of_torch, "name": f"smp{row.name}", "taps": {**row.taps, "c5": "bn"}}]  # before the last ReLU
 
 
 def _convnext(row):
@@ -110,8 +113,11 @@ def _convnext(row):
 
 def _xception(row):
     # As smp has it: timm's legacy_xception takes the same arrays without padding in its first two convolutions.
+    of_torch = {**_TORCH, "epsilon": 1e-5, "pixels": MINUS_ONE_TO_ONE, "origins": ("cadene",)}
+    before = {stage: f"<{row.taps[stage]}" for stage in ("c2", "c3", "c4")}  # smp's stages end before the ReLU
     return {"names": xception.names}, [
-        {**_TORCH, "name": f"torch{row.name}", "epsilon": 1e-5, "pixels": MINUS_ONE_TO_ONE, "origins": ("cadene",)}]
+        {**of_torch, "name": f"torch{row.name}"},
+        {**of_torch, "name": f"smp{row.name}", "taps": {**row.taps, **before, "c5": "block14_sepconv2_bn"}}]
 
 
 def _mit(row):

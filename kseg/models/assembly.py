@@ -23,12 +23,14 @@ def pixels_input(in_channels: int, image_size: ImageSize, classes: int,
 
 def encoder_for(pixels: keras.KerasTensor, encoder_name: EncoderName, encoder_weights: EncoderWeights, *,
                 builder: str, stages: Sequence[str], output_stride: int = 32,
-                multi_grid: tuple[int, int, int] | None = None, full_rates: bool = False) -> keras.Model:
+                multi_grid: tuple[int, int, int] | None = None, full_rates: bool = False,
+                last_stage: str = "c5") -> keras.Model:
     """Return the encoder for images like `pixels`, to features that hold the `stages`.
 
     Args:
         pixels: `KerasTensor` `[B, H, W, in_channels]`; its bands and, where known, its size are the encoder's.
-        encoder_name, encoder_weights, output_stride, multi_grid, full_rates: as `kseg.encoders.build_encoder`.
+        encoder_name, encoder_weights, output_stride, multi_grid, full_rates, last_stage: as
+            `kseg.encoders.build_encoder`.
         builder: str, name of the model, for the error sentence.
         stages: sequence of str, for example ("c3", "c4", "c5").
     Raises:
@@ -36,7 +38,7 @@ def encoder_for(pixels: keras.KerasTensor, encoder_name: EncoderName, encoder_we
     """
     *size, bands = pixels.shape[1:]
     encoder = build_encoder(encoder_name, output_stride, encoder_weights, bands, multi_grid=multi_grid,
-                            full_rates=full_rates, image_size=tuple(size))
+                            full_rates=full_rates, last_stage=last_stage, image_size=tuple(size))
     require_stages(encoder, stages, encoder_name, builder)
     return encoder
 

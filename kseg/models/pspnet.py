@@ -17,8 +17,9 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 @documented()
 def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights: EncoderWeights = None,
            in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 8,
-           bins: tuple[int, ...] = (1, 2, 3, 6), filters: int = 512, dropout: float = 0.1, aux: bool = False,
-           aux_weight: float = 0.4, task: str = "multiclass", compile: bool = True, name: str = "pspnet") -> Segmenter:
+           bins: tuple[int, ...] = (1, 2, 3, 6), filters: int = 512, decoder: str = "paper", dropout: float = 0.1,
+           aux: bool = False, aux_weight: float = 0.4, task: str = "multiclass", compile: bool = True,
+           name: str = "pspnet") -> Segmenter:
     """Return PSPNet, pixels to logits.
 
     Dilated encoder, pyramid pooling, 3x3 convolution, classifier, bilinear to the size of the image. The paper's
@@ -28,7 +29,10 @@ def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights
         Arguments of every builder: `kseg.models.arguments`.
         output_stride: 8, 16 or 32, input pixels per c5 pixel (8: section 3.1).
         bins: tuple of int, sides of the pooled grids (section 3.2).
-        filters: int, channels of the 3x3 convolution before the classifier.
+        filters: int, channels of the convolution before the classifier.
+        decoder: str, "paper", or "smp" as smp has it: on c3, where the encoder ends (stride 8, whatever
+            `output_stride`); the average of the whole map without BN, a 1x1 convolution before a classifier of 3x3,
+            corners aligned.
         dropout: float, rate before the classifier (released code).
         aux: bool, adds the auxiliary head on c4, used in training only (section 3.3).
         aux_weight: float, weight of its loss.
@@ -43,25 +47,39 @@ def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights
                                          "The paper's is bins=(1, 2, 3, 6)."))
     for bin_count in bins:
         checks.positive_integer("bins", bin_count)
+    of_smp = checks.one_of("decoder", decoder, ("paper", "smp")) == "smp"
+    if of_smp:
+        checks.one_of("aux", aux, (False,), context=" with decoder='smp'", advice="Its encoder ends before c4.")
     pixels = pixels_input(in_channels, image_size, classes, task)
-    features = encoder_for(pixels, encoder_name, encoder_weights, builder="PSPNet", output_stride=output_stride,
-                           stages=("c4", "c5") if aux else ("c5",))(pixels)
-    context = pyramid_pooling(features["c5"], bins)  # [B, H/os, W/os, 2 * C5]
-    context = conv_bn_relu(context, filters, 3, name="head")
+    last, method, side = ("c3", "bilinear_align_corners", 1) if of_smp else ("c5", "bilinear", 3)
+    features = encoder_for(pixels, encoder_name, encoder_weights, builder="PSPNet",
+                           output_stride=32 if of_smp else output_stride, last_stage=last,
+                           stages=("c4", "c5") if aux else (last,))(pixels)
+    context = pyramid_pooling(features[last], bins, method, normalize_average=not of_smp)  # [B, H/os, W/os, 2 * C]
+    context = conv_bn_relu(context, filters, side, name="head")
     context = keras.layers.Dropout(dropout, name="head_dropout")(context)
-    logits = classify(context, classes, like=pixels)
+    logits = classify(context, classes, like=pixels, kernel_size=3 if of_smp else 1, method=method)
     aux_logits = None
     if aux:
         aux_logits = auxiliary_head(features["c4"], classes, like=pixels, filters=256, dropout=dropout)
     return finish(pixels, logits, aux_logits, task=task, compile=compile, name=name, aux_weight=aux_weight)
 
 
-def pyramid_pooling(features: keras.KerasTensor, bins: tuple[int, ...]) -> keras.KerasTensor:
-    """Concatenate `features` `[B, h, w, C]` with their averages over each grid, each reduced to C / len(bins)."""
+def pyramid_pooling(features: keras.KerasTensor, bins: tuple[int, ...], method: str = "bilinear", *,
+                    normalize_average: bool = True) -> keras.KerasTensor:
+    """Concatenate `features` `[B, h, w, C]` with their averages over each grid, each reduced to C / len(bins).
+
+    `method` is `ResizeTo`'s; `normalize_average=False` leaves out the BN of a grid of one bin.
+    """
     reduced = features.shape[-1] // len(bins)
     levels = [features]
     for bin_count in bins:
-        pooled = AdaptiveAveragePooling2D(bin_count, name=f"pyramid{bin_count}_pool")(features)  # [B, bin, bin, C]
-        pooled = conv_bn_relu(pooled, reduced, 1, name=f"pyramid{bin_count}")
-        levels.append(ResizeTo(name=f"pyramid{bin_count}_up")(pooled, features))  # [B, h, w, C / len(bins)]
+        name = f"pyramid{bin_count}"
+        pooled = AdaptiveAveragePooling2D(bin_count, name=f"{name}_pool")(features)  # [B, bin, bin, C]
+        if bin_count == 1 and not normalize_average:
+            pooled = keras.layers.Conv2D(reduced, 1, activation="relu", kernel_initializer="he_normal",
+                                         name=f"{name}_conv")(pooled)
+        else:
+            pooled = conv_bn_relu(pooled, reduced, 1, name=name)
+        levels.append(ResizeTo(method, name=f"{name}_up")(pooled, features))  # [B, h, w, C / len(bins)]
     return keras.layers.Concatenate(name="pyramid")(levels)

@@ -21,7 +21,7 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights: EncoderWeights = None,
          in_channels: int = 3, image_size: ImageSize = (None, None), *, padding: str = "same", filters: int = 64,
          dropout: float = 0.5, released: bool = False, decoder_filters: tuple[int, ...] = (256, 128, 64, 32, 16),
-         interpolation: str = "bilinear", task: str = "multiclass",
+         interpolation: str = "bilinear", center: bool = False, task: str = "multiclass",
          compile: bool = True, name: str = "unet") -> Segmenter:
     """Return U-Net, pixels to logits: the network of 2015, or the decoder on another encoder.
 
@@ -37,6 +37,8 @@ def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights:
         released: bool, the last up-convolution keeps 128 channels as in the released Caffe net, not figure 1's 64.
         decoder_filters: tuple of five int, channels of the decoder's stages, deepest first. Only with an encoder.
         interpolation: str, how the decoder enlarges its maps, "bilinear", or "nearest" as in smp. Only with an encoder.
+        center: bool, whether two convolutions as wide as c5 stand before the decoder, as in smp with a VGG. Only with
+            an encoder.
     Returns:
         `Segmenter`: pixels `[B, H, W, in_channels]` 0-255 to float32 logits `[B, H, W, classes]`.
     Raises:
@@ -62,6 +64,8 @@ def UNet(classes: int, encoder_name: EncoderName | None = None, encoder_weights:
                                          decoder_filters, "The default is (256, 128, 64, 32, 16)."))
     features = encoder_for(pixels, encoder_name, encoder_weights, builder="U-Net",
                            stages=("c5", "c4", "c3", "c2"))(pixels)
+    if center:
+        features = {**features, "c5": _two_with_bn(features["c5"], features["c5"].shape[-1], "center")}
     logits = classify(_decoder(features, pixels, decoder_filters, interpolation), classes, like=pixels, kernel_size=3)
     return finish(pixels, logits, task=task, compile=compile, name=name)
 
@@ -103,6 +107,12 @@ def _two_convolutions(features, filters, padding, name):
     return features
 
 
+def _two_with_bn(features, filters, name):
+    for index in (1, 2):
+        features = conv_bn_relu(features, filters, name=f"{name}_{index}")
+    return features
+
+
 def _decoder(features, pixels, filters, interpolation):
     """Raise c5 to each finer stage in turn, join it, and convolve twice; at last to the size of the pixels.
 
@@ -110,13 +120,13 @@ def _decoder(features, pixels, filters, interpolation):
     """
     current, skips = features["c5"], [features.get(stage) for stage in ("c4", "c3", "c2", "c1")]
     for stage, (skip, width) in enumerate(zip(skips, filters[:4], strict=True), start=1):
-        if skip is None:
-            current = keras.layers.UpSampling2D(2, name=f"decoder{stage}_up")(current)  # nearest neighbour
-        else:
+        if skip is not None:
             current = ResizeTo(interpolation, name=f"decoder{stage}_up")(current, skip)
             current = keras.layers.Concatenate(name=f"decoder{stage}_concat")([current, skip])
-        current = conv_bn_relu(current, width, name=f"decoder{stage}_1")
-        current = conv_bn_relu(current, width, name=f"decoder{stage}_2")  # [B, H / 2^(5 - stage), ..., width]
+        elif interpolation == "nearest":  # smp rounds half of an odd side down
+            current = ResizeTo(interpolation, name=f"decoder{stage}_up")(current, pixels[:, 1::2, 1::2])
+        else:
+            current = keras.layers.UpSampling2D(2, name=f"decoder{stage}_up")(current)  # nearest neighbour
+        current = _two_with_bn(current, width, f"decoder{stage}")  # [B, H / 2^(5 - stage), ..., width]
     current = ResizeTo(interpolation, name="decoder5_up")(current, pixels)
-    current = conv_bn_relu(current, filters[4], name="decoder5_1")
-    return conv_bn_relu(current, filters[4], name="decoder5_2")  # [B, H, W, filters[4]]
+    return _two_with_bn(current, filters[4], "decoder5")  # [B, H, W, filters[4]]

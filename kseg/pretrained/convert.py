@@ -22,7 +22,7 @@ NETWORKS = "torchvision's DeepLabV3 and FCN, mmsegmentation's PSPNet, DeepLabV3,
 
 # The first convolutions of ResNets, MobileNets, EfficientNets, DenseNets, VGGs and MiTs, whose input is the image.
 STEMS = ("conv1", "conv1.0", "stem.0", "stem_0", "features.0.0", "0.0", "conv_stem", "_conv_stem", "features.conv0",
-         "features.0")
+         "features.0", "patch_embed1.proj")
 
 
 @dataclasses.dataclass(frozen=True)

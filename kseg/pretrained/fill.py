@@ -9,6 +9,7 @@ from kseg import checks
 from kseg.encoders import row_of
 from kseg.encoders.assign import assign_arrays
 from kseg.encoders.torch_names import keras_names
+from kseg.encoders.torch_names.schemes import bare, scheme_of
 from kseg.models import Segmenter
 from kseg.pretrained.origins.plan import Arrays, Plan
 
@@ -51,10 +52,20 @@ def fill(model: Segmenter, arrays: Arrays, plan: Plan, path: str, *, classifier:
     if missing or wrong or extra:
         raise ValueError(_sentence(plan, path, missing, wrong, extra, decoder))
     row = row_of(plan.options["encoder_name"])
+    _check_origin(row, encoder, path)
     assign_arrays(model.encoder, keras_names(encoder, model.encoder, row), path, row)
     for variable, value in values:
         variable.assign(value)
     return left
+
+
+def _check_origin(row, arrays, path):
+    """Raise ValueError if the names of an encoder's `arrays` are those of a library with another geometry."""
+    scheme = scheme_of(bare(arrays))
+    if scheme is not None and scheme not in {origin.split()[0] for origin in row.origins}:
+        raise ValueError(checks.sentence(
+            "checkpoint", f"must hold the arrays of encoder {row.name!r} under the names of "
+            f"{', '.join(row.origins) or row.library}, not of {scheme}", path, "Check `like`."))
 
 
 def _of_layer(layer, module, arrays, plan):

@@ -21,10 +21,11 @@ def names(arrays: dict[str, np.ndarray], encoder: keras.Model) -> dict[str, np.n
 
 
 def _of_timm(blocks):
-    last = f"blocks.{len(_UNITS[len(blocks)])}.0"
+    units = _UNITS.get(len(blocks), _UNITS[15])  # up to c3, where some encoders end, both begin alike
+    last = f"blocks.{len(units)}.0"
     modules = {"conv": "conv_stem", "conv_bn": "bn1", "conv_1": f"{last}.conv", "conv_1_bn": f"{last}.bn1"}
-    places = [(stage, unit) for stage, count in enumerate(_UNITS[len(blocks)]) for unit in range(count)]
-    for block, (stage, unit) in zip(blocks, places, strict=True):
+    places = [(stage, unit) for stage, count in enumerate(units) for unit in range(count)]
+    for block, (stage, unit) in zip(blocks, places):
         parts = {**(_TIMM if stage else _TIMM_FIRST), **_TIMM_SQUEEZE}
         modules |= {f"{block}_{part}": f"blocks.{stage}.{unit}.{module}" for part, module in parts.items()}
     return modules

@@ -20,7 +20,7 @@ def renamed(arrays: Mapping[str, np.ndarray], modules: Mapping[str, str], encode
     Args:
         arrays: mapping of PyTorch's name to array, the encoder's prefix already taken off.
         modules: mapping of a Keras layer's name to PyTorch's module; to the array itself for a layer scale.
-        encoder: the model.
+        encoder: the model; of one that ends before c5, arrays of the later stages may or may not be there.
         left_out: str, pattern of the names that the encoder has no layer for: what stands behind its last feature.
     Raises:
         ValueError: if the file lacks an array of the encoder, or holds one that belongs neither to it nor to
@@ -29,7 +29,7 @@ def renamed(arrays: Mapping[str, np.ndarray], modules: Mapping[str, str], encode
     wanted = {_torch_name(variable, modules): variable for variable in encoder.variables}
     missing = [name for name in wanted if name not in arrays]
     extra = [name for name in arrays if name not in wanted and not name.endswith("num_batches_tracked")
-             and not re.match(left_out, name)]
+             and not re.match(left_out, name)] if "c5" in encoder.output else []
     if missing or extra:
         _refuse(missing, extra, arrays, wanted)
     return {variable.path: _layout(arrays[name], variable, encoder) for name, variable in wanted.items()}

@@ -25,7 +25,7 @@ class Plan:
         modules: dict, PyTorch module of the decoder to the layer of the builder's model.
         encoder: str, what the names of the encoder's arrays begin with.
         classifier: str, the module whose first axis counts the classes.
-        moved: dict, layer to the order in which its input channels, in blocks as large as its output, stand in the
+        moved: dict, layer to the order in which its input channels, in blocks of one size, stand in the
             checkpoint: `(4, 0, 1, 2, 3)` where the checkpoint has the fifth block first.
         ignored: tuple of str, beginnings of names that are left out on purpose.
     """

@@ -1,4 +1,4 @@
-"""segmentation_models.pytorch: Unet, DeepLabV3 and DeepLabV3Plus, as a `save_pretrained` folder or a state dict."""
+"""segmentation_models.pytorch: Unet, DeepLabV3, DeepLabV3Plus and PSPNet, as a `save_pretrained` folder or a state dict."""
 
 import json
 import os
@@ -6,18 +6,18 @@ from typing import Any
 
 from kseg import checks
 from kseg.pretrained.origins.plan import Arrays, Plan, check_like, conv_bn, one_grid, resnet_name, size_of
+from kseg.pretrained.origins.smp_encoders import in_kseg
 
-MODELS = ("Unet", "DeepLabV3", "DeepLabV3Plus")
-# Beginnings of smp's names of encoders whose geometry kseg has under another; the others are the same.
-_ENCODERS = {"mobilenet_v2": "torchmobilenetv2", "densenet": "torchdensenet", "xception": "torchxception",
-             "efficientnet-b": "smpefficientnetb", "vgg": "smpvgg", "tu-tf_efficientnet_lite": "tfefficientnetlite",
-             "tu-tf_efficientnet_b": "efficientnetb", "tu-tf_mobilenetv3_large_100": "tfmobilenetv3large",
-             "tu-mobilenetv3_large_100": "timmmobilenetv3large", "tu-mobilenetv3_small_100": "timmmobilenetv3small",
-             "tu-efficientnet_lite": "torchefficientnetlite",
-             "tu-efficientnet_b": "torchefficientnetb", "tu-convnext": "torchconvnext"}
-_UNSUPPORTED = {"decoder_attention_type": (None,), "encoder_depth": (5,), "decoder_use_norm": ("batchnorm", True),
-                "decoder_use_batchnorm": (True,), "decoder_interpolation": ("nearest",), "activation": (None,),
-                "decoder_aspp_separable": (None, True, False), "upsampling": (None, 4, 8, 16), "aux_params": (None,)}
+MODELS = ("Unet", "DeepLabV3", "DeepLabV3Plus", "PSPNet")
+_MARKS = {  # arrays that one decoder alone has; DeepLabV3's by another name before smp 0.4
+    "unet": ("decoder.blocks.0.conv1.0.weight",), "deeplabv3plus": ("decoder.block2.0.0.weight",),
+    "pspnet": ("decoder.psp.blocks.0.pool.1.0.weight",),
+    "deeplabv3": ("decoder.aspp.convs.0.0.weight", "decoder.0.convs.0.0.weight")}
+_MAP_LAST = (4, 5, 6, 7, 0, 1, 2, 3)  # quarters: the four averages stand before the map
+_LEGAL = {  # options of a folder's config.json that kseg's builders have
+    "decoder_attention_type": (None,), "decoder_use_norm": ("batchnorm", True), "decoder_use_batchnorm": (True,),
+    "psp_use_batchnorm": (True,), "decoder_interpolation": ("nearest",), "activation": (None,),
+    "decoder_aspp_separable": (None, True, False), "upsampling": (None, 4, 8, 16), "aux_params": (None,)}
 
 
 def read_config(folder: str) -> dict[str, Any]:
@@ -56,38 +56,37 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
     """
     config = config or {}
     named, _, encoder = (detail or "").partition("/")
-    model = config.get("_model_class") or named or _model_of(arrays)
+    found = _model_of(arrays)
+    model = config.get("_model_class") or named or found
     model = checks.one_of("like", model.lower(), tuple(name.lower() for name in MODELS), context=" of smp",
                           advice="kseg has no builder for the others.")
-    check_like(model, _model_of(arrays))
-    for key, legal in _UNSUPPORTED.items():
+    check_like(model, found)
+    legal_options = {**_LEGAL, "encoder_depth": (3,) if model == "pspnet" else (5,)}
+    for key, legal in legal_options.items():
         if config.get(key, legal[0]) not in legal:
             raise ValueError(checks.sentence("checkpoint", f"must have {key} of {legal}", config[key],
                                              "kseg's builders have no such option."))
     encoder = config.get("encoder_name") or encoder or None
     prefix = "encoder.model." if any(name.startswith("encoder.model.") for name in arrays) else "encoder."
-    encoder = resnet_name(arrays, prefix) if encoder is None else _in_kseg(encoder)
-    builder, options, modules = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus}[model](
-        arrays, config)
+    encoder = resnet_name(arrays, prefix) if encoder is None else in_kseg(encoder)
+    builder, options, modules, moved = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus,
+                                        "pspnet": _pspnet}[model](arrays, config)
     modules["segmentation_head.0"] = "logits_scores"
-    if builder != "UNet":  # networks of timm keep the first convolution of a dilated stage at the rate before
+    if builder.startswith("DeepLab"):  # networks of timm keep the first convolution of a dilated stage at the rate before
         options["full_rates"] = prefix == "encoder."
     if builder == "DeepLabV3":
         options["multi_grid"] = one_grid(encoder)
-    return Plan("smp", builder, {"encoder_name": encoder, **options}, modules, prefix, "segmentation_head.0",
+    return Plan("smp", builder, {"encoder_name": encoder, **options}, modules, prefix, "segmentation_head.0", moved,
                 ignored=("classification_head.",))
 
 
-def _in_kseg(encoder):
-    """Return kseg's name of an encoder of smp."""
-    beginning = next((one for one in _ENCODERS if encoder.startswith(one)), "")
-    return _ENCODERS.get(beginning, "") + encoder.removeprefix(beginning)
-
-
 def _model_of(arrays):
-    if "decoder.blocks.0.conv1.0.weight" in arrays:
-        return "unet"
-    return "deeplabv3plus" if any(name.startswith("decoder.block2.") for name in arrays) else "deeplabv3"
+    found = next((model for model, marks in _MARKS.items() if any(mark in arrays for mark in marks)), None)
+    if found is None:
+        raise ValueError(checks.sentence(
+            "checkpoint", f"must be one of smp's {', '.join(MODELS)}", "arrays that begin with " + ", ".join(
+                [name for name in arrays if name.startswith("decoder.")][:3]), "kseg has no builder for the others."))
+    return found
 
 
 def _unet(arrays, config):
@@ -96,7 +95,19 @@ def _unet(arrays, config):
     for index in range(5):
         for half in (1, 2):
             modules |= conv_bn(f"decoder.blocks.{index}.conv{half}", f"decoder{index + 1}_{half}")
-    return "UNet", {"decoder_filters": filters, "interpolation": "nearest"}, modules
+    center = "decoder.center.0.0.weight" in arrays  # with a VGG
+    if center:
+        modules |= {**conv_bn("decoder.center.0", "center_1"), **conv_bn("decoder.center.1", "center_2")}
+    return "UNet", {"decoder_filters": filters, "interpolation": "nearest", "center": center}, modules, {}
+
+
+def _pspnet(arrays, config):
+    modules = {"decoder.psp.blocks.0.pool.1.0": "pyramid1_conv", **conv_bn("decoder.conv", "head")}
+    for index, bin_count in enumerate((2, 3, 6), start=1):
+        modules |= conv_bn(f"decoder.psp.blocks.{index}.pool.1", f"pyramid{bin_count}")
+    options = {"decoder": "smp", "filters": size_of(arrays, "decoder.conv.0.weight"),
+               "dropout": config.get("psp_dropout", 0.2)}
+    return "PSPNet", options, modules, {"head_conv": _MAP_LAST}
 
 
 def _pyramid(pyramid, atrous):
@@ -129,7 +140,7 @@ def _deeplab_v3(arrays, config):
                                          "kseg's builder has no such option."))
     modules = {**_pyramid("decoder.0" if old else "decoder.aspp", conv_bn),
                **conv_bn("decoder", "head", conv="1" if old else "conv", bn="2" if old else "bn")}
-    return "DeepLabV3", {**_options(config, 8), "extra_conv": True, "align_corners": True}, modules
+    return "DeepLabV3", {**_options(config, 8), "extra_conv": True, "align_corners": True}, modules, {}
 
 
 def _deeplab_v3_plus(arrays, config):
@@ -143,4 +154,4 @@ def _deeplab_v3_plus(arrays, config):
                "decoder.aspp.2": "head_pointwise_bn"}
     filters = config.get("decoder_channels", 256)
     return "DeepLabV3Plus", {**_options(config, 16), "decoder": "smp", "separable": True,
-                             "decoder_filters": filters}, modules
+                             "decoder_filters": filters}, modules, {}
