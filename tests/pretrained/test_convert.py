@@ -150,7 +150,7 @@ def test_what_kseg_cannot_lay_out_is_refused(tmp_path):
     arrays = golden("smp/deeplabv3plus/resnet34")[0]
     path = checkpoint(tmp_path, arrays)
     with pytest.raises(ValueError, match="of smp"):
-        pretrained.convert(path, "smp/pspnet/resnet34")
+        pretrained.convert(path, "smp/fpn/resnet34")
     with pytest.raises(ValueError, match="encoder_name"):
         pretrained.convert(path, "smp/deeplabv3plus/se_resnet50")
 

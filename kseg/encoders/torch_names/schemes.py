@@ -7,12 +7,12 @@ import numpy as np
 
 _PREFIXES = ("module.", "encoder.", "backbone.", "model.")
 _FIRST = {  # the first array of a network under each scheme of names
+    "resnet": ("layer1.0.conv1.weight",),  # before timm's: mmsegmentation's ResNet-v1c has a "stem.0.weight" too
     "efficientnet_pytorch": ("_conv_stem.weight",),
     "timm": ("conv_stem.weight", "stem.0.weight"),
     "torchvision_bn": ("features.1.running_mean",),  # VGG with batch normalisation
     "cadene": ("block1.skip.weight",),  # Xception, in smp and timm
     "mit": ("patch_embed1.proj.weight",),
-    "resnet": ("layer1.0.conv1.weight",),
     "torchvision": ("features.0.0.weight", "features.0.weight", "features.conv0.weight"),
 }
 

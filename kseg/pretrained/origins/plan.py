@@ -55,8 +55,8 @@ def size_of(arrays: Arrays, name: str, axis: int = 0) -> int:
 
 
 def check_like(like: str | None, found: str) -> None:
-    """Raise ValueError unless `like`, a network's name or None, begins with `found`, what the arrays are of."""
-    if like is not None and not like.lower().replace("-d8", "").startswith(found):
+    """Raise ValueError unless `like`, a network's name or None, begins with the word `found`, what the arrays are of."""
+    if like is not None and not re.match(rf"{found}(?![a-z0-9])", like.lower().replace("-d8", "")):
         raise ValueError(checks.sentence("like", f"must name the network that the checkpoint holds, {found!r}", like,
                                          "Leave the part after the slash out to have it told from the arrays."))
 

@@ -1,4 +1,4 @@
-"""segmentation_models.pytorch: Unet, DeepLabV3, DeepLabV3Plus and PSPNet, as a `save_pretrained` folder or a state dict."""
+"""segmentation_models.pytorch: Unet, DeepLabV3, DeepLabV3Plus, PSPNet; a `save_pretrained` folder or a state dict."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from typing import Any
 
 from kseg import checks
 from kseg.pretrained.origins.plan import Arrays, Plan, check_like, conv_bn, one_grid, resnet_name, size_of
-from kseg.pretrained.origins.smp_encoders import in_kseg
+from kseg.pretrained.origins.smp_encoders import check_stride, in_kseg
 
 MODELS = ("Unet", "DeepLabV3", "DeepLabV3Plus", "PSPNet")
 _MARKS = {  # arrays that one decoder alone has; DeepLabV3's by another name before smp 0.4
@@ -56,13 +56,13 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
     """
     config = config or {}
     named, _, encoder = (detail or "").partition("/")
-    found = _model_of(arrays)
-    model = config.get("_model_class") or named or found
-    model = checks.one_of("like", model.lower(), tuple(name.lower() for name in MODELS), context=" of smp",
-                          advice="kseg has no builder for the others.")
-    check_like(model, found)
-    legal_options = {**_LEGAL, "encoder_depth": (3,) if model == "pspnet" else (5,)}
-    for key, legal in legal_options.items():
+    named = (config.get("_model_class") or named).lower()
+    if named:
+        checks.one_of("like", named, tuple(name.lower() for name in MODELS), context=" of smp",
+                      advice="kseg has no builder for the others.")
+    model = _model_of(arrays)
+    check_like(named or None, model)
+    for key, legal in {**_LEGAL, "encoder_depth": (3 if model == "pspnet" else 5,)}.items():
         if config.get(key, legal[0]) not in legal:
             raise ValueError(checks.sentence("checkpoint", f"must have {key} of {legal}", config[key],
                                              "kseg's builders have no such option."))
@@ -72,8 +72,9 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
     builder, options, modules, moved = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus,
                                         "pspnet": _pspnet}[model](arrays, config)
     modules["segmentation_head.0"] = "logits_scores"
-    if builder.startswith("DeepLab"):  # networks of timm keep the first convolution of a dilated stage at the rate before
-        options["full_rates"] = prefix == "encoder."
+    if builder.startswith("DeepLab"):
+        check_stride(encoder, options["output_stride"])
+        options["full_rates"] = prefix == "encoder."  # timm's keep the first convolution of a stage at the rate before
     if builder == "DeepLabV3":
         options["multi_grid"] = one_grid(encoder)
     return Plan("smp", builder, {"encoder_name": encoder, **options}, modules, prefix, "segmentation_head.0", moved,
@@ -84,8 +85,9 @@ def _model_of(arrays):
     found = next((model for model, marks in _MARKS.items() if any(mark in arrays for mark in marks)), None)
     if found is None:
         raise ValueError(checks.sentence(
-            "checkpoint", f"must be one of smp's {', '.join(MODELS)}", "arrays that begin with " + ", ".join(
-                [name for name in arrays if name.startswith("decoder.")][:3]), "kseg has no builder for the others."))
+            "checkpoint", f"must be one of smp's {', '.join(MODELS)}", "a decoder with "
+            + ", ".join(sorted(name for name in arrays if name.startswith("decoder."))[:3]),
+            "kseg has no builder for the others."))
     return found
 
 

@@ -3,7 +3,7 @@
 import re
 
 from kseg import checks
-from kseg.encoders import names
+from kseg.encoders import names, row_of
 
 _ROWS = {  # pattern of smp's name -> kseg's; "tu-" are networks of timm, "timm-" their older spelling
     r"(?:tu-)?resnet(18|34|50|101|152)": r"resnet\1",
@@ -28,17 +28,27 @@ _SHOWN = ("resnet18 … 152, mobilenet_v2, efficientnet-b0 … b7, vgg16, vgg19 
           "xception, mit_b0 … b5, and of timm tu-resnet…, tu-mobilenetv2_100, tu-mobilenetv3_…, tu-efficientnet_b…, "
           "tu-efficientnet_lite…, both also with tf_, tu-convnext_…")
 
+_STRIDES = {r"torchconvnext.*": (16,)}  # at 8, timm pads the even kernels of the last stage on the other side too
+
 
 def in_kseg(encoder: str) -> str:
-    """Return kseg's name of the encoder that smp calls `encoder`, or `encoder` itself if it is one of kseg's names.
+    """Return kseg's name of the encoder that smp calls `encoder`.
 
     Raises:
         ValueError: if kseg has no network in its geometry.
     """
-    spelled = encoder.lower()
-    name = next((match.expand(form) for pattern, form in _ROWS.items() if (match := re.fullmatch(pattern, spelled))),
-                spelled)
+    name = next((match.expand(form) for pattern, form in _ROWS.items()
+                 if (match := re.fullmatch(pattern, encoder.lower()))), None)
     if name not in names():
         raise ValueError(checks.sentence("encoder_name", f"must be an encoder of smp that kseg has ({_SHOWN})", encoder,
                                          "Other encoders' features are not kseg's."))
     return name
+
+
+def check_stride(encoder: str, output_stride: int) -> None:
+    """Raise ValueError unless kseg's `encoder` is dilated as smp's at `output_stride`."""
+    strides = next((found for pattern, found in _STRIDES.items() if re.fullmatch(pattern, encoder)),
+                   row_of(encoder).strides)
+    if output_stride not in strides:
+        raise ValueError(checks.sentence("checkpoint", f"must have encoder_output_stride of {strides} with encoder "
+                                         f"{encoder!r}", output_stride, "smp dilates it otherwise than kseg."))

@@ -134,13 +134,17 @@ def networks():
             kind, channels=channels), 1
     for model, encoder in (("Unet", "resnet18"), ("Unet", "resnet34"), ("Unet", "resnet50"), ("Unet", "mobilenet_v2"),
                            ("Unet", "efficientnet-b0"), ("Unet", "tu-tf_efficientnet_lite0"),
+                           ("Unet", "vgg16_bn"), ("Unet", "densenet121"), ("Unet", "xception"), ("Unet", "mit_b0"),
+                           ("Unet", "tu-convnext_tiny"), ("Unet", "tu-mobilenetv2_100"),
+                           ("PSPNet", "resnet18"), ("PSPNet", "mobilenet_v2"), ("PSPNet", "efficientnet-b0"),
+                           ("PSPNet", "tu-tf_efficientnet_lite0"),
                            ("DeepLabV3", "resnet18"), ("DeepLabV3", "resnet50"), ("DeepLabV3", "mobilenet_v2"),
                            ("DeepLabV3Plus", "resnet34"), ("DeepLabV3Plus", "resnet50"),
                            ("DeepLabV3Plus", "mobilenet_v2"),
                            ("DeepLabV3Plus", "efficientnet-b0"), ("DeepLabV3Plus", "efficientnet-b1"),
                            ("DeepLabV3Plus", "tu-tf_efficientnet_lite0")):
         yield f"smp/{model.lower()}/{encoder}", lambda model=model, encoder=encoder: getattr(smp, model)(
-            encoder, encoder_weights=None, classes=5), 1 if model == "Unet" else 32
+            encoder, encoder_weights=None, classes=5), {"Unet": 1, "PSPNet": 8}.get(model, 32)
 
 
 def main(wanted):
@@ -152,7 +156,7 @@ def main(wanted):
         shapes = {key: tuple(value.shape) for key, value in state.items()}
         model.load_state_dict({key: torch.from_numpy(np.asarray(value)) for key, value in draw_all(shapes).items()})
         logits = {}
-        mean, std = ((127.5,) * 3,) * 2 if "lite0" in name else (MEAN, STD)
+        mean, std = ((127.5,) * 3,) * 2 if name.endswith(("lite0", "xception")) else (MEAN, STD)
         for height, width in sorted({tuple(-(-side // multiple) * multiple for side in size) for size in SIZES}):
             pixels = (picture(height, width).astype("float32") - np.float32(mean)) / np.float32(std)
             with torch.inference_mode():
