@@ -7,9 +7,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg convert`."""
     parser.add_argument("checkpoint", help=".pth, .pt or .safetensors file, or a folder of smp's save_pretrained")
     parser.add_argument("output", help="the .keras file to write")
-    parser.add_argument("--like", help="torchvision, mmsegmentation or smp, and its network: smp/unet/mobilenet_v2; "
+    parser.add_argument("--like", help="torchvision, mmsegmentation, smp or semseg, and its network: smp/unet/mobilenet_v2; "
                         "told from the names of the arrays if left out")
     parser.add_argument("--classes", type=int, help="the classes it must have")
+    parser.add_argument("--mean", type=float, nargs="+", help="that the network was trained with, on the scale 0-255, "
+                        "one number or one per band; needs --std; those of its origin if left out")
+    parser.add_argument("--std", type=float, nargs="+", help="deviation, as --mean")
     parser.add_argument("--image", help="an image to compare on, as it is; needs --logits")
     parser.add_argument("--logits", help=".npy file of PyTorch's logits of that image, [B, classes, H, W]")
 
@@ -27,7 +30,11 @@ def run(arguments: argparse.Namespace) -> None:
     if (arguments.image is None) != (arguments.logits is None):
         raise ValueError(checks.sentence("image", "must be given with logits, and they with it", arguments.image,
                                          "Pass both --image and --logits."))
-    report = conversion(arguments.checkpoint, arguments.like, arguments.classes)
+    if (arguments.mean is None) != (arguments.std is None):
+        raise ValueError(checks.sentence("mean", "must be given with std, and it with mean", arguments.mean,
+                                         "Pass both --mean and --std."))
+    report = conversion(arguments.checkpoint, arguments.like, arguments.classes,
+                        normalization=arguments.mean and (arguments.mean, arguments.std))
     if arguments.image is not None:
         report = compared(report, open_image(arguments.image, report.model.in_channels, "image"), arguments.logits)
     with files.draft(arguments.output) as draft:

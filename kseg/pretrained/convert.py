@@ -11,6 +11,7 @@ from kseg import checks, models, tasks
 from kseg.encoders.checkpoint import read_checkpoint
 from kseg.labels import LabelSet
 from kseg.models import Segmenter
+from kseg.pretrained.bands import Normalization, for_repeated_bands, normalize, stem_of
 from kseg.pretrained.fill import fill
 from kseg.pretrained.origins import mmsegmentation, smp, torchvision
 from kseg.pretrained.origins.plan import Arrays, Plan
@@ -18,12 +19,7 @@ from kseg.types import Path
 
 ORIGINS = {"torchvision": torchvision, "mmsegmentation": mmsegmentation, "smp": smp}
 NETWORKS = "torchvision's DeepLabV3 and FCN, mmsegmentation's PSPNet, DeepLabV3, DeepLabV3+ and FCN, smp's Unet, " \
-           "DeepLabV3 and DeepLabV3Plus"
-
-# The first convolutions of ResNets, MobileNets, EfficientNets, DenseNets, VGGs and MiTs, whose input is the image.
-STEMS = ("conv1", "conv1.0", "stem.0", "stem_0", "features.0.0", "0.0", "conv_stem", "_conv_stem", "features.conv0",
-         "features.0", "patch_embed1.proj")
-
+           "DeepLabV3, DeepLabV3Plus and PSPNet"
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
@@ -55,7 +51,8 @@ class Conversion:
 
 
 def convert(checkpoint: Path, like: str | None = None, classes: int | None = None, *,
-            label_set: LabelSet | None = None, replace_classifier: bool = False) -> Segmenter:
+            label_set: LabelSet | None = None, replace_classifier: bool = False,
+            normalization: Normalization | None = None) -> Segmenter:
     """Return the network of a PyTorch checkpoint with its weights, ready to predict, train on and export.
 
     No PyTorch is needed. Pixels are 0-255 as everywhere in kseg: the model normalises them as its origin did.
@@ -69,6 +66,9 @@ def convert(checkpoint: Path, like: str | None = None, classes: int | None = Non
         classes: int, the classes it must have; None for those that it has.
         label_set: `LabelSet` or None, the names and colours of its classes.
         replace_classifier: bool, whether `classes` may differ: the last layer then starts anew, to be fine-tuned.
+        normalization: (mean, std), each a number or one per band, on the scale 0-255, that the network was trained
+            with; None for its origin's. With other bands than RGB, whose normalisation no file tells, None takes the
+            origin's average (one or two bands) or repeats it (more), with a warning.
     Returns:
         `Segmenter`, compiled.
     Raises:
@@ -76,16 +76,18 @@ def convert(checkpoint: Path, like: str | None = None, classes: int | None = Non
         ValueError: if the file cannot be read, is of a network that kseg has no builder for, has other arrays than
             that network, or has other classes than asked for.
     """
-    return conversion(checkpoint, like, classes, label_set=label_set, replace_classifier=replace_classifier).model
+    return conversion(checkpoint, like, classes, label_set=label_set, replace_classifier=replace_classifier,
+                      normalization=normalization).model
 
 
 def conversion(checkpoint: Path, like: str | None = None, classes: int | None = None, *,
-               label_set: LabelSet | None = None, replace_classifier: bool = False, image: Any = None,
+               label_set: LabelSet | None = None, replace_classifier: bool = False,
+               normalization: Normalization | None = None, image: Any = None,
                logits: np.ndarray | Path | None = None) -> Conversion:
     """Convert as `convert` does, and return a report with the model.
 
     Args:
-        checkpoint, like, classes, label_set, replace_classifier: as in `convert`.
+        checkpoint, like, classes, label_set, replace_classifier, normalization: as in `convert`.
         image: pixels `[H, W, C]` or `[B, H, W, C]`, 0-255, to compare on; only with `logits`.
         logits: float array or the path of its `.npy` file, what PyTorch's network gives for them, `[B, classes, H, W]`
             or `[B, H, W, classes]`.
@@ -100,15 +102,16 @@ def conversion(checkpoint: Path, like: str | None = None, classes: int | None = 
     arrays = read_checkpoint(file)
     origin, detail = _origin(like, arrays, path)
     plan = ORIGINS[origin].plan(arrays, detail, **config)
-    found, channels = _counts(arrays, plan, path)
+    found, stem = _classes_and_stem(arrays, plan, path)
     new = classes is not None and classes != found
     if new and not replace_classifier:
         raise ValueError(checks.sentence("classes", f"must be {found}, the classes of the checkpoint", classes,
                                          "Leave it out, or pass replace_classifier=True to fine-tune on others."))
     wanted = classes if new else found
     task = tasks.known(None, wanted)  # one class is decided by its sigmoid
-    model = getattr(models, plan.builder)(wanted, in_channels=channels, task=task.name, **plan.options)
-    left_out = fill(model, arrays, plan, path, classifier=not new)
+    model = getattr(models, plan.builder)(wanted, in_channels=arrays[stem].shape[1], task=task.name, **plan.options)
+    left_out = fill(model, {**arrays, stem: for_repeated_bands(arrays[stem])}, plan, path, classifier=not new)
+    normalize(model, normalization or plan.normalization, path)
     if label_set is not None and len(label_set) != task.names(model.classes):
         raise ValueError(checks.sentence("label_set", f"must name {task.names(model.classes)} classes", len(label_set),
                                          "Give one name per class of the model."))
@@ -142,18 +145,13 @@ def _origin(like: str | None, arrays: Arrays, path: str) -> tuple[str, str | Non
     return origin, None
 
 
-def _counts(arrays: Arrays, plan: Plan, path: str) -> tuple[int, int]:
-    """Return (classes, input bands) of a checkpoint."""
-    classifier = arrays.get(f"{plan.classifier}.weight")
-    stem = next((arrays[name] for name in (f"{plan.encoder}{stem}.weight" for stem in STEMS) if name in arrays), None)
+def _classes_and_stem(arrays: Arrays, plan: Plan, path: str) -> tuple[int, str]:
+    """Return (classes of a checkpoint, name of its first kernel)."""
+    classifier, stem = arrays.get(f"{plan.classifier}.weight"), stem_of(arrays, plan)
     if classifier is None or stem is None:
         raise ValueError(checks.sentence("checkpoint", f"must hold {plan.classifier}.weight and {plan.encoder}*",
                                          path, "Check that the file is of this network, and `like`."))
-    if stem.shape[1] < 3:
-        raise ValueError(checks.sentence(
-            "checkpoint", "must read images of three bands or more: how a network of fewer had them normalised is not "
-            "told by its file", stem.shape[1], "Train it on RGB, or repeat the band three times."))
-    return classifier.shape[0], stem.shape[1]
+    return classifier.shape[0], stem
 
 
 def compared(report: Conversion, image: Any, logits: np.ndarray | Path) -> Conversion:

@@ -11,13 +11,13 @@ from safetensors.numpy import save_file
 import kseg
 from kseg import pretrained
 from kseg.pretrained.convert import compared
-from tests.data.golden.weights import draw_all, picture, sample
+from tests.data.golden.weights import BANDS, draw_all, picture, sample
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "data" / "golden"
 QUICK = ("torchvision/deeplabv3_resnet50", "mmsegmentation/deeplabv3plus_r50", "smp/unet/resnet18",
          "smp/deeplabv3plus/tu-tf_efficientnet_lite0")  # one of each origin, head and block; the others are slow
 NAMES = sorted(path.stem.removeprefix("segmentation_").replace("__", "/")
-               for path in GOLDEN.glob("segmentation_*.npz"))
+               for path in GOLDEN.glob("segmentation_*.npz") if path.stem.count("__") < 3)
 
 
 def golden(name):
@@ -40,11 +40,16 @@ def test_logits_equal_those_of_torch(name, tmp_path):
     report = pretrained.conversion(checkpoint(tmp_path, arrays), like)
     assert report.origin == name.split("/")[0]
     assert report.matched + len(report.left_out) == sum("num_batches_tracked" not in key for key in arrays)
+    assert_logits(report.model, file)
+
+
+def assert_logits(model, file):
+    """Hold the logits of three pictures against those of PyTorch in the golden `file`."""
     for key in file.files:
         if not key[0].isdigit():
             continue
-        pixels = picture(*map(int, key.split("x")))
-        logits = np.asarray(report.model(pixels[None].astype("float32"), training=False))[0]
+        pixels = picture(*map(int, key.split("x")), model.in_channels)
+        logits = np.asarray(model(pixels[None].astype("float32"), training=False))[0]
         largest = float(file[f"largest_{key}"])
         np.testing.assert_allclose(sample(logits, 9), file[key], atol=1e-4 * largest, rtol=0)
         assert abs(np.abs(logits).max() - largest) < 1e-4 * largest
@@ -98,8 +103,6 @@ def test_another_count_of_classes_keeps_all_but_the_classifier(small):
 
 
 def test_the_converted_model_is_saved_as_any_other(small, tmp_path):
-    import kseg
-
     model = pretrained.convert(small[0])
     model.save(tmp_path / "unet.keras")
     pixels = picture(64, 96)[None].astype("float32")
@@ -166,8 +169,28 @@ def test_a_file_of_another_network_than_named_is_refused(name, like, found, tmp_
         pretrained.convert(path, like)
 
 
-def test_a_network_of_one_band_is_refused(small, tmp_path):
-    """Its file does not tell how the band was normalised."""
-    arrays = {**small[1], "encoder.conv1.weight": small[1]["encoder.conv1.weight"][:, :1]}
-    with pytest.raises(ValueError, match="three bands or more"):
-        pretrained.convert(checkpoint(tmp_path, arrays))
+@pytest.mark.parametrize("bands", BANDS)
+def test_networks_of_other_bands_than_rgb(bands, tmp_path):
+    arrays, file = golden(f"smp/unet/resnet18/{bands}")
+    path = checkpoint(tmp_path, arrays)
+    model = pretrained.convert(path, normalization=BANDS[bands])
+    assert model.in_channels == bands
+    assert_logits(model, file)
+    with pytest.warns(UserWarning, match=f"of {bands} bands?, and does not tell how its pixels were normalised"):
+        usual = pretrained.convert(path)
+    layer = usual.encoder.get_layer("normalize")
+    assert layer.mean[0] == pytest.approx(123.675 if bands > 3 else np.mean((123.675, 116.28, 103.53)))
+    model.save(tmp_path / "model.keras")
+    pixels = picture(64, 64, bands)[None].astype("float32")
+    np.testing.assert_array_equal(kseg.load_model(tmp_path / "model.keras")(pixels), model(pixels))
+
+
+def test_pixels_of_the_users_own_normalization(small):
+    path, _ = small
+    usual, half = pretrained.convert(path), pretrained.convert(path, normalization=(127.5, 127.5))
+    pixels = picture(64, 64)[None].astype("float32")
+    as_usual = (pixels - 127.5) / 127.5 * (58.395, 57.12, 57.375) + (123.675, 116.28, 103.53)
+    np.testing.assert_allclose(half(pixels), usual(as_usual.astype("float32")), atol=1e-3, rtol=1e-4)
+    for wrong in ((0, 0), 1, ((1, 2), (3, 4)), ("a", 1), (0, float("nan"))):
+        with pytest.raises(ValueError, match="`normalization` must be .mean, std., each a number or 3, one per band"):
+            pretrained.convert(path, normalization=wrong)

@@ -28,6 +28,8 @@ class Plan:
         moved: dict, layer to the order in which its input channels, in blocks of one size, stand in the
             checkpoint: `(4, 0, 1, 2, 3)` where the checkpoint has the fifth block first.
         ignored: tuple of str, beginnings of names that are left out on purpose.
+        normalization: (mean, std), three numbers each, 0-255, if the encoder's weights were trained on other pixels
+            than kseg's encoder of that name says; else None.
     """
 
     origin: str
@@ -38,6 +40,7 @@ class Plan:
     classifier: str
     moved: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 def conv_bn(module: str, layer: str, *, conv: str = "0", bn: str = "1") -> dict[str, str]:
@@ -55,7 +58,7 @@ def size_of(arrays: Arrays, name: str, axis: int = 0) -> int:
 
 
 def check_like(like: str | None, found: str) -> None:
-    """Raise ValueError unless `like`, a network's name or None, begins with the word `found`, what the arrays are of."""
+    """Raise ValueError unless `like`, a network's name or None, begins with the word `found`, told from the arrays."""
     if like is not None and not re.match(rf"{found}(?![a-z0-9])", like.lower().replace("-d8", "")):
         raise ValueError(checks.sentence("like", f"must name the network that the checkpoint holds, {found!r}", like,
                                          "Leave the part after the slash out to have it told from the arrays."))

@@ -6,7 +6,7 @@ from typing import Any
 
 from kseg import checks
 from kseg.pretrained.origins.plan import Arrays, Plan, check_like, conv_bn, one_grid, resnet_name, size_of
-from kseg.pretrained.origins.smp_encoders import check_stride, in_kseg
+from kseg.pretrained.origins.smp_encoders import check_stride, in_kseg, normalization_of
 
 MODELS = ("Unet", "DeepLabV3", "DeepLabV3Plus", "PSPNet")
 _MARKS = {  # arrays that one decoder alone has; DeepLabV3's by another name before smp 0.4
@@ -68,6 +68,7 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
                                              "kseg's builders have no such option."))
     encoder = config.get("encoder_name") or encoder or None
     prefix = "encoder.model." if any(name.startswith("encoder.model.") for name in arrays) else "encoder."
+    normalization = encoder and normalization_of(encoder)
     encoder = resnet_name(arrays, prefix) if encoder is None else in_kseg(encoder)
     builder, options, modules, moved = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus,
                                         "pspnet": _pspnet}[model](arrays, config)
@@ -78,7 +79,7 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
     if builder == "DeepLabV3":
         options["multi_grid"] = one_grid(encoder)
     return Plan("smp", builder, {"encoder_name": encoder, **options}, modules, prefix, "segmentation_head.0", moved,
-                ignored=("classification_head.",))
+                ("classification_head.",), normalization)
 
 
 def _model_of(arrays):

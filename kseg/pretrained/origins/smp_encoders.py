@@ -4,6 +4,7 @@ import re
 
 from kseg import checks
 from kseg.encoders import names, row_of
+from kseg.encoders.pixels import MINUS_ONE_TO_ONE, ZERO_TO_ONE
 
 _ROWS = {  # pattern of smp's name -> kseg's; "tu-" are networks of timm, "timm-" their older spelling
     r"(?:tu-)?resnet(18|34|50|101|152)": r"resnet\1",
@@ -28,21 +29,32 @@ _SHOWN = ("resnet18 … 152, mobilenet_v2, efficientnet-b0 … b7, vgg16, vgg19 
           "xception, mit_b0 … b5, and of timm tu-resnet…, tu-mobilenetv2_100, tu-mobilenetv3_…, tu-efficientnet_b…, "
           "tu-efficientnet_lite…, both also with tf_, tu-convnext_…")
 
+_PIXELS = {  # pattern of timm's tag (or of a name whose default tag it is) -> what those weights were trained on
+    r"(ra4_.*|ap_in1k)": MINUS_ONE_TO_ONE, r"miil_.*": ZERO_TO_ONE,
+    r"clip_.*": ((122.771, 116.746, 104.094), (68.501, 66.632, 70.323))}
+_DEFAULT_TAGS = {"tu-efficientnet_b1": "ra4_e3600_r240_in1k"}
 _STRIDES = {r"torchconvnext.*": (16,)}  # at 8, timm pads the even kernels of the last stage on the other side too
 
 
 def in_kseg(encoder: str) -> str:
-    """Return kseg's name of the encoder that smp calls `encoder`.
+    """Return kseg's name of the encoder that smp calls `encoder`, with or without timm's tag ("tu-resnet50.a1_in1k").
 
     Raises:
         ValueError: if kseg has no network in its geometry.
     """
     name = next((match.expand(form) for pattern, form in _ROWS.items()
-                 if (match := re.fullmatch(pattern, encoder.lower()))), None)
+                 if (match := re.fullmatch(pattern, encoder.lower().partition(".")[0]))), None)
     if name not in names():
         raise ValueError(checks.sentence("encoder_name", f"must be an encoder of smp that kseg has ({_SHOWN})", encoder,
                                          "Other encoders' features are not kseg's."))
     return name
+
+
+def normalization_of(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return (mean, std) of the pixels, 0-255, where timm's tag of smp's `encoder` tells others than usual, or None."""
+    name, _, tag = encoder.lower().partition(".")
+    tag = tag or _DEFAULT_TAGS.get(name, "")
+    return next((pixels for pattern, pixels in _PIXELS.items() if re.fullmatch(pattern, tag)), None)
 
 
 def check_stride(encoder: str, output_stride: int) -> None:

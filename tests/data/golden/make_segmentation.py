@@ -17,7 +17,7 @@ from torch import nn
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
-from weights import draw_all, picture, sample  # noqa: E402
+from weights import BANDS, draw_all, picture, sample  # noqa: E402
 
 SIZES = ((97, 129), (128, 128), (225, 225))
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -145,6 +145,9 @@ def networks():
                            ("DeepLabV3Plus", "tu-tf_efficientnet_lite0")):
         yield f"smp/{model.lower()}/{encoder}", lambda model=model, encoder=encoder: getattr(smp, model)(
             encoder, encoder_weights=None, classes=5), {"Unet": 1, "PSPNet": 8}.get(model, 32)
+    for bands in BANDS:
+        yield f"smp/unet/resnet18/{bands}", lambda bands=bands: smp.Unet(
+            "resnet18", encoder_weights=None, classes=5, in_channels=bands), 1
 
 
 def main(wanted):
@@ -157,8 +160,9 @@ def main(wanted):
         model.load_state_dict({key: torch.from_numpy(np.asarray(value)) for key, value in draw_all(shapes).items()})
         logits = {}
         mean, std = ((127.5,) * 3,) * 2 if name.endswith(("lite0", "xception")) else (MEAN, STD)
+        mean, std = BANDS[int(name[-1])] if name.count("/") == 3 else (mean, std)
         for height, width in sorted({tuple(-(-side // multiple) * multiple for side in size) for size in SIZES}):
-            pixels = (picture(height, width).astype("float32") - np.float32(mean)) / np.float32(std)
+            pixels = (picture(height, width, len(mean)).astype("float32") - np.float32(mean)) / np.float32(std)
             with torch.inference_mode():
                 found = model(torch.from_numpy(pixels.transpose(2, 0, 1)[None]))
             found = found["out"] if isinstance(found, dict) else found

@@ -8,6 +8,9 @@ import zlib
 
 import numpy as np
 
+BANDS = {  # how many bands -> mean and deviation that golden networks of so many are fed
+    1: ((100,), (50,)), 2: ((90, 110), (40, 60)), 4: ((90, 100, 110, 120), (40, 50, 60, 70))}
+
 
 def draw(name, shape):
     """Return the array of PyTorch's `name`, in its layout `shape`: float32, or int64 for a counter of batches.
@@ -32,13 +35,17 @@ def draw_all(shapes, gain=1.0):
     return {name: value * np.float32(gain) if value.ndim == 4 else value for name, value in arrays.items()}
 
 
-def picture(height, width):
-    """Return uint8 `[H, W, 3]`: slopes, squares of seven pixels and two discs off the middle, no two rows alike."""
+def picture(height, width, bands=3):
+    """Return uint8 `[H, W, bands]`: slopes, squares of seven pixels and two discs off the middle, no two rows alike.
+
+    The fourth band and those after it are the first three again, upside down.
+    """
     rows, columns = np.mgrid[:height, :width].astype("float64")
     squares = (rows // 7 + columns // 7) % 2
     image = np.stack([255 * rows / height, 255 * columns / width, 60 + 130 * squares], axis=-1)
     for top, left, radius, colour in ((0.3, 0.7, 0.15, (250, 20, 60)), (0.75, 0.2, 0.2, (10, 200, 120))):
         image[(rows - top * height) ** 2 + (columns - left * width) ** 2 < (radius * height) ** 2] = colour
+    image = np.concatenate([image, image[::-1]] * -(-bands // 6), axis=-1)[..., :bands]
     return image.astype("uint8")
 
 
