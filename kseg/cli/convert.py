@@ -7,8 +7,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg convert`."""
     parser.add_argument("checkpoint", help=".pth, .pt or .safetensors file, or a folder of smp's save_pretrained")
     parser.add_argument("output", help="the .keras file to write")
-    parser.add_argument("--like", help="torchvision, mmsegmentation, smp or semseg, and its network: smp/unet/mobilenet_v2; "
-                        "told from the names of the arrays if left out")
+    parser.add_argument("--like", help="torchvision, mmsegmentation, smp or semseg, and its network: "
+                        "smp/unet/mobilenet_v2; told from the names of the arrays if left out")
     parser.add_argument("--classes", type=int, help="the classes it must have")
     parser.add_argument("--mean", type=float, nargs="+", help="that the network was trained with, on the scale 0-255, "
                         "one number or one per band; needs --std; those of its origin if left out")

@@ -45,8 +45,11 @@ def classify(features: keras.KerasTensor, classes: int, like: keras.KerasTensor,
 
 
 def auxiliary_head(features: keras.KerasTensor, classes: int, like: keras.KerasTensor, *, filters: int,
-                   dropout: float) -> keras.KerasTensor:
-    """Class scores of a middle stage, in training only: 3x3 convolution, BN, ReLU, dropout, classifier."""
+                   dropout: float, method: str = "bilinear") -> keras.KerasTensor:
+    """Class scores of a middle stage, in training only: 3x3 convolution, BN, ReLU, dropout, classifier.
+
+    `method` is `ResizeTo`'s.
+    """
     hidden = conv_bn_relu(features, filters, 3, name="aux")
     hidden = keras.layers.Dropout(dropout, name="aux_dropout")(hidden)
-    return classify(hidden, classes, like=like, name="aux_logits")
+    return classify(hidden, classes, like=like, method=method, name="aux_logits")

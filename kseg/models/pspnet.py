@@ -17,9 +17,9 @@ from kseg.types import EncoderName, EncoderWeights, ImageSize
 @documented()
 def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights: EncoderWeights = None,
            in_channels: int = 3, image_size: ImageSize = (None, None), *, output_stride: int = 8,
-           bins: tuple[int, ...] = (1, 2, 3, 6), filters: int = 512, decoder: str = "paper", dropout: float = 0.1,
-           aux: bool = False, aux_weight: float = 0.4, task: str = "multiclass", compile: bool = True,
-           name: str = "pspnet") -> Segmenter:
+           bins: tuple[int, ...] = (1, 2, 3, 6), filters: int = 512, decoder: str = "paper",
+           align_corners: bool = False, full_rates: bool = False, dropout: float = 0.1, aux: bool = False,
+           aux_weight: float = 0.4, task: str = "multiclass", compile: bool = True, name: str = "pspnet") -> Segmenter:
     """Return PSPNet, pixels to logits.
 
     Dilated encoder, pyramid pooling, 3x3 convolution, classifier, bilinear to the size of the image. The paper's
@@ -31,8 +31,10 @@ def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights
         bins: tuple of int, sides of the pooled grids (section 3.2).
         filters: int, channels of the convolution before the classifier.
         decoder: str, "paper", or "smp" as smp has it: on c3, where the encoder ends (stride 8, whatever
-            `output_stride`); the average of the whole map without BN, a 1x1 convolution before a classifier of 3x3,
-            corners aligned.
+            `output_stride`); the average of the whole map without BN, a 1x1 convolution before a classifier of 3x3.
+        align_corners: bool, whether maps are enlarged with their corners' centres on those of the pixels (smp and the
+            released code's PyTorch version).
+        full_rates: bool, see `kseg.encoders.build_encoder` (the same).
         dropout: float, rate before the classifier (released code).
         aux: bool, adds the auxiliary head on c4, used in training only (section 3.3).
         aux_weight: float, weight of its loss.
@@ -51,17 +53,18 @@ def PSPNet(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights
     if of_smp:
         checks.one_of("aux", aux, (False,), context=" with decoder='smp'", advice="Its encoder ends before c4.")
     pixels = pixels_input(in_channels, image_size, classes, task)
-    last, method, side = ("c3", "bilinear_align_corners", 1) if of_smp else ("c5", "bilinear", 3)
+    last, side, classifier = ("c3", 1, 3) if of_smp else ("c5", 3, 1)
+    method = "bilinear_align_corners" if align_corners else "bilinear"
     features = encoder_for(pixels, encoder_name, encoder_weights, builder="PSPNet",
-                           output_stride=32 if of_smp else output_stride, last_stage=last,
+                           output_stride=32 if of_smp else output_stride, last_stage=last, full_rates=full_rates,
                            stages=("c4", "c5") if aux else (last,))(pixels)
     context = pyramid_pooling(features[last], bins, method, normalize_average=not of_smp)  # [B, H/os, W/os, 2 * C]
     context = conv_bn_relu(context, filters, side, name="head")
     context = keras.layers.Dropout(dropout, name="head_dropout")(context)
-    logits = classify(context, classes, like=pixels, kernel_size=3 if of_smp else 1, method=method)
+    logits = classify(context, classes, like=pixels, kernel_size=classifier, method=method)
     aux_logits = None
     if aux:
-        aux_logits = auxiliary_head(features["c4"], classes, like=pixels, filters=256, dropout=dropout)
+        aux_logits = auxiliary_head(features["c4"], classes, like=pixels, filters=256, dropout=dropout, method=method)
     return finish(pixels, logits, aux_logits, task=task, compile=compile, name=name, aux_weight=aux_weight)
 
 

@@ -14,7 +14,7 @@ Normalization: TypeAlias = tuple[float | Sequence[float], float | Sequence[float
 
 # The first convolutions of ResNets, MobileNets, EfficientNets, DenseNets, VGGs and MiTs, whose input is the image.
 _STEMS = ("conv1", "conv1.0", "stem.0", "stem_0", "features.0.0", "0.0", "conv_stem", "_conv_stem", "features.conv0",
-          "features.0", "patch_embed1.proj", "layer0.0", "layer0.conv1")
+          "features.0", "patch_embed1.proj")
 
 
 def stem_of(arrays: Arrays, plan: Plan) -> str | None:

@@ -13,13 +13,13 @@ from kseg.labels import LabelSet
 from kseg.models import Segmenter
 from kseg.pretrained.bands import Normalization, for_repeated_bands, normalize, stem_of
 from kseg.pretrained.fill import fill
-from kseg.pretrained.origins import mmsegmentation, smp, torchvision
+from kseg.pretrained.origins import mmsegmentation, semseg, smp, torchvision
 from kseg.pretrained.origins.plan import Arrays, Plan
 from kseg.types import Path
 
-ORIGINS = {"torchvision": torchvision, "mmsegmentation": mmsegmentation, "smp": smp}
+ORIGINS = {"torchvision": torchvision, "mmsegmentation": mmsegmentation, "smp": smp, "semseg": semseg}
 NETWORKS = "torchvision's DeepLabV3 and FCN, mmsegmentation's PSPNet, DeepLabV3, DeepLabV3+ and FCN, smp's Unet, " \
-           "DeepLabV3, DeepLabV3Plus and PSPNet"
+           "DeepLabV3, DeepLabV3Plus and PSPNet, semseg's PSPNet"
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
@@ -27,7 +27,7 @@ class Conversion:
 
     Attributes:
         model: the `Segmenter`, compiled.
-        origin: str, "torchvision", "mmsegmentation" or "smp".
+        origin: str, "torchvision", "mmsegmentation", "smp" or "semseg".
         builder: str, the function of `kseg.models` that made the network.
         options: dict, its arguments.
         matched: int, arrays of the checkpoint that are in the model.
@@ -61,8 +61,9 @@ def convert(checkpoint: Path, like: str | None = None, classes: int | None = Non
 
     Args:
         checkpoint: path of a `.pth`, `.pt` or `.safetensors` file, or of a folder that smp's `save_pretrained` wrote.
-        like: str, where it comes from: "torchvision", "mmsegmentation" or "smp", and after a slash which network
-            ("torchvision/deeplabv3_resnet50", "smp/unet/mobilenet_v2"); None to tell it from the names of the arrays.
+        like: str, where it comes from: "torchvision", "mmsegmentation", "smp" or "semseg", and after a slash which
+            network ("torchvision/deeplabv3_resnet50", "smp/unet/mobilenet_v2"); None to tell it from the names of the
+            arrays.
         classes: int, the classes it must have; None for those that it has.
         label_set: `LabelSet` or None, the names and colours of its classes.
         replace_classifier: bool, whether `classes` may differ: the last layer then starts anew, to be fine-tuned.

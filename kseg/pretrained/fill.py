@@ -32,7 +32,8 @@ def fill(model: Segmenter, arrays: Arrays, plan: Plan, path: str, *, classifier:
     Raises:
         ValueError: if an array is missing, has another shape, or belongs nowhere.
     """
-    encoder = {name[len(plan.encoder):]: value for name, value in arrays.items() if name.startswith(plan.encoder)}
+    encoder = {plan.kept + name[len(plan.encoder):]: value for name, value in arrays.items()
+               if name.startswith(plan.encoder)}
     decoder = {name: value for name, value in arrays.items()
                if not name.startswith(plan.encoder) and not name.endswith("num_batches_tracked")}
     values, missing, wrong, used = [], [], [], set()

@@ -19,17 +19,18 @@ class Plan:
     """How the arrays of a checkpoint become a `Segmenter`.
 
     Args:
-        origin: str, "torchvision", "mmsegmentation" or "smp".
+        origin: str, "torchvision", "mmsegmentation", "smp" or "semseg".
         builder: str, a name of `kseg.models`.
         options: dict, its arguments but `classes`, `in_channels` and `encoder_weights`.
         modules: dict, PyTorch module of the decoder to the layer of the builder's model.
-        encoder: str, what the names of the encoder's arrays begin with.
+        encoder: str, what the names of the encoder's arrays begin with, and what is taken off them but for `kept`.
         classifier: str, the module whose first axis counts the classes.
         moved: dict, layer to the order in which its input channels, in blocks of one size, stand in the
             checkpoint: `(4, 0, 1, 2, 3)` where the checkpoint has the fifth block first.
         ignored: tuple of str, beginnings of names that are left out on purpose.
         normalization: (mean, std), three numbers each, 0-255, if the encoder's weights were trained on other pixels
             than kseg's encoder of that name says; else None.
+        kept: str, the end of `encoder` that stays.
     """
 
     origin: str
@@ -41,6 +42,7 @@ class Plan:
     moved: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    kept: str = ""
 
 
 def conv_bn(module: str, layer: str, *, conv: str = "0", bn: str = "1") -> dict[str, str]:

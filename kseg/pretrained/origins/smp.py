@@ -108,7 +108,7 @@ def _pspnet(arrays, config):
     modules = {"decoder.psp.blocks.0.pool.1.0": "pyramid1_conv", **conv_bn("decoder.conv", "head")}
     for index, bin_count in enumerate((2, 3, 6), start=1):
         modules |= conv_bn(f"decoder.psp.blocks.{index}.pool.1", f"pyramid{bin_count}")
-    options = {"decoder": "smp", "filters": size_of(arrays, "decoder.conv.0.weight"),
+    options = {"decoder": "smp", "align_corners": True, "filters": size_of(arrays, "decoder.conv.0.weight"),
                "dropout": config.get("psp_dropout", 0.2)}
     return "PSPNet", options, modules, {"head_conv": _MAP_LAST}
 

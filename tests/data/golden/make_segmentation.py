@@ -2,9 +2,9 @@
 
     python tests/data/golden/make_segmentation.py
 
-Needs torch, torchvision, timm and segmentation_models_pytorch 0.6, and not kseg. mmsegmentation's networks are laid out
-here on torchvision's ResNet, with its names. Each file holds the names and shapes of the weights, which the test draws
-again, and samples of the logits of three pictures.
+Needs torch, torchvision, timm and segmentation_models_pytorch 0.6, and not kseg. mmsegmentation's networks and semseg's
+are laid out here on torchvision's ResNet, with their names. Each file holds the names and shapes of the weights, which
+the test draws again, and samples of the logits of three pictures.
 """
 
 import json
@@ -120,6 +120,41 @@ class MMSegmentation(nn.Module):
         return resized(self.decode_head(c2, c5), pixels.shape[2:])
 
 
+class Semseg(nn.Module):
+    """semseg's PSPNet of 50 layers: every 3x3 convolution of layer3 and layer4 dilated, corners aligned."""
+
+    def __init__(self, classes=19):
+        import torchvision
+
+        super().__init__()
+        net = torchvision.models.resnet50(weights=None, replace_stride_with_dilation=[False, True, True])
+        stem, inputs = [], 3
+        for width, stride in ((64, 2), (64, 1), (128, 1)):
+            stem += [nn.Conv2d(inputs, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            inputs = width
+        self.layer0 = nn.Sequential(*stem, net.maxpool)
+        net.layer1[0].conv1 = nn.Conv2d(inputs, 64, 1, bias=False)
+        net.layer1[0].downsample[0] = nn.Conv2d(inputs, 256, 1, bias=False)
+        self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
+        for stage, rate in ((self.layer3, 2), (self.layer4, 4)):
+            stage[0].conv2.dilation = stage[0].conv2.padding = (rate, rate)
+        self.ppm = nn.Module()
+        self.ppm.features = nn.ModuleList(nn.Sequential(
+            nn.AdaptiveAvgPool2d(bins), nn.Conv2d(2048, 512, 1, bias=False), nn.BatchNorm2d(512), nn.ReLU())
+            for bins in (1, 2, 3, 6))
+        self.cls, self.aux = (nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout2d(0.1),
+            nn.Conv2d(width, classes, 1)) for channels, width in ((4096, 512), (1024, 256)))
+
+    def forward(self, pixels):
+        def aligned(values, size):
+            return nn.functional.interpolate(values, size=size, mode="bilinear", align_corners=True)
+
+        c5 = self.layer4(self.layer3(self.layer2(self.layer1(self.layer0(pixels)))))
+        values = self.cls(torch.cat([c5, *(aligned(part(c5), c5.shape[2:]) for part in self.ppm.features)], 1))
+        return aligned(values, pixels.shape[2:])
+
+
 def networks():
     """Yield (name, function that makes the network, multiple that its sides must have)."""
     import segmentation_models_pytorch as smp
@@ -132,6 +167,7 @@ def networks():
     for kind, channels in (("pspnet", 512), ("deeplabv3", 512), ("deeplabv3plus", 512), ("fcn", 512)):
         yield f"mmsegmentation/{kind}_r50", lambda kind=kind, channels=channels: MMSegmentation(
             kind, channels=channels), 1
+    yield "semseg/pspnet50", Semseg, 1
     for model, encoder in (("Unet", "resnet18"), ("Unet", "resnet34"), ("Unet", "resnet50"), ("Unet", "mobilenet_v2"),
                            ("Unet", "efficientnet-b0"), ("Unet", "tu-tf_efficientnet_lite0"),
                            ("Unet", "vgg16_bn"), ("Unet", "densenet121"), ("Unet", "xception"), ("Unet", "mit_b0"),
