@@ -10,7 +10,8 @@ from kseg.encoders.row import Encoder
 from kseg.encoders.stem import adapt_stem
 
 
-def assign_arrays(encoder: keras.Model, arrays: dict[str, np.ndarray], path: str, row: Encoder) -> None:
+def assign_arrays(encoder: keras.Model, arrays: dict[str, np.ndarray], path: str, row: Encoder,
+                  argument: str = "encoder_weights") -> None:
     """Give each variable of `encoder` the array of its path.
 
     Args:
@@ -18,6 +19,7 @@ def assign_arrays(encoder: keras.Model, arrays: dict[str, np.ndarray], path: str
         arrays: dict of variable path to array; "bgr" tells the order of the stem's bands (see `load_file`).
         path: str, the file they come from, for the error sentence.
         row: `Encoder`.
+        argument: str, what the user gave the file as, likewise.
     Raises:
         ValueError: if an array is missing or has another shape, or "bgr" is missing where the order is not known.
     """
@@ -39,11 +41,11 @@ def assign_arrays(encoder: keras.Model, arrays: dict[str, np.ndarray], path: str
     if missing or wrong:
         first = f"lacks {missing[0]}" if missing else f"holds {wrong[0]}"
         raise ValueError(checks.sentence(
-            "encoder_weights", f"must hold every array of encoder {row.name!r}: {len(missing)} missing, {len(wrong)} "
+            argument, f"must hold every array of encoder {row.name!r}: {len(missing)} missing, {len(wrong)} "
             "of another shape", path, f"The file {first}; use the file of this encoder."))
     if row.bgr and "bgr" not in arrays:  # the arrays of both orders have the same names and shapes
         raise ValueError(checks.sentence(
-            "encoder_weights", f"must hold an array 'bgr' for encoder {row.name!r}, 0 if its stem reads red first as "
+            argument, f"must hold an array 'bgr' for encoder {row.name!r}, 0 if its stem reads red first as "
             f"kseg's does, 1 if blue first as {row.library}'s does", path,
             "Add it to the file, or pass the .weights.h5 file that `save_weights` writes, of either network."))
     for variable, value in values:

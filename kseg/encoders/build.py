@@ -10,7 +10,7 @@ from kseg.encoders.backbone import BACKBONE, plug_in
 from kseg.encoders.downloads import fetch
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.model import encoder_model, normalized_input
-from kseg.encoders.origin import row_of_weights, warn_of_another
+from kseg.encoders.origin import row_and_arrays, warn_of_another
 from kseg.encoders.row import Encoder
 from kseg.encoders.stem import copy_pairs
 from kseg.encoders.weights import load_file, load_imagenet
@@ -46,10 +46,15 @@ def row_of(encoder_name: EncoderName, encoder_weights: EncoderWeights = None) ->
     """
     if isinstance(encoder_name, keras.Model):
         return BACKBONE
+    return _row_and_arrays(encoder_name, encoder_weights)[0]
+
+
+def _row_and_arrays(encoder_name, encoder_weights):
+    """Return (row, the arrays of the file if it had to be read to tell the row, else None)."""
     row = ENCODERS[canonical_name(encoder_name)]
     if encoder_weights == "imagenet":
-        return ENCODERS[row.imagenet_row or row.name]
-    return row_of_weights(row, encoder_name, encoder_weights)
+        return ENCODERS[row.imagenet_row or row.name], None
+    return row_and_arrays(row, encoder_name, encoder_weights)
 
 
 def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_weights: EncoderWeights = None,
@@ -91,7 +96,7 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
                 raise ValueError(checks.sentence(argument, "must be None for a backbone object", value,
                                                  "It runs as it was built: pass its name to set this."))
         return plug_in(encoder_name, output_stride, in_channels)
-    row = row_of(encoder_name, encoder_weights)
+    row, arrays = _row_and_arrays(encoder_name, encoder_weights)
     if encoder_weights == "imagenet" and row.url:
         encoder_weights = fetch(row.url, "encoder_weights")
     warn_of_another(row_of(encoder_name), row)
@@ -103,7 +108,7 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
     built_at = (512, 512) if None in size else size
     imagenet = encoder_weights == "imagenet"
     library = load_imagenet(row, built_at) if imagenet else row.build(size=built_at)
-    pixels, normalized = normalized_input(size, in_channels, row.pixels)  # [B, H, W, max(3, in_channels)]
+    pixels, normalized = normalized_input(size, in_channels, row.pixels, row.geometry)  # [B, H, W, max(3, in_channels)]
     features, pairs = row.layout(row, normalized, output_stride, multi_grid, library, full_rates=full_rates)
     encoder = encoder_model(pixels, {key: value for key, value in features.items()
                                      if last_stage == "c5" or key <= last_stage})  # "low_level" ends with c5 too
@@ -111,7 +116,7 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
         copy_pairs(pairs, row.bgr)
     else:
         in_its_geometry = row.padding == "same"  # else a file of the library's own network would not fit
-        load_file(encoder, encoder_weights, row, library if in_its_geometry else None, pairs)
+        load_file(encoder, encoder_weights, row, library if in_its_geometry else None, pairs, arrays)
     return encoder
 
 

@@ -11,12 +11,16 @@ from kseg import checks
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.row import Encoder
 from kseg.encoders.torch_names.schemes import bare, scheme_of
-from kseg.encoders.weights import READERS, read_arrays
+from kseg.encoders.weights import READERS, read_arrays, recorded_geometry
+from kseg.layers.normalize_pixels import expected
 from kseg.types import EncoderName, EncoderWeights
 
 
-def row_of_weights(row: Encoder, encoder_name: EncoderName, encoder_weights: EncoderWeights) -> Encoder:
-    """Return the row whose geometry fits the file `encoder_weights`: `row` or one of its siblings.
+def row_and_arrays(row: Encoder, encoder_name: EncoderName,
+                   encoder_weights: EncoderWeights) -> tuple[Encoder, dict[str, np.ndarray] | None]:
+    """Return (the row whose geometry fits the file `encoder_weights`, `row` or one of its siblings; its arrays).
+
+    The arrays are None where they were not read to tell.
 
     Args:
         row: `Encoder` of `encoder_name`.
@@ -26,9 +30,26 @@ def row_of_weights(row: Encoder, encoder_name: EncoderName, encoder_weights: Enc
         ValueError: if no row of the network has the geometry of the file, or if its names do not tell which.
     """
     path = os.fspath(encoder_weights) if isinstance(encoder_weights, os.PathLike) else encoder_weights
-    if row.names is None or not isinstance(path, str) or not path.endswith(tuple(READERS)) or not os.path.exists(path):
-        return row
-    return row_of_arrays(row, encoder_name, read_arrays(path), path)
+    if not isinstance(path, str) or not os.path.exists(path):
+        return row, None
+    recorded = recorded_geometry(path)
+    if recorded is not None:
+        return _row_of_geometry(row, recorded, path), None
+    if row.names is None or not path.endswith(tuple(READERS)):
+        return row, None
+    arrays = read_arrays(path)
+    return row_of_arrays(row, encoder_name, arrays, path), arrays
+
+
+def _row_of_geometry(row, recorded, path):
+    """Return `row` or its sibling of the geometry that a file of kseg's own records."""
+    rows = {expected(other.geometry, *other.pixels): other for other in
+            (*(ENCODERS[name] for name in row.siblings[::-1]), row)}
+    if recorded not in rows:
+        raise ValueError(checks.sentence(
+            "encoder_weights", f"must be saved from a network of {expected(row.geometry, *row.pixels)} for encoder "
+            f"{row.name!r}", f"{path} of {recorded}", "Name the encoder that it was saved from."))
+    return rows[recorded]
 
 
 def row_of_arrays(row: Encoder, encoder_name: str, arrays: Mapping[str, np.ndarray], path: str) -> Encoder:

@@ -90,6 +90,12 @@ class Encoder:
     stem: tuple[int, ...] = ()
     with_holes: bool = False
 
+    @property
+    def geometry(self) -> str:
+        """How it pads and normalises, in words; the rows of one network differ in it or in their pixels."""
+        padding = self.padding if self.padded_for is None else f"{self.padding} for {self.padded_for} pixels"
+        return f"padding {padding}, epsilon {self.epsilon or 'of ' + self.library}"
+
     def build(self, weights: str | None = None, size: ImageSize = (512, 512)) -> keras.Model | None:
         """Return the library's network without its classifier at `size` pixels; None for a network of kseg's own.
 

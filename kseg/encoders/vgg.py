@@ -16,7 +16,7 @@ def vgg_with_holes(encoder_name: EncoderName, encoder_weights: EncoderWeights, i
     Reference: Chen et al., arXiv:1412.7062, section 3.1.
     """
     row = row_of(encoder_name, encoder_weights)
-    pixels, normalized = normalized_input((None, None), in_channels, row.pixels)
+    pixels, normalized = normalized_input((None, None), in_channels, row.pixels, row.geometry)
 
     def convolve(tensor, width, stage, name):
         return AtrousConv2D(width, 3, padding="same", dilation_rate=2 if stage == 5 else 1, activation="relu",

@@ -12,6 +12,7 @@ from kseg.encoders.checkpoint import read_checkpoint
 from kseg.encoders.row import Encoder, Pairs
 from kseg.encoders.stem import copy_pairs
 from kseg.encoders.torch_names import keras_names
+from kseg.layers.normalize_pixels import as_array, as_text
 from kseg.types import EncoderWeights, ImageSize, Path
 
 
@@ -66,7 +67,7 @@ def load_classifier(row: Encoder) -> keras.Model:
 
 
 def load_file(encoder: keras.Model, path: EncoderWeights, row: Encoder, library: keras.Model | None = None,
-              pairs: Pairs = ()) -> None:
+              pairs: Pairs = (), arrays: dict[str, np.ndarray] | None = None) -> None:
     """Load the weights file at `path` into `encoder`; None leaves it as initialised.
 
     A `.weights.h5` file may come from the encoder (`encoder.save_weights`) or from the library's network. Arrays of
@@ -74,7 +75,7 @@ def load_file(encoder: keras.Model, path: EncoderWeights, row: Encoder, library:
     variable paths ("conv1_conv/kernel"); EfficientNet-Lite also by PyTorch's ("_blocks.0._depthwise_conv.weight").
     Counters in the paths, which Keras takes on from one build to the next ("variable_54"), need not agree. For VGG and
     kerasresnet50 to 152, which keras.applications trained on BGR, an array "bgr" must tell the order: 0 as in kseg
-    (`save_arrays` writes it), 1 as in keras.applications.
+    (`save_arrays` writes it), 1 as in keras.applications. `arrays` are those of the file if it has been read already.
 
     Raises:
         ValueError: for another kind of value, or a file whose arrays do not fit.
@@ -91,7 +92,8 @@ def load_file(encoder: keras.Model, path: EncoderWeights, row: Encoder, library:
     if path.endswith(".weights.h5"):
         _load_keras_file(encoder, path, row, library, pairs)
     else:
-        assign_arrays(encoder, keras_names(read_arrays(path), encoder, row), path, row)
+        arrays = read_arrays(path) if arrays is None else arrays
+        assign_arrays(encoder, keras_names(arrays, encoder, row), path, row)
 
 
 def _load_keras_file(encoder, path, row, library, pairs):
@@ -131,8 +133,24 @@ def read_arrays(path: str) -> dict[str, np.ndarray]:
     return reader(path, "encoder_weights")
 
 
+def recorded_geometry(path: str) -> str | None:
+    """Return what `encoder.save_weights` or `save_arrays` wrote of a network's geometry, or None."""
+    try:
+        if path.endswith(".npz"):
+            with np.load(path) as archive:
+                return as_text(archive["geometry"]) if "geometry" in archive.files else None
+        if path.endswith(".weights.h5"):
+            import h5py
+
+            with h5py.File(path) as file:
+                return file.visititems(lambda name, item: as_text(item) if name.endswith("/geometry") else None)
+    except Exception:  # a damaged file: the one who loads it says so
+        return None
+    return None
+
+
 def save_arrays(encoder: keras.Model, path: Path) -> None:
-    """Write the weights by variable path, and "bgr" = 0, to an `.npz` file, whole or not at all."""
+    """Write the weights by variable path, "bgr" = 0, and the geometry of the network to an `.npz` file."""
     arrays = {variable.path: np.asarray(variable) for variable in encoder.variables}
     with files.draft(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, bgr=np.uint8(0), **arrays)
+        np.savez(file, bgr=np.uint8(0), geometry=as_array(encoder.get_layer("normalize").expected), **arrays)

@@ -110,7 +110,7 @@ def SegNetBasic(classes: int, encoder_name: None = None, encoder_weights: None =
 
 def _encoder(row, filters, in_channels, dropout):
     """Return the encoder: pixels to {"c5": `[B, H/32, W/32, F5]`, "places1"…"places5"}."""
-    pixels, normalized = normalized_input((None, None), in_channels, row.pixels)
+    pixels, normalized = normalized_input((None, None), in_channels, row.pixels, row.geometry)
     places = {}
 
     def convolve(features, width, stage, name):

@@ -54,7 +54,7 @@ def fill(model: Segmenter, arrays: Arrays, plan: Plan, path: str, *, classifier:
         raise ValueError(_sentence(plan, path, missing, wrong, extra, decoder))
     row = row_of(plan.options["encoder_name"])
     _check_origin(row, encoder, path)
-    assign_arrays(model.encoder, keras_names(encoder, model.encoder, row), path, row)
+    assign_arrays(model.encoder, keras_names(encoder, model.encoder, row, "checkpoint"), path, row, "checkpoint")
     for variable, value in values:
         variable.assign(value)
     return left

@@ -2,11 +2,15 @@
 
 import re
 
+import keras
 import numpy as np
 import pytest
 
 from kseg.encoders import build_encoder, canonical_name, row_of
+from kseg.encoders.model import encoder_model, normalized_input
+from kseg.encoders.pixels import TORCH
 from kseg.encoders.torch_names.schemes import bare, scheme_of
+from kseg.encoders.weights import save_arrays
 from kseg.models import DeepLabV1
 from tests.data.golden.weights import picture
 from tests.encoders.test_torch_files import golden
@@ -105,3 +109,32 @@ def test_vgg_with_holes_takes_the_pixels_over(tmp_path):
         path = saved(tmp_path, golden("torchvision_vgg16_bn")[0])
         model = DeepLabV1(classes=3, encoder_weights=path, compile=False)
     assert any(layer.name == "block1_conv1_bn" for layer in model.encoder.layers)
+
+
+@pytest.mark.parametrize("ending", [".npz", ".weights.h5"])
+def test_files_of_kseg_bring_their_geometry_with_them(ending, mobilenet, tmp_path):
+    named = build_encoder("torchmobilenetv2", encoder_weights=saved(tmp_path, mobilenet))
+    path = str(tmp_path / f"encoder{ending}")
+    named.save_weights(path) if ending == ".weights.h5" else save_arrays(named, path)
+    with pytest.warns(UserWarning, match="'torchmobilenetv2' is built .padding symmetric instead of same"):
+        recognised = build_encoder("mobilenetv2", encoder_weights=path)
+    image = picture(64, 64)[None]
+    np.testing.assert_array_equal(recognised(image)["c5"], named(image)["c5"])
+    other = build_encoder("mobilenetv2")
+    other.save_weights(path) if ending == ".weights.h5" else save_arrays(other, path)
+    with pytest.raises(ValueError, match="must be saved from a network of padding symmetric, epsilon 1e-05, mean .123.*"
+                       "for encoder 'torchmobilenetv2', got .* of padding same, .*Name the encoder that it was saved"):
+        build_encoder("torchmobilenetv2", encoder_weights=path)
+
+
+def test_weights_of_another_geometry_are_refused_by_the_model_too(tmp_path):
+    """The arrays of both have the same names and shapes."""
+    def network(geometry):
+        pixels, values = normalized_input((None, None), 3, TORCH, geometry)
+        return encoder_model(pixels, {"c5": keras.layers.Conv2D(2, 3, name="conv")(values)})
+
+    network("padding same").save_weights(tmp_path / "m.weights.h5")
+    network("padding same").load_weights(tmp_path / "m.weights.h5")
+    network(None).load_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ValueError, match="must come from a network of padding symmetric, mean"):
+        network("padding symmetric").load_weights(tmp_path / "m.weights.h5")

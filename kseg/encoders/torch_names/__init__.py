@@ -3,12 +3,17 @@
 import keras
 import numpy as np
 
+from kseg import checks
 from kseg.encoders.row import Encoder
+from kseg.encoders.torch_names.renaming import WrongArrays
 from kseg.encoders.torch_names.schemes import bare, scheme_of
 
 
-def keras_names(arrays: dict[str, np.ndarray], encoder: keras.Model, row: Encoder) -> dict[str, np.ndarray]:
+def keras_names(arrays: dict[str, np.ndarray], encoder: keras.Model, row: Encoder,
+                argument: str = "encoder_weights") -> dict[str, np.ndarray]:
     """Return `arrays` by Keras's variable paths and in its layouts; those of a kind not known here as they are.
+
+    `argument` is what the user gave the file as, for the error sentence.
 
     Raises:
         ValueError: if arrays under PyTorch's names are not those of `encoder`.
@@ -16,4 +21,7 @@ def keras_names(arrays: dict[str, np.ndarray], encoder: keras.Model, row: Encode
     found = bare(arrays)
     if row.names is None or scheme_of(found) is None:
         return arrays
-    return row.names(found, encoder)
+    try:
+        return row.names(found, encoder)
+    except WrongArrays as wrong:
+        raise ValueError(checks.sentence(argument, *wrong.args)) from None

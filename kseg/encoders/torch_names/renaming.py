@@ -7,7 +7,10 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from kseg import checks
+
+class WrongArrays(Exception):
+    """A file whose arrays are not the encoder's: the rule it breaks, what it holds, and what to do."""
+
 
 _KINDS = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
           "moving_variance": "running_var", "depthwise_kernel": "conv1.weight", "pointwise_kernel": "pointwise.weight"}
@@ -23,7 +26,7 @@ def renamed(arrays: Mapping[str, np.ndarray], modules: Mapping[str, str], encode
         encoder: the model; of one that ends before c5, arrays of the later stages may or may not be there.
         left_out: str, pattern of the names that the encoder has no layer for: what stands behind its last feature.
     Raises:
-        ValueError: if the file lacks an array of the encoder, or holds one that belongs neither to it nor to
+        WrongArrays: if the file lacks an array of the encoder, or holds one that belongs neither to it nor to
             `left_out`.
     """
     wanted = {_torch_name(variable, modules): variable for variable in encoder.variables}
@@ -48,9 +51,9 @@ def _refuse(missing, extra, arrays, wanted):
             parts.append(f"{verb} {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else ""))
             near += [f"{close[0]} beside {name}" for name in names[:5]
                      if (close := difflib.get_close_matches(name, others, n=1, cutoff=0.8))]
-    raise ValueError(checks.sentence(
-        "encoder_weights", f"must hold the arrays of the encoder, no fewer and no more; the file {'; it '.join(parts)}",
-        sorted(arrays)[:3], f"Nearest: {'; '.join(near[:5])}." if near else "Use the file of this encoder."))
+    raise WrongArrays(
+        f"must hold the arrays of the encoder, no fewer and no more; the file {'; it '.join(parts)}",
+        sorted(arrays)[:3], f"Nearest: {'; '.join(near[:5])}." if near else "Use the file of this encoder.")
 
 
 def _layout(value, variable, encoder):
