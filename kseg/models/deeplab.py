@@ -21,6 +21,8 @@ from kseg.models.segmenter import Segmenter
 from kseg.models.walk import layers_of
 from kseg.types import EncoderName, EncoderWeights, ImageSize
 
+_DECODER_KERNELS = {"paper": (3, 3), "smp": (3,), "kerashub": (1,)}  # of DeepLab v3+: sides of its convolutions
+
 
 @documented()
 def DeepLabV3(classes: int, encoder_name: EncoderName = "resnet50", encoder_weights: EncoderWeights = None,
@@ -103,8 +105,9 @@ def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_
         separable: bool, whether pyramid and decoder convolve depthwise, BN, ReLU, pointwise; None for True where the
             encoder does so itself (Xception, MobileNet, EfficientNet) and False for the others (section 4.3).
         projection_size: int, side of the kernel of the pyramid's projection (mmsegmentation: 3).
-        decoder: str, "paper", or "smp" as smp has it: one more convolution after the pyramid, one in place of two
-            after the low-level features, without BN and ReLU between depthwise and pointwise, corners aligned.
+        decoder: str, "paper"; "smp" as smp has it: one more convolution after the pyramid, one in place of two after
+            the low-level features, without BN and ReLU between depthwise and pointwise, corners aligned; or "kerashub"
+            as KerasHub has it: one of 1x1 in place of two after the low-level features.
         full_rates: bool, see `kseg.encoders.build_encoder` (smp).
         dropout: float, rate after the pyramid's projection (released code).
     Returns:
@@ -118,7 +121,7 @@ def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_
                           multi_grid=multi_grid, full_rates=full_rates, stages=())
     low_level = "low_level" if "low_level" in encoder.output else "c2"
     require_stages(encoder, (low_level, "c5"), encoder_name, "DeepLabV3Plus")
-    checks.one_of("decoder", decoder, ("paper", "smp"))
+    checks.one_of("decoder", decoder, tuple(_DECODER_KERNELS))
     separable = _convolves_depthwise(encoder) if separable is None else separable
     convolution, method = _convolution(separable, decoder), _method(decoder == "smp")
     features = encoder(pixels)
@@ -130,8 +133,8 @@ def DeepLabV3Plus(classes: int, encoder_name: EncoderName = "resnet50", encoder_
     detail = conv_bn_relu(detail, low_level_filters, 1, name="low_level")
     context = ResizeTo(method, name="context_up")(context, detail)
     outputs = keras.layers.Concatenate(name="fuse")([context, detail])  # [B, H/4, W/4, filters + low_level_filters]
-    for index in range(1, 2 if decoder == "smp" else 3):
-        outputs = convolution(outputs, decoder_filters, 3, name=f"decoder{index}")
+    for index, side in enumerate(_DECODER_KERNELS[decoder], start=1):
+        outputs = convolution(outputs, decoder_filters, side, name=f"decoder{index}")
     logits = classify(outputs, classes, like=pixels, method=method)
     return finish(pixels, logits, task=task, compile=compile, name=name)
 

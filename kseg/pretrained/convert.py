@@ -13,13 +13,14 @@ from kseg.labels import LabelSet
 from kseg.models import Segmenter
 from kseg.pretrained.bands import Normalization, for_repeated_bands, normalize, stem_of
 from kseg.pretrained.fill import fill
-from kseg.pretrained.origins import mmsegmentation, semseg, smp, torchvision
+from kseg.pretrained.origins import kerashub, mmsegmentation, semseg, smp, torchvision
 from kseg.pretrained.origins.plan import Arrays, Plan
 from kseg.types import Path
 
-ORIGINS = {"torchvision": torchvision, "mmsegmentation": mmsegmentation, "smp": smp, "semseg": semseg}
+ORIGINS = {"torchvision": torchvision, "mmsegmentation": mmsegmentation, "smp": smp, "semseg": semseg,
+           "kerashub": kerashub}
 NETWORKS = "torchvision's DeepLabV3 and FCN, mmsegmentation's PSPNet, DeepLabV3, DeepLabV3+ and FCN, smp's Unet, " \
-           "DeepLabV3, DeepLabV3Plus and PSPNet, semseg's PSPNet"
+           "DeepLabV3, DeepLabV3Plus and PSPNet, semseg's PSPNet, KerasHub's DeepLabV3+"
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
@@ -27,7 +28,7 @@ class Conversion:
 
     Attributes:
         model: the `Segmenter`, compiled.
-        origin: str, "torchvision", "mmsegmentation", "smp" or "semseg".
+        origin: str, "torchvision", "mmsegmentation", "smp", "semseg" or "kerashub".
         builder: str, the function of `kseg.models` that made the network.
         options: dict, its arguments.
         matched: int, arrays of the checkpoint that are in the model.
@@ -60,10 +61,11 @@ def convert(checkpoint: Path, like: str | None = None, classes: int | None = Non
     A network of one class becomes a model of task "binary".
 
     Args:
-        checkpoint: path of a `.pth`, `.pt` or `.safetensors` file, or of a folder that smp's `save_pretrained` wrote.
-        like: str, where it comes from: "torchvision", "mmsegmentation", "smp" or "semseg", and after a slash which
-            network ("torchvision/deeplabv3_resnet50", "smp/unet/mobilenet_v2"); None to tell it from the names of the
-            arrays.
+        checkpoint: path of a `.pth`, `.pt` or `.safetensors` file, of a folder that smp's `save_pretrained` wrote, or
+            of one that KerasHub's `save_to_preset` wrote (extra `kerashub`).
+        like: str, where it comes from: "torchvision", "mmsegmentation", "smp", "semseg" or "kerashub", and after a
+            slash which network ("torchvision/deeplabv3_resnet50", "smp/unet/mobilenet_v2"); None to tell it from the
+            names of the arrays.
         classes: int, the classes it must have; None for those that it has.
         label_set: `LabelSet` or None, the names and colours of its classes.
         replace_classifier: bool, whether `classes` may differ: the last layer then starts anew, to be fine-tuned.
@@ -95,14 +97,10 @@ def conversion(checkpoint: Path, like: str | None = None, classes: int | None = 
     Returns:
         `Conversion`.
     """
-    path, config = os.fspath(checkpoint), {}
-    file = path
-    if os.path.isdir(path):
-        config, file = {"config": smp.read_config(path)}, _weights_in(path)
-        like = like or "smp"
-    arrays = read_checkpoint(file)
+    path = os.fspath(checkpoint)
+    arrays, like, options = _read(path, like)
     origin, detail = _origin(like, arrays, path)
-    plan = ORIGINS[origin].plan(arrays, detail, **config)
+    plan = ORIGINS[origin].plan(arrays, detail, **options)
     found, stem = _classes_and_stem(arrays, plan, path)
     new = classes is not None and classes != found
     if new and not replace_classifier:
@@ -123,6 +121,24 @@ def conversion(checkpoint: Path, like: str | None = None, classes: int | None = 
     matched = sum(not name.endswith("num_batches_tracked") for name in arrays) - len(left_out)
     report = Conversion(model, origin, plan.builder, plan.options, matched, tuple(left_out), new)
     return report if logits is None else compared(report, image, logits)
+
+
+def _read(path, like):
+    """Return (the arrays, `like` or where a folder comes from, what it tells the plan of its origin)."""
+    if kerashub.is_preset(path):
+        arrays, options = kerashub.read_preset(path)
+        return arrays, _of_folder(like, "kerashub"), options
+    if os.path.isdir(path):
+        options = {"config": smp.read_config(path)}
+        return read_checkpoint(_weights_in(path)), _of_folder(like, "smp"), options
+    return read_checkpoint(path), like, {}
+
+
+def _of_folder(like, origin):
+    if like is not None:
+        checks.one_of("like", like.partition("/")[0].lower(), (origin,), context=" for this folder",
+                      advice="Leave it out.")
+    return like or origin
 
 
 def _weights_in(folder):

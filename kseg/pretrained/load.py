@@ -11,6 +11,7 @@ from kseg.models import Segmenter
 from kseg.models.load import load_model as load_file
 from kseg.pretrained.convert import convert
 from kseg.pretrained.hub import MODEL, SCHEME, downloaded
+from kseg.pretrained.origins import kerashub
 from kseg.pretrained.zoo import PUBLISHED
 from kseg.types import Path
 
@@ -34,10 +35,12 @@ def load(name: str, classes: int | None = None) -> Segmenter:
     Raises:
         ValueError: for an unknown name, or a download that fails its hash.
         ConnectionError: if it cannot be downloaded.
+        ImportError: if it is KerasHub's and keras_hub is not installed.
     """
     row = PUBLISHED[checks.one_of("name", name, names())]
     own = classes is None or classes == row.classes
-    return convert(fetch(row.url), row.name, classes, label_set=label_set(row.label_set) if own else None,
+    file = row.url if row.url.startswith(kerashub.SCHEME) else fetch(row.url)
+    return convert(file, row.name, classes, label_set=label_set(row.label_set) if own else None,
                    replace_classifier=not own)
 
 

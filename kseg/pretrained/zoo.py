@@ -12,7 +12,8 @@ class Published:
 
     Args:
         name: str, "LIBRARY/NETWORK".
-        url: str, its checkpoint; the end of its name is the beginning of its SHA-256.
+        url: str, its checkpoint, the end of whose name is the beginning of its SHA-256; or the address of a preset of
+            KerasHub ("kaggle://…"), which keras_hub downloads.
         data: str, what it was trained on and scored on.
         label_set: str, the `LabelSet` of its classes, a name of `kseg.data.label_set`.
         classes: int.
@@ -64,5 +65,8 @@ _ROWS = (
     _mmsegmentation("deeplabv3plus", 101, "160k", "20200615_123232-38ed86bb", 0.4547, "ade20k"),
     _mmsegmentation("fcn", 50, "160k", "20200615_100713-4edbc3b4", 0.3610, "ade20k"),
     _mmsegmentation("fcn", 101, "160k", "20200615_105816-fd192bd5", 0.3991, "ade20k"),
+    Published("kerashub/deeplab_v3_plus_resnet50_pascalvoc",
+              "kaggle://keras/deeplabv3plus/keras/deeplab_v3_plus_resnet50_pascalvoc/4", "VOC 2012 and SBD", "voc2012",
+              21, 0.63, "see its page on Kaggle"),
 )
 PUBLISHED = {row.name: row for row in _ROWS}
