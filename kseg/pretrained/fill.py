@@ -34,6 +34,8 @@ def fill(model: Segmenter, arrays: Arrays, plan: Plan, path: str, *, classifier:
     """
     encoder = {plan.kept + name[len(plan.encoder):]: value for name, value in arrays.items()
                if name.startswith(plan.encoder)}
+    row = row_of(plan.options["encoder_name"])
+    _check_origin(row, encoder, path)
     decoder = {name: value for name, value in arrays.items()
                if not name.startswith(plan.encoder) and not name.endswith("num_batches_tracked")}
     values, missing, wrong, used = [], [], [], set()
@@ -52,8 +54,6 @@ def fill(model: Segmenter, arrays: Arrays, plan: Plan, path: str, *, classifier:
     extra = [name for name in left if not name.startswith(plan.ignored or ("\0",))]
     if missing or wrong or extra:
         raise ValueError(_sentence(plan, path, missing, wrong, extra, decoder))
-    row = row_of(plan.options["encoder_name"])
-    _check_origin(row, encoder, path)
     assign_arrays(model.encoder, keras_names(encoder, model.encoder, row, "checkpoint"), path, row, "checkpoint")
     for variable, value in values:
         variable.assign(value)

@@ -135,8 +135,16 @@ def test_logits_given_are_compared(small):
 def test_arrays_that_do_not_fit_are_named(small, tmp_path, change, message):
     arrays = dict(small[1])
     change(arrays)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="^`checkpoint` must hold .*" + message):
         pretrained.convert(checkpoint(tmp_path, arrays))
+
+
+def test_arrays_that_an_encoder_lacks_are_named_as_the_checkpoints(tmp_path):
+    arrays = golden("smp/unet/mobilenet_v2")[0]
+    del arrays["encoder.features.3.conv.2.weight"]
+    with pytest.raises(ValueError, match="^`checkpoint` must hold the arrays of the encoder, no fewer and no more; the "
+                                         "file lacks features.3.conv.2.weight, got"):
+        pretrained.convert(checkpoint(tmp_path, arrays), "smp/unet/mobilenet_v2")
 
 
 def test_a_network_without_a_builder_is_refused_and_those_with_one_are_named(tmp_path):
@@ -194,3 +202,50 @@ def test_pixels_of_the_users_own_normalization(small):
     for wrong in ((0, 0), 1, ((1, 2), (3, 4)), ("a", 1), (0, float("nan"))):
         with pytest.raises(ValueError, match="`normalization` must be .mean, std., each a number or 3, one per band"):
             pretrained.convert(path, normalization=wrong)
+
+
+@pytest.mark.parametrize("name, mean", [
+    ("tu-resnet18", 123.675), ("tu-resnet18.a1_in1k", 123.675), ("tu-resnet34.ra4_e3600_r224_in1k", 127.5)])
+def test_timms_tags_tell_the_pixels(name, mean, tmp_path):
+    arrays = golden("smp/unet/resnet34" if "34" in name else "smp/unet/resnet18")[0]
+    model = pretrained.convert(checkpoint(tmp_path, arrays), f"smp/unet/{name}")
+    assert model.encoder.get_layer("normalize").mean[0] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize("name, like, message", [
+    ("smp/unet/mobilenet_v2", "smp/unet/efficientnet-b0",
+     "`checkpoint` must hold the arrays of encoder 'smpefficientnetb0' under the names of efficientnet_pytorch, not of "
+     "torchvision"),
+    ("smp/unet/tu-tf_efficientnet_lite0", "smp/unet/efficientnet-b0",
+     "`checkpoint` must hold the arrays of encoder 'smpefficientnetb0' under the names of efficientnet_pytorch, not of "
+     "timm"),
+    ("smp/unet/resnet18", "smp/unet/vgg13", "`encoder_name` must be an encoder of smp that kseg has"),
+    ("smp/unet/resnet18", "smp/unet/mobilenetv2", "`encoder_name` must be an encoder of smp that kseg has"),
+    ("smp/unet/resnet18", "semseg/pspnet50", "`checkpoint` must have the pyramid of a PSPNet, of bins"),
+])
+def test_a_file_with_another_encoder_than_named_is_refused(name, like, message, tmp_path):
+    path = checkpoint(tmp_path, golden(name)[0])
+    with pytest.raises(ValueError, match=message):
+        pretrained.convert(path, like)
+
+
+@pytest.mark.parametrize("encoder, stride, legal", [("tu-convnext_tiny", 8, "16,"), ("mit_b0", 16, "32,")])
+def test_encoders_that_smp_dilates_otherwise_are_refused(encoder, stride, legal, tmp_path):
+    arrays = golden("smp/deeplabv3/resnet18" if stride == 8 else "smp/deeplabv3plus/resnet34")[0]
+    model = "deeplabv3" if stride == 8 else "deeplabv3plus"
+    with pytest.raises(ValueError, match=f"must have encoder_output_stride of .{legal}. with encoder .*={stride}"):
+        pretrained.convert(checkpoint(tmp_path, arrays), f"smp/{model}/{encoder}")
+
+
+def test_decoders_without_a_builder_are_told_from_their_arrays(small, tmp_path):
+    arrays = {name.replace("decoder.blocks.", "decoder.p"): value for name, value in small[1].items()}
+    with pytest.raises(ValueError, match="must be one of smp's Unet, DeepLabV3, DeepLabV3Plus, PSPNet, got checkpoint="
+                                         "'a decoder with decoder.p0.conv1.0.weight"):
+        pretrained.convert(checkpoint(tmp_path, arrays))
+
+
+def test_a_folder_of_another_library_than_named_is_refused(small, tmp_path):
+    checkpoint(tmp_path, small[1])
+    (tmp_path / "config.json").write_text(json.dumps({"_model_class": "Unet", "encoder_name": "resnet18"}))
+    with pytest.raises(ValueError, match="`like` must be one of .'smp',. for this folder, got like='torchvision'"):
+        pretrained.convert(tmp_path, "torchvision/fcn_resnet50")

@@ -27,7 +27,8 @@ def randomize(model):
 @pytest.mark.parametrize("make", [
     lambda: smp.Unet("resnet34", encoder_weights=None, classes=4),
     lambda: smp.DeepLabV3Plus("resnet18", encoder_weights=None, classes=4),
-], ids=["Unet", "DeepLabV3Plus"])
+    lambda: smp.PSPNet("resnet18", encoder_weights=None, classes=1),
+], ids=["Unet", "DeepLabV3Plus", "PSPNet of one class"])
 def test_logits_of_a_file_that_torch_wrote(make, new_format, tmp_path):
     model = make().eval()
     randomize(model)
