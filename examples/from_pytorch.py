@@ -2,8 +2,9 @@
 
     python examples/from_pytorch.py smp_unet.pth photographs/*.jpg --like smp/unet/tu-tf_efficientnet_lite0
 
-CHECKPOINT is a .pth or .safetensors file of torchvision, mmsegmentation or segmentation_models.pytorch, a folder that
-smp's `save_pretrained` wrote, or a name of `kseg.pretrained.names()`, which is downloaded. PyTorch is not needed.
+CHECKPOINT is a .pth or .safetensors file of torchvision, mmsegmentation, segmentation_models.pytorch or semseg, a
+folder that smp's `save_pretrained` wrote, or a name of `kseg.pretrained.names()`, which is downloaded. PyTorch is not
+needed.
 OUTPUT gets the model as a .keras file, its int8 TFLite file, and sheet.png: for each image the labels of Keras's model,
 and those of the int8 file.
 """

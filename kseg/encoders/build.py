@@ -70,7 +70,8 @@ def build_encoder(encoder_name: EncoderName, output_stride: int = 32, encoder_we
         encoder_weights: None, "imagenet" (a download: `kseg models` says of whom), or a file: `.weights.h5`, `.npz`,
             `.safetensors`, or of PyTorch `.pth`, `.pt`, `.bin` (read without it). Arrays under the names of
             torchvision, timm or smp bring their library's geometry with them: the row that has it
-            ("torchmobilenetv2") is built, with a warning.
+            ("torchmobilenetv2") is built, with a warning. Files that `encoder.save_weights` and kseg write tell their
+            geometry too; other files under Keras's names are taken to be of the row that is named.
         in_channels: int, input bands. Fewer than three are repeated to three; more share out the stem's kernels, so
             that equal bands give what a grey RGB image gives.
         multi_grid: tuple of three int or None, factors on the rates of c5's three units (ResNet50, 101, 152 only);

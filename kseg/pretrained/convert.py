@@ -150,16 +150,20 @@ def _weights_in(folder):
 
 
 def _origin(like: str | None, arrays: Arrays, path: str) -> tuple[str, str | None]:
+    found = next((name for name, module in ORIGINS.items() if module.recognises(arrays)), None)
     if like is not None:
         origin, _, detail = like.partition("/")
-        return checks.one_of("like", origin.lower(), tuple(ORIGINS)), detail or None
-    origin = next((name for name, module in ORIGINS.items() if module.recognises(arrays)), None)
-    if origin is None:
+        origin = checks.one_of("like", origin.lower(), tuple(ORIGINS))
+        if found not in (None, origin):
+            raise ValueError(checks.sentence("like", f"must begin with {found!r}, after which the arrays of the "
+                                             "checkpoint are named", like, "Leave it out to have it told from them."))
+        return origin, detail or None
+    if found is None:
         raise ValueError(checks.sentence(
             "checkpoint", f"must be of a network that kseg has a builder for ({NETWORKS})",
             f"{path}, whose arrays begin with {', '.join(list(arrays)[:3])}",
             "An encoder's weights go to `encoder_weights` of a builder."))
-    return origin, None
+    return found, None
 
 
 def _classes_and_stem(arrays: Arrays, plan: Plan, path: str) -> tuple[int, str]:

@@ -219,14 +219,22 @@ def test_timms_tags_tell_the_pixels(name, mean, tmp_path):
     ("smp/unet/tu-tf_efficientnet_lite0", "smp/unet/efficientnet-b0",
      "`checkpoint` must hold the arrays of encoder 'smpefficientnetb0' under the names of efficientnet_pytorch, not of "
      "timm"),
-    ("smp/unet/resnet18", "smp/unet/vgg13", "`encoder_name` must be an encoder of smp that kseg has"),
-    ("smp/unet/resnet18", "smp/unet/mobilenetv2", "`encoder_name` must be an encoder of smp that kseg has"),
-    ("smp/unet/resnet18", "semseg/pspnet50", "`checkpoint` must have the pyramid of a PSPNet, of bins"),
+    ("smp/unet/resnet18", "smp/unet/vgg13", "`like` must have an encoder_name of smp that kseg has"),
+    ("smp/unet/resnet18", "smp/unet/mobilenetv2", "`like` must have an encoder_name of smp that kseg has"),
+    ("smp/unet/resnet18", "semseg/pspnet50", "`like` must begin with 'smp', after which the arrays"),
+    ("semseg/pspnet50", "torchvision/fcn_resnet50", "`like` must begin with 'semseg'"),
+    ("semseg/pspnet50", "semseg/pspnet101", "`like` must name the network that the checkpoint holds, 'pspnet50'"),
 ])
 def test_a_file_with_another_encoder_than_named_is_refused(name, like, message, tmp_path):
     path = checkpoint(tmp_path, golden(name)[0])
     with pytest.raises(ValueError, match=message):
         pretrained.convert(path, like)
+
+
+def test_semsegs_other_networks_are_refused(tmp_path):
+    arrays = {name.replace("ppm.", "psa."): value for name, value in golden("semseg/pspnet50")[0].items()}
+    with pytest.raises(ValueError, match="must have the pyramid of a PSPNet, of bins .1, 2, 3, 6., got checkpoint=.0 "):
+        pretrained.convert(checkpoint(tmp_path, arrays))
 
 
 @pytest.mark.parametrize("encoder, stride, legal", [("tu-convnext_tiny", 8, "16,"), ("mit_b0", 16, "32,")])

@@ -102,8 +102,8 @@ def _encoder_module(layer):
 
 
 def recognises(arrays: Arrays) -> bool:
-    """Never: only a preset is read (`is_preset`)."""
-    return False
+    """Whether the names of `arrays` are those that `read_preset` gives."""
+    return "segmentation_output.weight" in arrays
 
 
 def plan(arrays: Arrays, detail: str | None = None, rates: tuple[int, ...] = (6, 12, 18),

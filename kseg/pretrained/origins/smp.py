@@ -66,10 +66,11 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
         if config.get(key, legal[0]) not in legal:
             raise ValueError(checks.sentence("checkpoint", f"must have {key} of {legal}", config[key],
                                              "kseg's builders have no such option."))
+    argument = "checkpoint" if config.get("encoder_name") else "like"
     encoder = config.get("encoder_name") or encoder or None
     prefix = "encoder.model." if any(name.startswith("encoder.model.") for name in arrays) else "encoder."
     normalization = encoder and normalization_of(encoder)
-    encoder = resnet_name(arrays, prefix) if encoder is None else in_kseg(encoder)
+    encoder = resnet_name(arrays, prefix) if encoder is None else in_kseg(encoder, argument)
     builder, options, modules, moved = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus,
                                         "pspnet": _pspnet}[model](arrays, config)
     modules["segmentation_head.0"] = "logits_scores"

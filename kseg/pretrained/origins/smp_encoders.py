@@ -36,8 +36,10 @@ _DEFAULT_TAGS = {"tu-efficientnet_b1": "ra4_e3600_r240_in1k"}
 _STRIDES = {r"torchconvnext.*": (16,)}  # at 8, timm pads the even kernels of the last stage on the other side too
 
 
-def in_kseg(encoder: str) -> str:
+def in_kseg(encoder: str, argument: str) -> str:
     """Return kseg's name of the encoder that smp calls `encoder`, with or without timm's tag ("tu-resnet50.a1_in1k").
+
+    `argument` is where the user named it, for the error sentence.
 
     Raises:
         ValueError: if kseg has no network in its geometry.
@@ -45,7 +47,7 @@ def in_kseg(encoder: str) -> str:
     name = next((match.expand(form) for pattern, form in _ROWS.items()
                  if (match := re.fullmatch(pattern, encoder.lower().partition(".")[0]))), None)
     if name not in names():
-        raise ValueError(checks.sentence("encoder_name", f"must be an encoder of smp that kseg has ({_SHOWN})", encoder,
+        raise ValueError(checks.sentence(argument, f"must have an encoder_name of smp that kseg has ({_SHOWN})", encoder,
                                          "Other encoders' features are not kseg's."))
     return name
 
