@@ -23,7 +23,8 @@ NAMES = sorted(path.stem.removeprefix("segmentation_").replace("__", "/")
 def golden(name):
     """Return (arrays of the checkpoint, the golden file)."""
     file = np.load(GOLDEN / f"segmentation_{name.replace('/', '__')}.npz")
-    return draw_all(json.loads(str(file["shapes"]))), file
+    gain = float(file["gain"]) if "gain" in file.files else 1.0
+    return draw_all(json.loads(str(file["shapes"])), gain), file
 
 
 def checkpoint(folder, arrays, name="model.safetensors"):

@@ -47,8 +47,8 @@ def in_kseg(encoder: str, argument: str) -> str:
     name = next((match.expand(form) for pattern, form in _ROWS.items()
                  if (match := re.fullmatch(pattern, encoder.lower().partition(".")[0]))), None)
     if name not in names():
-        raise ValueError(checks.sentence(argument, f"must have an encoder_name of smp that kseg has ({_SHOWN})", encoder,
-                                         "Other encoders' features are not kseg's."))
+        raise ValueError(checks.sentence(argument, f"must have an encoder_name of smp that kseg has ({_SHOWN})",
+                                         encoder, "Other encoders' features are not kseg's."))
     return name
 
 

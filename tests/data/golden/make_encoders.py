@@ -73,7 +73,10 @@ NETWORKS = {  # file -> library, its name, what it reads, the ends of its stages
                      ends("relu:bn2", "relu:block1", "relu:block2", "relu:block11", "relu:bn4")),
     "smp_mit_b0": ("smp", "mit_b0", IMAGENET, inside("norm{}", 1, 2, 3, 4)),
 }
-GAINS = {"torchvision_efficientnet_b5": 0.8}  # at 1 float32 itself is off by 0.1 in so deep a network
+# At 1, torch's float32 is off its own float64 by 0.1 in B5, 2e-3 in timm's MobileNetV3, 1e-4 in MobileNetV2.
+GAINS = dict.fromkeys(("torchvision_efficientnet_b5", *(
+    file for file in NETWORKS if "mobilenetv2" in file or "mobilenet_v2" in file or "v3_large" in file
+    or "lite0" in file)), 0.8)
 
 
 def build(library, name, gain):
