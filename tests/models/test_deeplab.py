@@ -122,7 +122,7 @@ def test_multi_grid_multiplies_the_rates_of_c5(encoder_name, options, rates):
 
 
 def tiny_encoder(encoder_name, output_stride, encoder_weights, in_channels, *, multi_grid=None, full_rates=False,
-                 image_size=None):
+                 last_stage="c5", image_size=None):
     """Five strided convolutions, dilation instead of stride beyond `output_stride`."""
     outputs = pixels = keras.Input((None, None, in_channels))
     features, stride = {}, 1
