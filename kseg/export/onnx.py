@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -21,6 +21,7 @@ from kseg.inference.results import label_map
 from kseg.inference.runners.keras_model import KerasRunner
 from kseg.inference.runners.onnx import ONNXModel
 from kseg.labels import LabelSet
+from kseg.models import onnx_graph
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -111,8 +112,7 @@ def _converted(original: Original, output: str, opset: int) -> "ModelProto":
         raise ValueError(checks.sentence("model", "must be made of operations that ONNX has", unknown,
                                          "Leave out the layers with these operations of TensorFlow."))
     _name_sides(converted, original.keeps_size)
-    for node in converted.graph.node:
-        _pad_explicitly(node)
+    onnx_graph.make_runnable(converted.graph)
     onnx.helper.set_model_props(converted, metadata.as_properties(original.description))
     return converted
 
@@ -137,18 +137,3 @@ def _name_sides(model, keeps_size):
         for side, name in zip(tensor.type.tensor_type.shape.dim, ("batch", "height", "width")):
             if not side.dim_value and (known or name == "batch"):
                 side.dim_param = name
-
-
-def _pad_explicitly(node: Any) -> None:
-    """Write the padding of a dilated convolution as numbers: ONNX Runtime does not dilate where it is to work it out.
-
-    At stride 1, the only one that TensorFlow dilates, its SAME padding follows from the kernel alone.
-    """
-    attributes = {attribute.name: attribute for attribute in node.attribute}
-    if node.op_type == "Conv" and "auto_pad" in attributes and max(attributes["dilations"].ints) > 1:
-        reach = [(side - 1) * step
-                 for side, step in zip(attributes["kernel_shape"].ints, attributes["dilations"].ints)]
-        padding = attributes["auto_pad"]
-        padding.Clear()
-        padding.name, padding.type = "pads", padding.INTS
-        padding.ints.extend([*(length // 2 for length in reach), *(length - length // 2 for length in reach)])

@@ -11,6 +11,7 @@ import keras
 from kseg import checks, tasks
 from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
+from kseg.models import onnx_graph
 from kseg.models.auxiliary import auxiliary_loss, replicas
 from kseg.models.tensorboard import require_tensorboard
 from kseg.types import Config, Tensor
@@ -146,6 +147,18 @@ class Segmenter(keras.Model):
     def predict(self, *arguments: Any, **options: Any) -> Any:
         """As `keras.Model.predict`; a `tf.data.Dataset` as in `fit`, and the first pixels are looked at as there."""
         return super().predict(**looked_at(_without_pauses(super().predict, arguments, options), self))
+
+    @functools.wraps(keras.Model.export, assigned=("__name__", "__qualname__"))
+    def export(self, *arguments: Any, **options: Any) -> None:
+        """As `keras.Model.export`, also of a model that has not been called, which Keras refuses to write as ONNX.
+
+        `kseg.export` also compares what it writes with the model, and stores class names and palette with it.
+        """
+        given = inspect.signature(super().export).bind(*arguments, **options).arguments
+        self(keras.Input(self.inputs[0].shape[1:]))
+        super().export(**given.pop("kwargs", {}), **given)
+        if given.get("format") == "onnx":
+            onnx_graph.mend_file(given["filepath"])
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.compiled and self.optimizer is not None and not self.optimizer.built:

@@ -65,6 +65,26 @@ def test_of_one_size_with_labels(runtime, tmp_path):
     assert run.metadata["input"]["image_size"] == [32, 48]
 
 
+def test_a_resize_by_no_whole_factor(runtime, tmp_path):
+    """3 rows to 20 by the factor 20 / 3, which float32 rounds down, are 20 and not 19."""
+    report = kseg.export.onnx(tiny_model(), tmp_path / "m.onnx", (40, 56))
+    assert report.label_agreement == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_as_keras_exports_it(runtime, tmp_path, dynamic):
+    """`model.export(format="onnx")` of a model that was never called, with dilated convolutions and fixed resizes."""
+    size = (None, None) if dynamic else (40, 56)
+    model = kseg.models.DeepLabV3Plus(4, encoder_name="mobilenetv2", output_stride=16, image_size=size)
+    model.export(str(tmp_path / "m.onnx"), format="onnx", verbose=False)
+    session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    pixels = images(40, 56).astype("float32")
+    logits, = session.run(None, {session.get_inputs()[0].name: pixels})
+    expected = np.asarray(model(pixels))
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("opset", [13, 18])
 def test_opsets_from_first_to_last(runtime, tmp_path, opset):
     import onnx
