@@ -79,8 +79,8 @@ class CheckReport:
         return "\n".join([self._head(), *self._finding_lines()])
 
     def _head(self):
-        return (f"{self.name} {self.split}: {self.pairs} pairs, {len(self.errors)} errors, {len(self.warnings)} "
-                "warnings")
+        return (f"{self.name} {self.split}: {_counted(self.pairs, 'pair')}, "
+                f"{_counted(len(self.errors), 'error')}, {_counted(len(self.warnings), 'warning')}")
 
     def _finding_lines(self, most=5):
         lines = []
@@ -193,3 +193,7 @@ def _judge(source, findings, counts):
         findings.warn("much void", where, f"{counts.void_share:.0%} of the pixels are ignored")
     if len(source) == 0:
         findings.error("no pairs", where, f"{where}: there is no pair of files")
+
+
+def _counted(number, noun):
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
