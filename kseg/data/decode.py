@@ -2,17 +2,14 @@
 
 TensorFlow's decoders are not used for files in general: they read palette masks as colours, 16-bit masks as their
 high byte and 2-bit masks stretched to 0..255, all silently, and their errors do not name the file. What most files are
-goes the fastest way to the same values, through OpenCV: complete colour JPEG (360×480 0.72 ms, Pillow 0.96, both by
-libjpeg-turbo) and 8-bit grey PNG (0.37 ms, TensorFlow 0.38, Pillow 0.44).
+goes the fastest way to the same values (`plain_files`).
 """
 
 import contextlib
 import io
 import math
-import struct
 import threading
 import typing
-import zlib
 from collections.abc import Iterator
 
 import cv2
@@ -24,8 +21,8 @@ from kseg.data import filesystems, formats, label_arrays, label_ids, mask_values
 from kseg.data.colours import Colours
 from kseg.data.orientation import exif_orientation, loaded_as_stored
 from kseg.data.pixel_range import PixelRange, as_pixels
+from kseg.data.plain_files import DECODER_FAILURES, by_opencv, is_plain_jpeg, is_plain_png, wrong_part
 
-DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 _LIMIT = threading.Lock()
 
 
@@ -94,8 +91,8 @@ def stored_photograph(image: str | bytes, channels: int = 3, strict: bool = Fals
 
 
 def _numbers_of(data, shown, channels, strict):
-    if channels == 3 and not strict and _is_plain_jpeg(data):
-        array = _by_opencv(data, cv2.IMREAD_COLOR_RGB)
+    if channels == 3 and not strict and is_plain_jpeg(data):
+        array = by_opencv(data, cv2.IMREAD_COLOR_RGB)
         if array is not None:
             return array
     picture = _decoded("image", shown, data) if data.startswith(mask_values.PNG_SIGNATURE) else None
@@ -190,8 +187,8 @@ def read_mask(path: str | bytes, by_colour: bool = False, shown: str | None = No
 
 
 def _mask_of_picture(data, shown, by_colour):
-    if _is_plain_png(data):
-        array = _by_opencv(data, cv2.IMREAD_GRAYSCALE)
+    if is_plain_png(data):
+        array = by_opencv(data, cv2.IMREAD_GRAYSCALE)
         if array is None:  # Pillow would make rows that are missing 0, a class
             raise ValueError(unreadable("labels", shown, "not enough rows of pixels"))
         return array
@@ -229,48 +226,11 @@ def _no_file(name, path):
 def _decoded(name, path, data):
     try:
         picture = loaded_as_stored(Image.open(io.BytesIO(data)))
-        if data.startswith(mask_values.PNG_SIGNATURE) and (wrong := _wrong_part(data)) is not None:
+        if data.startswith(mask_values.PNG_SIGNATURE) and (wrong := wrong_part(data)) is not None:
             raise ValueError(f"wrong checksum of part {wrong!r}")
     except DECODER_FAILURES as failure:
         raise ValueError(unreadable(name, path, failure)) from failure
     return picture
-
-
-def _by_opencv(data, mode):
-    """Return what OpenCV makes of an encoded image, not turned by its EXIF orientation, or None where it refuses."""
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), mode | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
-
-
-def _is_plain_png(data):
-    """Return whether `data` are a whole grey PNG of 8 bits, not interlaced, that Pillow takes without a warning."""
-    rows, columns = (int.from_bytes(data[place:place + 4], "big") for place in (20, 16))
-    return (data.startswith(mask_values.PNG_SIGNATURE) and data[24:29] == b"\x08\0\0\0\0"
-            and rows * columns <= (Image.MAX_IMAGE_PIXELS or math.inf) and _wrong_part(data) is None)
-
-
-def _is_plain_jpeg(data):
-    """Return whether `data` are a JPEG in three colours with its end, of a size that Pillow takes without a warning."""
-    if not (data.startswith(b"\xff\xd8\xff") and data.endswith(b"\xff\xd9")):
-        return False
-    try:
-        picture = Image.open(io.BytesIO(data))  # reads the header alone
-    except DECODER_FAILURES:
-        return False
-    return picture.mode == "RGB" and picture.width * picture.height <= (Image.MAX_IMAGE_PIXELS or math.inf)
-
-
-def _wrong_part(data):
-    """Return the kind of the first part of a PNG without its checksum, which Pillow does not check for pixels."""
-    place = len(mask_values.PNG_SIGNATURE)
-    while data[place + 4:place + 8] != b"IEND":
-        end = place + 8 + int.from_bytes(data[place:place + 4], "big")
-        if len(data) < end + 4 or zlib.crc32(data[place + 4:end]) != int.from_bytes(data[end:end + 4], "big"):
-            return data[place + 4:place + 8]
-        place = end + 4
-    return None
 
 
 def unreadable(name: str, path: typing.Any, failure: BaseException | str) -> str:
