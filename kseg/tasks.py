@@ -4,6 +4,7 @@ Each kind is a row of `TASKS`; code that differs between them asks the row.
 """
 
 import dataclasses
+import typing
 from collections.abc import Sequence
 
 import numpy as np
@@ -155,6 +156,11 @@ def of(name: str) -> Task:
 def known(name: str | None, classes: int) -> Task:
     """Return the `Task` of a name; without one (foreign models) "binary" for one class, "multiclass" for more."""
     return of(name or ("binary" if classes == 1 else "multiclass"))
+
+
+def of_model(model: typing.Any) -> Task:
+    """Return the task of a functional Keras model: the one a `Segmenter` names, else by its number of logits."""
+    return known(getattr(model, "task", None), int(model.outputs[0].shape[-1]))
 
 
 def logit(threshold: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -101,7 +101,8 @@ def test_contract_of_other_tasks(name, task, classes, tmp_path):
     for path in paths:
         found = kseg.predict(path, pixels)
         assert found.shape == wanted.shape and (found == wanted).mean() >= 0.999, path
-    small = kseg.export.tflite(model, tmp_path / "int8.tflite", image_size=(64, 96), quantize="int8", calibration=pixels)
+    small = kseg.export.tflite(model, tmp_path / "int8.tflite", image_size=(64, 96), quantize="int8",
+                               calibration=pixels)
     found = kseg.predict(tmp_path / "int8.tflite", pixels)
     assert found.shape == wanted.shape and small.label_agreement >= 0.95 and (found == wanted).mean() >= 0.95
 

@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import os
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.cli import options
 from kseg.cli.predict import KERAS_MODEL
 from kseg.cli.tables import show_table
@@ -96,6 +96,7 @@ def _format(path):
 def _data(arguments, model, split):
     import kseg
 
-    bands = {"channels": model.inputs[0].shape[-1], "pixel_range": getattr(model, "pixel_range", None)}
+    fits = {"task": tasks.of_model(model).name, "channels": model.inputs[0].shape[-1],
+            "pixel_range": getattr(model, "pixel_range", None)}
     return kseg.data.load(arguments.data, split, data_dir=arguments.data_dir, image_size=tuple(arguments.image_size),
-                          batch_size=1, seed=0, **{"task": model.task, **bands, **dict(arguments.data_options)})
+                          batch_size=1, seed=0, **{**fits, **dict(arguments.data_options)})

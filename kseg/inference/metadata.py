@@ -35,7 +35,7 @@ def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = No
     from kseg.models.walk import layers_of
 
     classes = int(model.outputs[0].shape[-1])
-    task = tasks.known(getattr(model, "task", None), classes)
+    task = tasks.of_model(model)
     label_set = known_labels(label_set or getattr(model, "label_set", None), classes, task)
     pixel_range = getattr(model, "pixel_range", None)
     scale = {} if pixel_range is None else {"pixel_range": pixel_range.to_list(),

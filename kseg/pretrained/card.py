@@ -37,7 +37,7 @@ def card(model: keras.Model, title: str, address: str, label_set: LabelSet, *, r
     import jinja2
 
     logits = model.outputs[0].shape[-1]
-    task = tasks.known(getattr(model, "task", None), logits)
+    task = tasks.of_model(model)
     found, per_class, dataset = _tables(scores, task.class_names(label_set))
     environment = jinja2.Environment(loader=jinja2.PackageLoader("kseg", "pretrained"), trim_blocks=True,
                                      lstrip_blocks=True, finalize=_as_text, undefined=jinja2.StrictUndefined,

@@ -114,7 +114,7 @@ def _write_folder(folder, model, text, label_set):
 def _write(folder, model, text, label_set):
     model.save(os.path.join(folder, MODEL))
     config = {"format": 1, "kseg_version": __version__, "model": model.name, "label_set": label_set.to_dict(),
-              "task": tasks.known(getattr(model, "task", None), model.outputs[0].shape[-1]).name,
+              "task": tasks.of_model(model).name,
               "input": {"channels": model.inputs[0].shape[-1], "range": [0, 255],
                         "image_size": list(model.inputs[0].shape[1:3])}}
     files.write_text(os.path.join(folder, CARD), text)
@@ -132,7 +132,7 @@ def _check_model(model):
 
 def _labels(model):
     classes, found = model.outputs[0].shape[-1], getattr(model, "label_set", None)
-    task = tasks.known(getattr(model, "task", None), classes)
+    task = tasks.of_model(model)
     if found is not None and len(found) != task.names(classes):
         raise ValueError(checks.sentence("label_set", f"must name the {classes} classes of the model",
                                          list(found.names), "Set model.label_set to one of as many names, or None."))

@@ -205,7 +205,7 @@ def test_no_warning_without_a_size_or_with_fitting_rates(tiny):
                            "Use 8 for its densest features."),
     ({"dropout": 2}, "`dropout` must be a number between 0 and 1, got dropout=2. Pass a value from 0 to 1."),
     ({"classes": 0}, "`classes` must be an integer of at least 2, got classes=0. Count the classes without the ignore "
-                     "class; background and one kind of object are 2."),
+                     "class; background and one kind of object are 2, or classes=1 with task=\"binary\"."),
 ])
 @pytest.mark.parametrize("builder", [DeepLabV3, DeepLabV3Plus])
 def test_bad_input(builder, options, message):

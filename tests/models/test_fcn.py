@@ -199,7 +199,8 @@ def test_error_sentences():
         "`upsampling` must be one of ('frozen', 'intermediate', 'learned'), got upsampling='none'.")
     assert message(FCN32s, 0) == (
         "`classes` must be an integer of at least 2, got classes=0. "
-        "Count the classes without the ignore class; background and one kind of object are 2.")
+        "Count the classes without the ignore class; background and one kind of object are 2, "
+        "or classes=1 with task=\"binary\".")
 
 
 def test_the_dense_layers_of_torchvision_read_channels_before_rows_and_columns():
