@@ -6,7 +6,7 @@ WITHOUT_ONEDNN := tests/layers tests/export tests/models/test_segnet.py tests/mo
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export CUDA_VISIBLE_DEVICES ?= -1
 
-.PHONY: demo test test-fast lint clean
+.PHONY: demo test test-fast test-backends lint clean
 
 demo: $(INSTALLED)
 	.venv/bin/kseg demo
@@ -14,10 +14,14 @@ demo: $(INSTALLED)
 # TensorFlow has oneDNN on by itself on some processors only: the suite runs with it, and a share without.
 test: $(INSTALLED)
 	TF_ENABLE_ONEDNN_OPTS=0 .venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow" $(WITHOUT_ONEDNN)
-	TF_ENABLE_ONEDNN_OPTS=1 .venv/bin/python -m pytest -n 2 --dist worksteal
+	TF_ENABLE_ONEDNN_OPTS=1 .venv/bin/python -m pytest -n 2 --dist worksteal -m "not every_backend"
 
 test-fast: $(INSTALLED)
-	.venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+	.venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not every_backend"
+
+# JAX comes with the installation; PyTorch's tests are skipped where it is not installed.
+test-backends: $(INSTALLED)
+	.venv/bin/python -m pytest -n 2 --dist worksteal tests/test_backends.py
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check kseg tests examples

@@ -130,3 +130,12 @@ def existing_folder(name: str, path: Path | None, advice: str = "Check the spell
         shown = path if path is None else str(path)
         raise FileNotFoundError(sentence(name, "must be the path of a folder", shown, advice))
     return os.fspath(path)
+
+
+def tensorflow_backend(use: str, advice: str) -> None:
+    """Raise ValueError unless Keras runs on TensorFlow, which `use` needs."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(sentence("KERAS_BACKEND", f"must be 'tensorflow' for {use}", backend, advice))

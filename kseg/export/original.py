@@ -58,6 +58,8 @@ def examined(model: Any, image_size: Sequence[int | None], evaluate_on: Any, lim
             takes is given, or labels to evaluate it on, which would be larger than its answers; or if the label set
             does not name as many classes as the model has.
     """
+    checks.tensorflow_backend("exports", "Save the model with model.save, and export the file in a process with "
+                              "KERAS_BACKEND=tensorflow: files load on every backend.")
     built = isinstance(model, keras.Model) and getattr(model, "inputs", None) and getattr(model, "outputs", None)
     if not built or len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or len(model.outputs[0].shape) != 4:
         shown = getattr(model, "name", None) or type(model).__name__

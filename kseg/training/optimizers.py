@@ -38,7 +38,7 @@ class _PartRates:
     """The shared half: which weight has which rate, and weight decay at that rate.
 
     Keras applies the decay for all weights at one rate, before the updates; here each weight's decay is part of its
-    own update step, at its own rate, and Keras's is switched off by excluding every weight from it.
+    own update step, at its own rate.
     """
 
     def _set_parts(self, multipliers, decay_biases):
@@ -79,9 +79,11 @@ class _PartRates:
             raise ValueError(checks.sentence(
                 "multipliers", "must be bound to a model before the first step", dict(self.multipliers),
                 "Call optimizer.bind_model(model) after model.compile(optimizer); kseg's models do it themselves."))
-        super().exclude_from_weight_decay(var_list=list(variables))
         super().build(variables)
         self._parts.weights = tuple((id(weight), weight.name, len(weight.shape)) for weight in variables)
+
+    def _apply_weight_decay(self, variables):
+        """Do not decay all weights at once, as Keras does: `update_step` decays each at its own rate."""
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)

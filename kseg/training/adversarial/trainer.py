@@ -58,6 +58,8 @@ class AdversarialTrainer(keras.Model):
                  label_encoding: str = "basic", adversarial_weight: float = 1.0, update: str = "alternate",
                  alternate_every: int = 500, scaling_threshold: float = 0.9, stride: int = 8,
                  ignore_class: int = IGNORE_CLASS, name: str = "adversarial_trainer") -> None:
+        checks.tensorflow_backend("adversarial training, whose step is written for it",
+                                  "Continue the model's .keras file there: it loads on every backend.")
         super().__init__(name=name)
         self.autocast = False  # the segmenter normalises pixels in float32
         self.segmenter = as_segmenter(segmenter)
