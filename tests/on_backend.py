@@ -3,6 +3,7 @@
 import os
 import pathlib
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -47,6 +48,20 @@ def scores(folder):
             metric.update_state(labels[rows], logits[rows])
         values[f"{name}.value"] = keras.ops.convert_to_numpy(metric.result())
     np.savez(folder / f"{keras.backend.backend()}.npz", **values)
+
+
+def counts(folder):
+    """Count more pixels than 32 bits hold, without a warning."""
+    most = 2 ** 32
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        metric = kseg.metrics.MeanIoU(2)
+        metric.matrix.assign(np.full((2, 2), most - 10, metric.matrix.dtype))
+        for _ in range(2):
+            metric.update_state(np.zeros((1, 5, 8), "int32"), np.zeros((1, 5, 8), "int32"))
+    np.testing.assert_array_equal(metric.confusion(), [[most + 70, most - 10], [most - 10, most - 10]])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(metric.result()), 1 / 3, rtol=1e-6)
+    (folder / "counted").touch()
 
 
 def _tensorflow_gradient(function, values):

@@ -74,6 +74,11 @@ def test_losses_and_metrics(on, tmp_path, task):
         np.testing.assert_allclose(there[name], here[name], rtol=1e-5, atol=1e-7, err_msg=name)
 
 
+def test_more_pixels_than_32_bits_hold(on, tmp_path):
+    on("counts", tmp_path)
+    assert (tmp_path / "counted").exists()
+
+
 def test_what_needs_tensorflow_says_so(on, tmp_path):
     on("refused", tmp_path)
     said = (tmp_path / "said.txt").read_text().splitlines()

@@ -44,8 +44,11 @@ class ConfusionMetric(keras.metrics.Metric):
         self.classes = self.task.check_classes(classes)
         self.threshold = self.task.checked_threshold(threshold, self.classes)
         self.ignore_class = ignore_class
-        self.matrix = self.add_variable(self.task.confusion_shape(self.classes), "zeros", dtype="int64", name="matrix")
-        self.outside = self.add_variable((), "zeros", dtype="int64", name="outside")
+        shape, integer = self.task.confusion_shape(self.classes), _count_type()
+        self.matrix = self.add_variable(shape, "zeros", dtype=integer, name="matrix")
+        # How often a cell of 32 bits has begun again at 0; int64 never does.
+        self.rounds = None if integer == "int64" else self.add_variable(shape, "zeros", dtype=integer, name="rounds")
+        self.outside = self.add_variable((), "zeros", dtype=integer, name="outside")
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         labels = _id_map(ops.cast(ops.convert_to_tensor(y_true), "int32"), self.task)
@@ -59,12 +62,16 @@ class ConfusionMetric(keras.metrics.Metric):
         cells = math.prod(shape)
         _refuse_unknown_ids(labels, predictions, counted, counts[cells + 1:], classes=self.task.ids(self.classes),
                             ignore_class=self.ignore_class)
-        self.matrix.assign_add(ops.reshape(counts[:cells], shape))
+        added = ops.reshape(counts[:cells], shape)
+        self.matrix.assign_add(added)
+        if self.rounds is not None:
+            self.rounds.assign_add(ops.cast(self.matrix < added, self.rounds.dtype))
         self.outside.assign_add(ops.sum(counts[cells + 1:]))
 
     def confusion(self) -> np.ndarray:
         """Return the matrix so far, NumPy int64, `matrix[label, prediction]`; see `kseg.metrics.confusion_matrix`."""
-        return np.asarray(ops.convert_to_numpy(self.matrix), np.int64)
+        matrix = np.asarray(ops.convert_to_numpy(self.matrix)).astype(np.int64)
+        return matrix if self.rounds is None else matrix + (np.asarray(self.rounds).astype(np.int64) << 32)
 
     def get_config(self) -> Config:
         return {"classes": self.classes, "ignore_class": self.ignore_class, "name": self.name, "dtype": self.dtype,
@@ -96,12 +103,15 @@ class ConfusionMetric(keras.metrics.Metric):
         return ops.where(self.outside > 0, float("nan"), value)
 
     def _parts(self, of_ids=False):
-        """Return hits, labelled and predicted pixels of each class, float `[classes]`; summed as integers.
+        """Return hits, labelled and predicted pixels of each class, float `[classes]`; int64 is summed as such.
 
         `of_ids`: of every id instead, the background too, `[ids]` or `[classes, 2]`.
         """
-        hit = ops.diagonal(self.matrix, axis1=-2, axis2=-1)
-        parts = [ops.cast(part, self.dtype) for part in (hit, ops.sum(self.matrix, -1), ops.sum(self.matrix, -2))]
+        matrix = ops.convert_to_tensor(self.matrix)
+        if self.rounds is not None:
+            matrix = ops.cast(matrix, self.dtype) + 2.0 ** 32 * ops.cast(self.rounds, self.dtype)
+        hit = ops.diagonal(matrix, axis1=-2, axis2=-1)
+        parts = [ops.cast(part, self.dtype) for part in (hit, ops.sum(matrix, -1), ops.sum(matrix, -2))]
         return tuple(parts if of_ids else map(self.task.of_classes, parts))
 
 
@@ -152,7 +162,16 @@ def _bin_counts(bins, count):
         # tf.math.bincount computes the size from the values, which XLA cannot do within a model's training step.
         return tf.raw_ops.DenseBincount(input=bins, size=count, weights=tf.zeros([0], tf.int64), binary_output=False)
     # ops.bincount takes its length from the values too, which JAX cannot do within a compiled step.
-    return ops.segment_sum(ops.ones_like(bins, dtype="int64"), bins, num_segments=count)
+    return ops.segment_sum(ops.ones_like(bins, dtype=_count_type()), bins, num_segments=count)
+
+
+def _count_type():
+    """Return the widest integers the backend counts in: JAX has none of 64 bits unless it is told to."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return "int64" if jax.config.jax_enable_x64 else "uint32"
+    return "int64"
 
 
 def _refuse_unknown_ids(labels, predictions, counted, outside, *, classes, ignore_class):
