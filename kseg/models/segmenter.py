@@ -13,6 +13,7 @@ from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
 from kseg.models import onnx_graph
 from kseg.models.auxiliary import auxiliary_loss, replicas
+from kseg.models.keras_arguments import looked_at, scaled_loss, without_pauses
 from kseg.models.tensorboard import require_tensorboard
 from kseg.types import Config, Tensor
 
@@ -129,7 +130,7 @@ class Segmenter(keras.Model):
             ValueError: if `class_weight` is given: label maps take class weights in the loss.
             ImportError: for `keras.callbacks.TensorBoard`, if tensorboard is not installed (extra `tensorboard`).
         """
-        given = _without_pauses(super().fit, arguments, options)
+        given = without_pauses(super().fit, arguments, options)
         require_tensorboard(given.get("callbacks"))
         if given.get("class_weight") is not None:
             raise ValueError(checks.sentence(
@@ -140,13 +141,13 @@ class Segmenter(keras.Model):
     @functools.wraps(keras.Model.evaluate, assigned=("__name__", "__qualname__"))
     def evaluate(self, *arguments: Any, **options: Any) -> Any:
         """As `keras.Model.evaluate`; a `tf.data.Dataset` as in `fit`."""
-        given = _without_pauses(super().evaluate, arguments, options)
+        given = without_pauses(super().evaluate, arguments, options)
         return super().evaluate(**given.pop("kwargs", {}), **given)
 
     @functools.wraps(keras.Model.predict, assigned=("__name__", "__qualname__"))
     def predict(self, *arguments: Any, **options: Any) -> Any:
         """As `keras.Model.predict`; a `tf.data.Dataset` as in `fit`, and the first pixels are looked at as there."""
-        return super().predict(**looked_at(_without_pauses(super().predict, arguments, options), self))
+        return super().predict(**looked_at(without_pauses(super().predict, arguments, options), self))
 
     @functools.wraps(keras.Model.export, assigned=("__name__", "__qualname__"))
     def export(self, *arguments: Any, **options: Any) -> None:
@@ -218,40 +219,3 @@ class Segmenter(keras.Model):
         model.threshold = own.get("threshold")
         model._saved_after_training = own.get("trained", False)
         return model
-
-
-def _without_pauses(method, arguments, options):
-    """Return the arguments of a method of `keras.Model` by name, each `tf.data.Dataset` with its autotuning off."""
-    import tensorflow as tf  # its datasets feed every backend
-
-    from kseg.data.parallelism import untuned
-
-    given = inspect.signature(method).bind(*arguments, **options).arguments
-    for name in ("x", "validation_data"):
-        if isinstance(given.get(name), tf.data.Dataset):
-            given[name] = untuned(given[name])
-    return given
-
-
-def looked_at(given: dict[str, Any], owner: keras.Model) -> dict[str, Any]:
-    """Return the arguments of `fit` or `predict` by name so that `owner` warns of first images that look wrong."""
-    from kseg.models.first_images import FirstImages  # loads TensorFlow
-
-    callbacks = given.get("callbacks")
-    if isinstance(callbacks, keras.callbacks.CallbackList):  # made for one model and one run, and not ours to change
-        return given
-    seen = FirstImages(owner)
-    return {**given, "x": seen.watched(given.get("x"), given.get("y")),
-            "callbacks": [*(callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []),
-                          seen]}
-
-
-def scaled_loss(optimizer: Any, model: keras.Model) -> keras.optimizers.Optimizer | None:
-    """Return the optimiser, in a `LossScaleOptimizer` if `model` has layers that compute in float16.
-
-    Keras wraps it in `compile` too, but does not save that it did, and then cannot load the optimiser's state.
-    """
-    optimizer = keras.optimizers.get(optimizer)
-    half = any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers)
-    wrap = half and optimizer is not None and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if wrap else optimizer

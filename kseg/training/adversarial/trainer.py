@@ -14,7 +14,8 @@ from kseg import checks
 from kseg.labels import IGNORE_CLASS
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
-from kseg.models.segmenter import Segmenter, looked_at, scaled_loss
+from kseg.models.keras_arguments import looked_at, scaled_loss
+from kseg.models.segmenter import Segmenter
 from kseg.training.adversarial import discriminators
 from kseg.training.adversarial.recipe import SETTINGS, check_settings
 from kseg.training.adversarial.saturation import SaturationGuard

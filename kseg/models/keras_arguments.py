@@ -1,0 +1,44 @@
+"""What `keras.Model` is given in place of what was passed to `compile`, `fit`, `evaluate` and `predict` of a model."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+def without_pauses(method: Callable, arguments: tuple, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a method of `keras.Model` by name, each `tf.data.Dataset` with its autotuning off."""
+    import tensorflow as tf  # its datasets feed every backend
+
+    from kseg.data.parallelism import untuned
+
+    given = inspect.signature(method).bind(*arguments, **options).arguments
+    for name in ("x", "validation_data"):
+        if isinstance(given.get(name), tf.data.Dataset):
+            given[name] = untuned(given[name])
+    return given
+
+
+def looked_at(given: dict[str, Any], owner: keras.Model) -> dict[str, Any]:
+    """Return the arguments of `fit` or `predict` by name so that `owner` warns of first images that look wrong."""
+    from kseg.models.first_images import FirstImages  # loads TensorFlow
+
+    callbacks = given.get("callbacks")
+    if isinstance(callbacks, keras.callbacks.CallbackList):  # made for one model and one run, and not ours to change
+        return given
+    seen = FirstImages(owner)
+    return {**given, "x": seen.watched(given.get("x"), given.get("y")),
+            "callbacks": [*(callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []),
+                          seen]}
+
+
+def scaled_loss(optimizer: Any, model: keras.Model) -> keras.optimizers.Optimizer | None:
+    """Return the optimiser, in a `LossScaleOptimizer` if `model` has layers that compute in float16.
+
+    Keras wraps it in `compile` too, but does not save that it did, and then cannot load the optimiser's state.
+    """
+    optimizer = keras.optimizers.get(optimizer)
+    half = any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers)
+    wrap = half and optimizer is not None and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if wrap else optimizer
