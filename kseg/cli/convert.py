@@ -5,9 +5,10 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg convert`."""
-    parser.add_argument("checkpoint", help=".pth, .pt or .safetensors file, or a folder of smp's save_pretrained")
+    parser.add_argument("checkpoint", help=".pth, .pt or .safetensors file, or a folder of smp's save_pretrained or "
+                        "KerasHub's save_to_preset")
     parser.add_argument("output", help="the .keras file to write")
-    parser.add_argument("--like", help="torchvision, mmsegmentation, smp or semseg, and its network: "
+    parser.add_argument("--like", help="torchvision, mmsegmentation, smp, semseg or kerashub, and its network: "
                         "smp/unet/mobilenet_v2; told from the names of the arrays if left out")
     parser.add_argument("--classes", type=int, help="the classes it must have")
     parser.add_argument("--mean", type=float, nargs="+", help="that the network was trained with, on the scale 0-255, "

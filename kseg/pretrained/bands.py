@@ -29,11 +29,13 @@ def for_repeated_bands(kernel: np.ndarray) -> np.ndarray:
     return kernel[:, source] / np.bincount(source)[source][:, None, None].astype("float32")
 
 
-def normalize(model: Segmenter, normalization: Normalization | None, path: str) -> None:
+def normalize(model: Segmenter, of_origin: Normalization | None, normalization: Normalization | None,
+              path: str) -> None:
     """Have `model` normalise its pixels by `normalization`, or by what its origin does on RGB.
 
     Args:
         model: the converted model.
+        of_origin: (mean, std), each of three numbers, for RGB, or None for what the model's encoder has.
         normalization: (mean, std), each a number or one per band, on the scale 0-255; or None. A network of other bands
             than RGB then takes the averages of the origin's three (one or two bands) or repeats them (more), and a
             warning says so, because the file does not tell how it was trained.
@@ -42,18 +44,17 @@ def normalize(model: Segmenter, normalization: Normalization | None, path: str) 
         ValueError: if `normalization` is not two numbers or sequences of one per band, or a deviation is not positive.
     """
     layer, bands = model.encoder.get_layer("normalize"), model.in_channels
-    if normalization is None:
-        if bands == 3:
-            return
+    mean, std = (layer.mean, layer.std) if of_origin is None else of_origin
+    if normalization is not None:
+        mean, std = _per_band(normalization, bands)
+    elif bands != 3:
         mean, std = ([float(np.mean(values))] * bands if bands < 3 else np.resize(values, bands).tolist()
-                     for values in (layer.mean, layer.std))
+                     for values in (mean, std))
         shown = [np.round(values[0] if bands < 3 else values, 3).tolist() for values in (mean, std)]
         warnings.warn(f"{path!r} holds a network of {bands} band{'s' * (bands > 1)}, and does not tell how its pixels "
                       f"were normalised: mean {shown[0]} and deviation {shown[1]} on the scale 0-255 are taken. If it "
                       "was trained otherwise, pass normalization=(mean, std): (0, 255) for pixels divided by 255.",
                       stacklevel=4)
-    else:
-        mean, std = _per_band(normalization, bands)
     layer.mean, layer.std = ([values[band % bands] for band in range(max(3, bands))] for values in (mean, std))
 
 

@@ -62,7 +62,8 @@ def convert(checkpoint: Path, like: str | None = None, classes: int | None = Non
 
     Args:
         checkpoint: path of a `.pth`, `.pt` or `.safetensors` file, of a folder that smp's `save_pretrained` wrote, or
-            of one that KerasHub's `save_to_preset` wrote (extra `kerashub`).
+            of one that KerasHub's `save_to_preset` wrote, or a preset's `kaggle://` address (extra `kerashub`).
+            mmsegmentation's must not align corners, which its files do not tell: those of 769×769 crops do.
         like: str, where it comes from: "torchvision", "mmsegmentation", "smp", "semseg" or "kerashub", and after a
             slash which network ("torchvision/deeplabv3_resnet50", "smp/unet/mobilenet_v2"); None to tell it from the
             names of the arrays.
@@ -110,7 +111,7 @@ def conversion(checkpoint: Path, like: str | None = None, classes: int | None = 
     task = tasks.known(None, wanted)  # one class is decided by its sigmoid
     model = getattr(models, plan.builder)(wanted, in_channels=arrays[stem].shape[1], task=task.name, **plan.options)
     left_out = fill(model, {**arrays, stem: for_repeated_bands(arrays[stem])}, plan, path, classifier=not new)
-    normalize(model, normalization or plan.normalization, path)
+    normalize(model, plan.normalization, normalization, path)
     if label_set is not None and len(label_set) != task.names(model.classes):
         raise ValueError(checks.sentence("label_set", f"must name {task.names(model.classes)} classes", len(label_set),
                                          "Give one name per class of the model."))

@@ -24,7 +24,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str, classes: int | None = None) -> Segmenter:
-    """Return a trained model: its file downloaded into Keras's cache, verified by its hash, and converted.
+    """Return a trained model: its file, verified by its hash if it has one, is downloaded into a cache and converted.
 
     Args:
         name: str, one of `names()`, for example "torchvision/deeplabv3_resnet50".

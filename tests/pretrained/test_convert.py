@@ -10,7 +10,9 @@ from safetensors.numpy import save_file
 
 import kseg
 from kseg import pretrained
+from kseg.pretrained import bands
 from kseg.pretrained.convert import compared
+from kseg.pretrained.origins import smp_encoders
 from tests.data.golden.weights import BANDS, draw_all, picture, sample
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "data" / "golden"
@@ -192,6 +194,22 @@ def test_networks_of_other_bands_than_rgb(bands, tmp_path):
     model.save(tmp_path / "model.keras")
     pixels = picture(64, 64, bands)[None].astype("float32")
     np.testing.assert_array_equal(kseg.load_model(tmp_path / "model.keras")(pixels), model(pixels))
+
+
+def test_an_origin_of_other_pixels_is_spread_over_other_bands():
+    """What the origin says is for RGB: with one band its average is taken, with a warning, and the user's own wins."""
+    model = kseg.models.UNet(2, encoder_name="mobilenetv2", in_channels=1)
+    layer = model.encoder.get_layer("normalize")
+    with pytest.warns(UserWarning, match="1 band, and does not tell"):
+        bands.normalize(model, ((10.0, 20.0, 30.0), (4.0, 5.0, 6.0)), None, "file")
+    assert (list(layer.mean), list(layer.std)) == ([20.0] * 3, [5.0] * 3)
+    bands.normalize(model, ((10.0, 20.0, 30.0), (4.0, 5.0, 6.0)), (0, 255), "file")
+    assert (list(layer.mean), list(layer.std)) == ([0.0] * 3, [255.0] * 3)
+
+
+def test_weights_of_adversarial_examples_have_their_own_pixels():
+    assert smp_encoders.normalization_of("efficientnet-b0", "advprop") == ((127.5,) * 3, (127.5,) * 3)
+    assert smp_encoders.normalization_of("efficientnet-b0", "imagenet") is None
 
 
 def test_pixels_of_the_users_own_normalization(small):

@@ -16,16 +16,16 @@ def names(arrays: dict[str, np.ndarray], encoder: keras.Model) -> dict[str, np.n
     """Return `arrays` by Keras's paths; the classifier is left out."""
     blocks = blocks_of(encoder, r"(expanded_conv(?:_\d+)?)_[a-z]")
     if "conv_stem.weight" in arrays:
-        return renamed(arrays, _of_timm(blocks), encoder, r"(conv_head|norm_head|classifier)\.")
+        return renamed(arrays, _of_timm(blocks, encoder), encoder, r"(conv_head|norm_head|classifier)\.")
     return renamed(arrays, _of_torchvision(blocks, encoder), encoder, r"classifier\.")
 
 
-def _of_timm(blocks):
-    units = _UNITS.get(len(blocks), _UNITS[15])  # up to c3, where some encoders end, both begin alike
+def _of_timm(blocks, encoder):
+    units = _UNITS[len(blocks) if "c5" in encoder.output else 15]  # up to c3, where some encoders end, both begin alike
     last = f"blocks.{len(units)}.0"
     modules = {"conv": "conv_stem", "conv_bn": "bn1", "conv_1": f"{last}.conv", "conv_1_bn": f"{last}.bn1"}
     places = [(stage, unit) for stage, count in enumerate(units) for unit in range(count)]
-    for block, (stage, unit) in zip(blocks, places):
+    for block, (stage, unit) in zip(blocks, places, strict="c5" in encoder.output):
         parts = {**(_TIMM if stage else _TIMM_FIRST), **_TIMM_SQUEEZE}
         modules |= {f"{block}_{part}": f"blocks.{stage}.{unit}.{module}" for part, module in parts.items()}
     return modules

@@ -23,5 +23,6 @@ def names(arrays: dict[str, np.ndarray], encoder: keras.Model) -> dict[str, np.n
             modules |= {layer: f"block{block - 1}.rep.{first}", f"{layer}_bn": f"block{block - 1}.rep.{first + 1}"}
     for form, module in ((r"(conv2d(?:_\d+)?)/", "skip"), (r"(batch_normalization(?:_\d+)?)/", "skipbn")):
         counted = sorted(blocks_of(encoder, form), key=lambda layer: int((re.findall(r"_(\d+)$", layer) or [0])[0]))
-        modules |= {layer: f"block{block}.{module}" for layer, block in zip(counted, _SHORTCUTS)}
+        modules |= {layer: f"block{block}.{module}" for layer, block in zip(counted, _SHORTCUTS,
+                                                                               strict="c5" in encoder.output)}
     return renamed(arrays, modules, encoder, r"fc\.")

@@ -33,8 +33,7 @@ def read_preset(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         import keras_hub
     except ImportError as failure:
-        raise ImportError(checks.sentence("checkpoint", "needs the package keras_hub, being a preset of it", path,
-                                          'Install it: pip install "kseg[kerashub]".')) from failure
+        raise checks.missing("checkpoint", "the package keras_hub", path, "kerashub") from failure
     try:
         model = keras_hub.models.DeepLabV3ImageSegmenter.from_preset(path)
     except Exception as failure:  # of the network, of a damaged file, of Kaggle's client: each has its own

@@ -19,7 +19,7 @@ class Plan:
     """How the arrays of a checkpoint become a `Segmenter`.
 
     Args:
-        origin: str, "torchvision", "mmsegmentation", "smp" or "semseg".
+        origin: str, "torchvision", "mmsegmentation", "smp", "semseg" or "kerashub".
         builder: str, a name of `kseg.models`.
         options: dict, its arguments but `classes`, `in_channels` and `encoder_weights`.
         modules: dict, PyTorch module of the decoder to the layer of the builder's model.

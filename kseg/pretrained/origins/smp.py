@@ -69,7 +69,7 @@ def plan(arrays: Arrays, detail: str | None = None, config: dict[str, Any] | Non
     argument = "checkpoint" if config.get("encoder_name") else "like"
     encoder = config.get("encoder_name") or encoder or None
     prefix = "encoder.model." if any(name.startswith("encoder.model.") for name in arrays) else "encoder."
-    normalization = encoder and normalization_of(encoder)
+    normalization = encoder and normalization_of(encoder, config.get("encoder_weights"))
     encoder = resnet_name(arrays, prefix) if encoder is None else in_kseg(encoder, argument)
     builder, options, modules, moved = {"unet": _unet, "deeplabv3": _deeplab_v3, "deeplabv3plus": _deeplab_v3_plus,
                                         "pspnet": _pspnet}[model](arrays, config)

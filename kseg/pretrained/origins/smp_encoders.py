@@ -30,7 +30,7 @@ _SHOWN = ("resnet18 … 152, mobilenet_v2, efficientnet-b0 … b7, vgg16, vgg19 
           "tu-efficientnet_lite…, both also with tf_, tu-convnext_…")
 
 _PIXELS = {  # pattern of timm's tag (or of a name whose default tag it is) -> what those weights were trained on
-    r"(ra4_.*|ap_in1k)": MINUS_ONE_TO_ONE, r"miil_.*": ZERO_TO_ONE,
+    r"(ra4_.*|ap_in1k|advprop)": MINUS_ONE_TO_ONE, r"miil_.*": ZERO_TO_ONE,
     r"clip_.*": ((122.771, 116.746, 104.094), (68.501, 66.632, 70.323))}
 _DEFAULT_TAGS = {"tu-efficientnet_b1": "ra4_e3600_r240_in1k"}
 _STRIDES = {r"torchconvnext.*": (16,)}  # at 8, timm pads the even kernels of the last stage on the other side too
@@ -52,11 +52,15 @@ def in_kseg(encoder: str, argument: str) -> str:
     return name
 
 
-def normalization_of(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Return (mean, std) of the pixels, 0-255, where timm's tag of smp's `encoder` tells others than usual, or None."""
+def normalization_of(encoder: str, weights: str | None = None) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return (mean, std) of the pixels, 0-255, where they are others than usual, or None.
+
+    Timm's tag of smp's `encoder` tells it, or the name of the `weights` it was trained from.
+    """
     name, _, tag = encoder.lower().partition(".")
-    tag = tag or _DEFAULT_TAGS.get(name, "")
-    return next((pixels for pattern, pixels in _PIXELS.items() if re.fullmatch(pattern, tag)), None)
+    tags = (tag or _DEFAULT_TAGS.get(name, ""), weights or "")
+    return next((pixels for pattern, pixels in _PIXELS.items()
+                 if any(re.fullmatch(pattern, one) for one in tags)), None)
 
 
 def check_stride(encoder: str, output_stride: int) -> None:
