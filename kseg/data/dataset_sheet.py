@@ -82,7 +82,7 @@ class _Chosen(Source):
         self.source, self.indices = source, indices
         self.name, self.split, self.channels, self.label_set = (
             source.name, source.split, source.channels, source.label_set)
-        self.failures, self.task = source.failures, source.task
+        self.failures, self.task, self.pixel_range = source.failures, source.task, source.pixel_range
 
     def __len__(self):
         return len(self.indices)

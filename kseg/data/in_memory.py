@@ -10,7 +10,7 @@ from kseg.data import augment as augmentation
 from kseg.data import guards
 from kseg.data.label_ids import Classes
 from kseg.data.pipeline import load
-from kseg.data.pixel_range import PERCENTILES, PixelRange
+from kseg.data.pixel_range import PixelRange, asks_for_percentiles
 from kseg.data.sources import measured
 from kseg.data.sources.arrays import ArraysSource
 from kseg.data.sources.file_pairs import spread
@@ -50,7 +50,7 @@ def from_arrays(pixels: np.ndarray | Sequence[np.ndarray], labels: np.ndarray | 
     """
     source = ArraysSource.of(pixels, labels, classes=classes, label_map=label_map, split=split, task=task)
     if pixel_range is not None:
-        found = measured(source) if pixel_range == PERCENTILES else pixel_range
+        found = measured(source) if asks_for_percentiles(pixel_range) else pixel_range
         source = source.scaled_by(PixelRange.of(found, source.channels))
     else:
         guards.warn(source, guards.of_pixels([source.pixels[index] for index in spread(len(source), 8)]))

@@ -13,6 +13,11 @@ from kseg import checks
 PERCENTILES = "percentiles"  # instead of numbers: measured on the training set
 
 
+def asks_for_percentiles(value: Any) -> bool:
+    """Return whether an argument `pixel_range` asks for what is measured on the training set."""
+    return isinstance(value, str) and value == PERCENTILES
+
+
 @dataclasses.dataclass(frozen=True)
 class PixelRange:
     """The stored numbers that become pixels 0 and 255; those in between keep their full resolution, as float32.

@@ -3,6 +3,7 @@
 For the tasks "binary" (one class) and "multilabel": each logit's sigmoid is the probability of its class.
 """
 
+import numbers
 from collections.abc import Sequence
 
 import keras
@@ -107,7 +108,7 @@ class BinaryFocal(SegmentationLoss):
 
 def _listed(weights: float | Sequence[float] | None):
     """Return one number as the list that it stands for."""
-    return [weights] if isinstance(weights, (int, float)) and not isinstance(weights, bool) else weights
+    return [float(weights)] if isinstance(weights, numbers.Real) and not isinstance(weights, bool) else weights
 
 
 def _spread(name, weights, logits):

@@ -31,7 +31,8 @@ def _pad_explicitly(node: Any) -> None:
     At stride 1, the only one that TensorFlow dilates, its SAME padding follows from the kernel alone.
     """
     attributes = {attribute.name: attribute for attribute in node.attribute}
-    if node.op_type == "Conv" and "auto_pad" in attributes and max(attributes["dilations"].ints) > 1:
+    same = node.op_type == "Conv" and "auto_pad" in attributes and attributes["auto_pad"].s == b"SAME_UPPER"
+    if same and "dilations" in attributes and max(attributes["dilations"].ints) > 1:
         reach = [(side - 1) * step
                  for side, step in zip(attributes["kernel_shape"].ints, attributes["dilations"].ints)]
         padding = attributes["auto_pad"]

@@ -244,3 +244,14 @@ def test_classes_of_equal_names_or_colours_stay_apart(tmp_path):
         again = kseg.data.source("folder", data_dir=str(tmp_path / str(number)))
         assert len(again.label_set) == len(names)
         np.testing.assert_array_equal(again.read(0)[1], Twins().read(0)[1])
+
+
+def test_a_split_without_a_share_is_not_there(tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / "plain" / part).mkdir(parents=True)
+        for index in range(5):
+            kind = np.full((8, 8, 3), index, np.uint8) if part == "images" else np.full((8, 8), index % 2, np.uint8)
+            Image.fromarray(kind).save(tmp_path / "plain" / part / f"{index}.png")
+    written = kseg.data.convert("folder", str(tmp_path / "made"), data_dir=str(tmp_path / "plain"), classes=2,
+                                split_fractions=(0.8, 0.2))
+    assert written == {"train": 4, "validation": 1}

@@ -174,3 +174,16 @@ def test_arrays_in_memory_keep_their_resolution():
     pixels, _ = next(iter(kseg.data.from_arrays(floats, np.zeros((2, 8, 8), np.uint8), batch_size=2, shuffle=False,
                                                 classes=2, pixel_range=(0, 255))))
     np.testing.assert_array_equal(pixels, floats)
+
+
+def test_an_array_is_a_range_and_a_sheet_is_drawn_of_it(tmp_path):
+    for part in ("images", "labels"):
+        (tmp_path / "train" / part).mkdir(parents=True)
+    numbers = np.linspace(0, 4095, 24 * 32).reshape(24, 32).astype(np.uint16)
+    Image.fromarray(numbers).save(tmp_path / "train" / "images" / "a.png")
+    Image.fromarray((numbers > 2000).astype(np.uint8)).save(tmp_path / "train" / "labels" / "a.png")
+    options = {"data_dir": str(tmp_path), "channels": 1, "pixel_range": np.array([[0, 4095]])}
+    pixels, _ = kseg.data.source("folder", **options).read(0)
+    np.testing.assert_allclose(pixels[..., 0], numbers / 4095 * 255, atol=1e-3)
+    sheet = kseg.data.show("folder", augment=False, image_size=(24, 32), **options)
+    assert sheet.dtype == np.uint8 and sheet.ndim == 3

@@ -11,6 +11,7 @@ import kseg
 from kseg import models
 from kseg.labels import LabelSet
 from kseg.layers import AtrousSeparableConv2D
+from kseg.models import onnx_graph
 from tests.conftest import structured_image
 from tests.export.tiny import tiny_model, with_statistics
 from tests.models.tiny_backbone import tiny_backbone
@@ -63,6 +64,20 @@ def test_of_one_size_with_labels(runtime, tmp_path):
     answer = run(pixels)
     assert answer.dtype == np.uint8 and (answer == np.asarray(model(pixels)).argmax(-1)).mean() >= 0.999
     assert run.metadata["input"]["image_size"] == [32, 48]
+
+
+def test_only_same_padding_is_written_out(runtime):
+    from onnx import helper
+
+    nodes = [helper.make_node("Conv", ["x", "k"], ["y"], kernel_shape=[3, 3], **attributes) for attributes in (
+        {"auto_pad": "SAME_UPPER", "dilations": [2, 2]}, {"auto_pad": "VALID", "dilations": [2, 2]},
+        {"auto_pad": "NOTSET", "dilations": [2, 2], "pads": [1, 1, 1, 1]}, {"auto_pad": "SAME_UPPER"})]
+    expected = [node.SerializeToString() for node in nodes]
+    graph = helper.make_graph(nodes, "graph", [], [])
+    onnx_graph.make_runnable(graph)
+    found = {attribute.name: list(attribute.ints) for attribute in graph.node[0].attribute}
+    assert found["pads"] == [2, 2, 2, 2] and "auto_pad" not in found
+    assert [node.SerializeToString() for node in graph.node[1:]] == expected[1:]
 
 
 def test_a_resize_by_no_whole_factor(runtime, tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 from kseg import checks, tasks
 from kseg.data.label_ids import Classes, Key
 from kseg.data.orientation import EXIF
-from kseg.data.pixel_range import PERCENTILES, PixelRange, percentile_range
+from kseg.data.pixel_range import PixelRange, asks_for_percentiles, percentile_range
 from kseg.data.sources import shapes
 from kseg.data.sources.base import SPLITS, Source
 from kseg.labels import LabelSet
@@ -76,9 +76,9 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         channels: int, bands of the pixels: 3 (RGB), 1 (grey), or as many as the files have; None for 3, of records for
             what was written.
         label_map: dict or None, stored value → class id or 255; only for "folder" and "tfds:". For "folder" a key may
-            also be a colour (red, green, blue) of RGB masks, and "other" all that is not named, else an error. Where
-            colours but no values are named, indexed and grey masks are read by their colours too. JSON has keys as
-            text: "255", "102,102,51", "#666633", "other".
+            also be a colour (red, green, blue) of RGB masks, and "other" all that is not named, else an error; 255 is
+            ignored unless it is named itself. Where colours but no values are named, indexed and grey masks are read by
+            their colours too. JSON has keys as text: "255", "102,102,51", "#666633", "other".
         nearest_colour: float or None, only for "folder": a colour within this Euclidean distance in RGB of a named one
             takes its class, of equally near ones that of the first named; all others are "other", or else 255. How
             many is logged, and reported by `kseg.data.check`.
@@ -138,7 +138,7 @@ def source(name: str, split: str = "train", *, data_dir: str | None = None, imag
         says["task"] = task
     says = {argument: value for argument, value in says.items() if value is not None and argument in taken}
     chosen = _checked_task(kind.open(name, split, **says), wanted)
-    if pixel_range == PERCENTILES:
+    if asks_for_percentiles(pixel_range):
         if split != "train" and "problems" in says:
             says["problems"] = []  # of the other split
         pixel_range = measured(chosen if split == "train" else kind.open(name, "train", **says))

@@ -55,10 +55,7 @@ class NamedClasses:
                 "classes", "must be the names of the classes, or a LabelSet", classes,
                 "Write for example classes=['background', 'car'], or leave it out for all labels."))
         label_set = classes if isinstance(classes, LabelSet) else LabelSet(tuple(classes))
-        if _special(label_set.names[0]) != 0:
-            raise ValueError(checks.sentence(
-                "classes", "must begin with the background, which is what nobody has drawn", list(label_set.names),
-                f"Write classes={['background', *label_set.names][:4]}."))
+        check_background_first(label_set)
         ids = {} if listed is None else dict.fromkeys(listed.ids)
         for index, name in enumerate(label_set.names[1:], 1):
             if listed is not None and _special(name) is None:
@@ -78,6 +75,14 @@ class NamedClasses:
         if special is not None:
             return special
         return checks.one_of("label", label, dict.fromkeys((*self.label_set.names, *self.ids)), context=f" in {where}")
+
+
+def check_background_first(label_set: LabelSet) -> None:
+    """Raise ValueError unless the first of chosen classes is the background: class 0 is what nobody has drawn."""
+    if _special(label_set.names[0]) != 0:
+        raise ValueError(checks.sentence(
+            "classes", "must begin with the background, which is what nobody has drawn", list(label_set.names),
+            f"Write classes={['background', *label_set.names][:4]}."))
 
 
 def _special(label):

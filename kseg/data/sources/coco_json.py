@@ -13,6 +13,7 @@ import numpy as np
 from kseg import checks
 from kseg.data.sources import untrusted
 from kseg.data.sources.annotation_files import report
+from kseg.data.sources.class_names import check_background_first
 from kseg.data.sources.untrusted import value
 from kseg.labels import LabelSet
 
@@ -141,6 +142,8 @@ def _chosen_classes(names, path, chosen):
             "classes", "must be the names of the classes, or a LabelSet", chosen,
             "Write for example classes=['background', 'person'], or leave it out for all categories."))
     label_set = chosen if isinstance(chosen, LabelSet) else LabelSet(tuple(chosen))
+    if label_set.names[0] in names.values():  # any other name stands for what nobody has drawn
+        check_background_first(label_set)
     for name in label_set.names[1:]:
         checks.one_of("classes", name, dict.fromkeys(names.values()), context=f", categories of {path!r}")
     known = {name: index for index, name in enumerate(label_set.names)}

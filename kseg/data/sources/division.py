@@ -17,6 +17,10 @@ _LOG = logging.getLogger("kseg")
 FRACTIONS = (0.8, 0.1, 0.1)
 
 
+class EmptyShare(FileNotFoundError, ValueError):
+    """A split that gets no file: it is not there, as a folder may not be."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Division:
     """How files are given to splits where no folder says so; the arguments `split_…` of `kseg.data.source`."""
@@ -80,7 +84,7 @@ class Division:
         if not self.shares_asked:
             _tell(data_dir, len(pairs), *FRACTIONS)
         if not chosen and pairs:
-            raise ValueError(checks.sentence(
+            raise EmptyShare(checks.sentence(
                 "split_fractions", f"must give a group to {split!r}; there are {len(groups)} groups, of {len(pairs)} "
                 "files", shares, "Raise its share, or add files."))
         return [pair for pair in pairs if pair in chosen]

@@ -13,6 +13,7 @@ import numpy as np
 
 from kseg import checks
 from kseg.data import drawing, label_ids
+from kseg.data.orientation import exif_orientation
 from kseg.data.sources import annotation_files, coco_json
 from kseg.data.sources.base import SPLIT_NAMES, Findings
 from kseg.data.sources.drawn import DrawnSource
@@ -59,6 +60,10 @@ class YoloSource(DrawnSource):
     def regions(self, index: int, height: int, width: int) -> Iterator[drawing.Region]:
         """Yield the polygons of image `index`, in the order of the file."""
         path = self.pairs[index][1]
+        if exif_orientation(self.stored_image(index)) not in (None, 1):
+            raise ValueError(checks.sentence(
+                "image", f"must be stored upright for {path!r}, which does not tell how its polygons lie on one that "
+                "is shown turned", self.describe(index), "Turn the file itself, e.g. by `mogrify -auto-orient`."))
         for number, line in enumerate(_lines(path), 1):
             class_id, corners = self._polygon(line.split(), f"{path!r}, line {number}")
             if class_id is not None and len(corners):
@@ -106,7 +111,9 @@ def _pairs(name, data_dir, split, problems):
     """Return [(image, label file, which may not exist)] in the first layout that has images."""
     layouts = [[path.replace("{split}", split_name) for path in layout] for layout in _LAYOUTS
                for split_name in SPLIT_NAMES[split]]
-    layouts += [["images", "labels"]] if split == "train" else []
+    undivided = not any(os.path.isdir(os.path.join(data_dir, "images", word))
+                        for words in SPLIT_NAMES.values() for word in words)
+    layouts += [["images", "labels"]] if split == "train" and undivided else []
     for image_dir, label_dir in (map(lambda path: os.path.join(data_dir, path), layout) for layout in layouts):
         images = _files(image_dir, IMAGE_SUFFIXES)
         if images:

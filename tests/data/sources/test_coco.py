@@ -78,6 +78,8 @@ def test_chosen_classes_have_their_order_and_the_rest_is_background(tmp_path):
                                   "got classes='persn'. Did you mean 'person'?")
     with pytest.raises(TypeError, match="^`classes` must be the names of the classes, or a LabelSet, got classes=4."):
         sources.source("coco", data_dir=str(tmp_path), classes=4)
+    with pytest.raises(ValueError, match="^`classes` must begin with the background"):
+        sources.source("coco", data_dir=str(tmp_path), classes=["person", "dog"])
 
 
 def test_a_category_called_background_is_class_0_and_equal_names_are_told_apart(tmp_path):

@@ -1,9 +1,11 @@
 """YOLO's polygons: layouts, names of classes, and lines that are broken."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import kseg
 from kseg.data import sources
@@ -65,6 +67,33 @@ def test_polygons_are_in_fractions_of_the_image_and_cut_off_at_its_border(tmp_pa
         file.write("1 0.5 0.25 1.5 0.25 1.5 0.75 0.5 0.75\n")
     np.testing.assert_array_equal(sources.source("yolo", data_dir=str(tmp_path), overlap="listed").read_labels(0),
                                   expected)
+
+
+def test_a_photograph_that_is_shown_turned_is_refused(tmp_path):
+    """The text states no size, and tools differ in which side they draw on."""
+    written.write_yolo(str(tmp_path))
+    source = sources.source("yolo", data_dir=str(tmp_path))
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(source.pairs[0][0]) as picture:
+        pixels = np.asarray(picture)
+    Image.fromarray(pixels).save(source.pairs[0][0], exif=exif)
+    with pytest.raises(ValueError, match="^`image` must be stored upright for .*0.txt"):
+        source.read(0)
+    assert source.read(1)[1].size
+
+
+def test_all_images_are_no_training_set_where_there_are_splits(tmp_path):
+    written.write_yolo(str(tmp_path))
+    (train, _), *_ = sources.source("yolo", data_dir=str(tmp_path)).pairs
+    for part in ("images", "labels"):
+        os.makedirs(tmp_path / "other" / part / "val")
+    shutil.copy(train, tmp_path / "other" / "images" / "val")
+    (tmp_path / "other" / "labels" / "val" / "0.txt").write_text("")
+    shutil.copy(tmp_path / "data.yaml", tmp_path / "other")
+    assert len(sources.source("yolo", "validation", data_dir=str(tmp_path / "other"))) == 1
+    with pytest.raises(FileNotFoundError, match="must hold split 'train'"):
+        sources.source("yolo", "train", data_dir=str(tmp_path / "other"))
 
 
 def test_an_image_without_labels_is_background_and_check_says_so(tmp_path):
