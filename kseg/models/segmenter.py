@@ -35,13 +35,14 @@ class Segmenter(keras.Model):
         pixel_range: `PixelRange`, (low, high), one such pair per band, or None: the stored numbers that were pixels 0
             and 255 in training (see `kseg.data.load`); saved with it. The model itself takes pixels 0–255 as ever:
             `kseg.predict` and what `kseg.export` writes take the numbers as they are stored, and scale them by it.
-        task: "multiclass", "binary" or "multilabel", what the logits mean; saved with it.
+        task: "multiclass", "binary" or "multilabel", what the logits mean; saved with it. None: "binary" for one class,
+            else "multiclass".
         threshold: as the attribute.
     """
 
     def __init__(self, inputs: keras.KerasTensor, outputs: keras.KerasTensor | list[keras.KerasTensor],
                  name: str | None = None, *, aux_weight: float = 0.4, label_set: LabelSet | None = None,
-                 pixel_range: PixelRange | Sequence | None = None, task: str = "multiclass",
+                 pixel_range: PixelRange | Sequence | None = None, task: str | None = None,
                  threshold: tasks.Threshold = None, **kwargs: Any):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         self.autocast = False  # pixels stay float32 until they are normalised, also under mixed precision
@@ -49,7 +50,7 @@ class Segmenter(keras.Model):
         self.aux_weight = aux_weight
         self.label_set = label_set
         self.pixel_range = pixel_range
-        self.task = tasks.of(task).name
+        self.task = tasks.known(task, self.classes).name
         self.threshold = threshold
         self._saved_after_training = False
         self._aux_loss = keras.metrics.Mean(name="aux_loss") if self.has_aux else None

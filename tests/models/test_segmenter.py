@@ -218,3 +218,13 @@ def test_wrong_tasks_and_thresholds(change, sentence):
     with pytest.raises(ValueError) as caught:
         change()
     assert str(caught.value) == sentence
+
+
+def test_a_clone_of_a_binary_model_is_binary():
+    """`clone_model` passes no task on: one logit decided by the largest of all would always answer 0."""
+    model = kseg.models.SegNetBasic(1, filters=4, task="binary")
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    pixels = structured_image(32, 48)
+    assert copy.task == "binary" and copy.threshold == 0.5
+    np.testing.assert_array_equal(kseg.predict(copy, pixels), kseg.predict(model, pixels))
