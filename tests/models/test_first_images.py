@@ -1,5 +1,6 @@
 """`fit` and `predict` look at the first images, whatever gives them, and read nothing twice."""
 
+import types
 import warnings
 
 import keras
@@ -154,3 +155,11 @@ def test_shapes_as_they_are_augmented_draw_no_warning(recipe):
     model = tiny_builder(5)
     model.label_set = kseg.data.label_set("shapes")
     model.fit(train, shuffle=False, verbose=0)
+
+
+def test_several_workers_get_the_dataset_itself():
+    """They share out its files, which TensorFlow cannot do with what counts batches."""
+    data = tf.data.Dataset.from_tensors((np.zeros((1, 8, 8, 3), np.float32), np.zeros((1, 8, 8), np.int32)))
+    alone, several = (types.SimpleNamespace(distribute_strategy=types.SimpleNamespace(cluster_resolver=resolver))
+                      for resolver in (None, object()))
+    assert FirstImages(several).watched(data) is data and FirstImages(alone).watched(data) is not data
