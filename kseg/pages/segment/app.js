@@ -23,33 +23,179 @@
 //   input: {channels, image_size: [height, width] or null}, examples: [{file, name}], and an entry named after the
 //   engine with what it alone needs.
 
-import {Viewer} from "./viewer.js";
 import {openCamera} from "./camera.js";
+import {indexedPng} from "./png.js";
+import {Viewer} from "./viewer.js";
 
 const byId = (name) => document.getElementById(name);
-
 const status = (text) => { byId("status").textContent = text; };
 const problem = (text) => {
   byId("problem").textContent = text;
   byId("problem").hidden = !text;
-  if (text) status("");
 };
 
 async function start() {
-  status("Loading the model …");
   const answer = await fetch("model.json");
-  if (!answer.ok) throw new Error(`The file model.json of this page is missing (status ${answer.status}).`);
+  if (!answer.ok) throw new Error(`The file model.json of this page could not be fetched (status ${answer.status}).`);
   const manifest = await answer.json();
   document.title = byId("title").textContent = manifest.title;
   byId("about").textContent = manifest.about;
   const {open} = await import(`./engine_${manifest.engine}.js`);
-  const engine = await open(manifest, status);
-  connect(engine, new Viewer(manifest), manifest);
-  status("Ready. Choose an image.");
+  const page = new Page(manifest, await open(manifest, status));
+  page.connect();
+  status("Ready: choose an image.");
 }
 
-function connect(engine, viewer, manifest) {
-  void engine, viewer, manifest, openCamera;
+class Page {
+  constructor(manifest, engine) {
+    this.manifest = manifest;
+    this.engine = engine;
+    this.viewer = new Viewer(manifest);
+    this.waiting = null;  // {blob, name} that comes next: of several chosen while one runs, the last
+    this.name = "image";
+  }
+
+  connect() {
+    byId("file").disabled = byId("camera").disabled = false;
+    byId("file").addEventListener("change", ({target}) => {
+      this.take(target.files[0]);
+      target.value = "";  // the same file may be chosen again
+    });
+    byId("camera").addEventListener("click", () => (this.camera ? this.stopCamera() : this.startCamera()));
+    byId("save-mask").addEventListener("click", () => this.saveMask());
+    byId("save-overlay").addEventListener("click", () => this.saveOverlay());
+    for (const kind of ["dragover", "drop", "dragleave"]) {
+      document.addEventListener(kind, (event) => {
+        event.preventDefault();
+        byId("drop").classList.toggle("over", kind === "dragover");
+        if (kind === "drop") this.take(event.dataTransfer.files[0]);
+      });
+    }
+    document.addEventListener("paste", ({clipboardData}) => this.take(clipboardData.files[0]));
+    byId("examples").append(...this.manifest.examples.map(({file, name}) => this.example(file, name)));
+  }
+
+  example(file, name) {
+    const button = document.createElement("button"), picture = document.createElement("img");
+    button.type = "button";
+    picture.src = file;
+    picture.alt = `Example ${name}`;
+    button.append(picture);
+    button.addEventListener("click", async () => {
+      const answer = await fetch(file).catch(() => null);
+      if (answer?.ok) this.take(await answer.blob(), name);
+      else problem(`The example ${name} could not be fetched.`);
+    });
+    return button;
+  }
+
+  /** Segment an image file that was chosen, after the one that runs. */
+  take(blob, name = blob?.name ?? "image") {
+    if (!blob) return;
+    this.stopCamera();
+    this.segment(blob, name);
+  }
+
+  async segment(blob, name) {
+    if (this.running) {
+      this.waiting = {blob, name};
+      return;
+    }
+    this.running = true;
+    try {
+      if (!this.camera) status(`Segmenting ${name} …`);
+      const result = await this.engine.segment(blob);
+      this.show(await createImageBitmap(blob), result, name);
+      problem("");
+    } catch (failure) {
+      status("");
+      problem(`${name}: ${failure.message}`);
+    } finally {
+      this.running = false;
+    }
+    const next = this.waiting;
+    this.waiting = null;
+    if (next) await this.segment(next.blob, next.name);
+  }
+
+  show(bitmap, result, name) {
+    const {height, width, milliseconds} = result;
+    byId("result").hidden = false;
+    const shares = this.viewer.show(bitmap, result);
+    bitmap.close();
+    this.name = name.replace(/\.[^.]*$/, "");
+    const time = `${Math.round(milliseconds)} ms`;
+    byId("facts").textContent = `${width} × ${height} pixels, ${time}, ${this.engine.runsOn}`;
+    const most = shares.slice(0, 3).map((one) => `${one.name} ${Math.round(100 * one.share)} %`).join(", ");
+    if (!this.camera) status(`Segmented ${name} in ${time}: ${most || "no class"}.`);
+  }
+
+  async startCamera() {
+    byId("camera").disabled = true;
+    try {
+      this.camera = await openCamera();
+      problem("");
+      status("The camera is on.");
+    } catch (failure) {
+      problem(failure.message);
+    }
+    byId("camera").disabled = false;
+    this.showCamera();
+    while (this.camera) {
+      const blob = await this.camera.next();
+      if (blob && this.camera) await this.segment(blob, "camera");
+      await new Promise(requestAnimationFrame);  // not while the page is out of sight
+    }
+  }
+
+  stopCamera() {
+    if (!this.camera) return;
+    this.camera.stop();
+    this.camera = null;
+    this.showCamera();
+    status("The camera is off.");
+  }
+
+  showCamera() {
+    byId("camera").setAttribute("aria-pressed", String(Boolean(this.camera)));
+    byId("camera").textContent = this.camera ? "Stop the camera" : "Use the camera";
+  }
+
+  /** Save the class ids, an indexed PNG; of a multi-label model one of 0 and 1 per class that is shown. */
+  async saveMask() {
+    const {viewer: {result: {height, width, labels, masks}, palette, hidden, shares}, manifest: {classes}} = this;
+    if (!masks) {
+      save(await indexedPng(labels, height, width, palette), `${this.name}_mask.png`);
+      return;
+    }
+    for (const {id, name} of shares.filter((one) => !hidden.has(one.id))) {
+      const colors = new Uint8Array(256 * 3);
+      colors.set(classes[id].color, 3);
+      const plane = masks.subarray(id * labels.length, (id + 1) * labels.length);
+      save(await indexedPng(plane, height, width, colors), `${this.name}_${name.replaceAll("/", "-")}.png`);
+    }
+  }
+
+  saveOverlay() {
+    const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+    canvas.width = byId("image").width;
+    canvas.height = byId("image").height;
+    context.drawImage(byId("image"), 0, 0);
+    context.globalAlpha = byId("opacity").value / 100;
+    context.drawImage(byId("overlay"), 0, 0);
+    canvas.toBlob((blob) => save(blob, `${this.name}_overlay.png`));
+  }
 }
 
-start().catch((failure) => problem(failure.message));
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+start().catch((failure) => {
+  status("");
+  problem(failure.message);
+});
