@@ -12,17 +12,34 @@ import shutil
 
 from kseg import checks
 
-PACKAGE = "@litertjs/core"
+SCOPE = "@litertjs"
 VERSION = "2.5.3"
-ADDRESS = f"https://cdn.jsdelivr.net/npm/{PACKAGE}@{VERSION}/"
-# Taken from the package as npm installs it; to be taken again with the next version (`integrity_of`).
+PACKAGES = tuple(f"{SCOPE}/{name}@{VERSION}" for name in ("core", "wasm-utils"))  # npm would take a newer second one
+# Files of the two. Taken from what npm installs; to be taken again, with `integrity_of`, for another version.
 INTEGRITY = {
-    "dist/index.js": "sha384-MapSVJ/DPwvaWpp7q+Bid9O3uY1oB0KOU1QRMP+Mm5zdz5oMme/BUyX6dVAMWnPg",
-    "wasm/litert_wasm_internal.js": "sha384-NB/Wc4iozynQO5jzJ2VFoMKbqMvwwFGWxJL/o63IJT6W2JfZbsSLxA2cF6H/mLpQ",
-    "wasm/litert_wasm_internal.wasm": "sha384-AZ/Ak4CbDpjqpSr8WsnoL3Dcx6bDFA/k9b/jahok1TGHZ2OqIRjLBMiEmiNedhlC",
-    "wasm/litert_wasm_compat_internal.js": "sha384-oh4nb8zDq6eVOpGeZE5gwDOJ16QujHLL8k/HEXt3XiPxr+8zn3YnkXP8P3BlJET1",
-    "wasm/litert_wasm_compat_internal.wasm": "sha384-glAZ6WjS7tLRt89pbTPXvLC1c7DCaVSfL2ngn5gZJiUuPs76fWYJy7ZeFaD0PJXx",
+    "wasm-utils/dist/index.js":
+        "sha384-HIPwlWsctS5BRqrnvJKDVJ8SvqKB0QmiImdr6+hpP7+8UqeMJX/qrBkdfKQV2WZ/",
+    "core/dist/index.js":
+        "sha384-MapSVJ/DPwvaWpp7q+Bid9O3uY1oB0KOU1QRMP+Mm5zdz5oMme/BUyX6dVAMWnPg",
+    "core/wasm/litert_wasm_internal.js":
+        "sha384-NB/Wc4iozynQO5jzJ2VFoMKbqMvwwFGWxJL/o63IJT6W2JfZbsSLxA2cF6H/mLpQ",
+    "core/wasm/litert_wasm_internal.wasm":
+        "sha384-AZ/Ak4CbDpjqpSr8WsnoL3Dcx6bDFA/k9b/jahok1TGHZ2OqIRjLBMiEmiNedhlC",
+    "core/wasm/litert_wasm_compat_internal.js":
+        "sha384-oh4nb8zDq6eVOpGeZE5gwDOJ16QujHLL8k/HEXt3XiPxr+8zn3YnkXP8P3BlJET1",
+    "core/wasm/litert_wasm_compat_internal.wasm":
+        "sha384-glAZ6WjS7tLRt89pbTPXvLC1c7DCaVSfL2ngn5gZJiUuPs76fWYJy7ZeFaD0PJXx",
 }
+
+
+def addresses(local: bool) -> dict[str, dict[str, str]]:
+    """Return what a page fetches: name -> its `address`, on jsDelivr or in the folder of the page, and `integrity`."""
+    found = {}
+    for name, integrity in INTEGRITY.items():
+        package, _, path = name.partition("/")
+        address = f"runtime/{name}" if local else f"https://cdn.jsdelivr.net/npm/{SCOPE}/{package}@{VERSION}/{path}"
+        found[name] = {"address": address, "integrity": integrity}
+    return found
 
 
 def integrity_of(path: str | os.PathLike) -> str:
@@ -31,33 +48,33 @@ def integrity_of(path: str | os.PathLike) -> str:
     return f"sha384-{base64.b64encode(digest).decode('ascii')}"
 
 
-def checked_package(runtime: str | os.PathLike) -> pathlib.Path:
-    """Return the folder of an installed package as a path, its files compared with `INTEGRITY`.
+def checked_packages(runtime: str | os.PathLike) -> pathlib.Path:
+    """Return the folder that holds the installed packages, by their names, its files compared with `INTEGRITY`.
 
     Args:
-        runtime: the folder of the package (that holds `dist` and `wasm`), or one in which npm installed it.
+        runtime: the folder in which npm installed `PACKAGES`, or its `node_modules`.
     Raises:
-        FileNotFoundError: if it is not there, or a file of it is missing.
+        FileNotFoundError: if a file is missing.
         ValueError: if a file is not that of `VERSION`.
     """
-    advice = f"Run `npm install {PACKAGE}@{VERSION}` and pass the folder in which you ran it."
-    given = pathlib.Path(runtime)
-    within = given / "node_modules" / PACKAGE
-    folder = within if within.is_dir() else given
+    advice = f"Run `npm install {' '.join(PACKAGES)}` and pass the folder in which you ran it."
+    modules = pathlib.Path(runtime, "node_modules")
+    folder = (modules if modules.is_dir() else pathlib.Path(runtime)) / SCOPE
     for name, expected in INTEGRITY.items():
         path = folder / name
         if not path.is_file():
             raise FileNotFoundError(checks.sentence(
-                "runtime", f"must be a folder with {name} of {PACKAGE}", os.fspath(runtime), advice))
+                "runtime", f"must be a folder in which npm installed LiteRT.js, with {SCOPE}/{name}",
+                os.fspath(runtime), advice))
         if integrity_of(path) != expected:
-            raise ValueError(checks.sentence("runtime", f"must hold {PACKAGE} in version {VERSION}, unchanged",
+            raise ValueError(checks.sentence("runtime", f"must hold LiteRT.js in version {VERSION}, unchanged",
                                              os.fspath(path), advice))
     return folder
 
 
-def copy(package: pathlib.Path, folder: str | os.PathLike) -> None:
-    """Copy the files that a page fetches from a checked package to `folder`, which is made."""
+def copy(packages: pathlib.Path, folder: str | os.PathLike) -> None:
+    """Copy the files that a page fetches from checked packages to `folder`, which is made."""
     for name in INTEGRITY:
         target = pathlib.Path(folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(package / name, target)
+        shutil.copyfile(packages / name, target)

@@ -53,8 +53,8 @@ def web_page(model: keras.Model | str | os.PathLike, folder: str | os.PathLike,
             `.tflite` file. With "int8_float_io" and "int8" the file is a quarter as large.
         examples: images offered on the page: paths, PIL images or uint8 arrays `[H, W, channels]`.
         title: str, heading of the page, or None (the model's name).
-        runtime: folder in which `npm install @litertjs/core@…` was run, or of that package, for networks without
-            internet: what the page needs of it is copied, 19 MB. None: the page fetches 10 MB when it is opened.
+        runtime: folder in which npm installed LiteRT.js (`npm install @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3`), for
+            networks without internet: what the page needs of it is copied, 19 MB. None: the page fetches 10 MB when it is opened.
         maximum_megabytes: float, the largest model (millions of bytes) that may be written: visitors download it.
         overwrite: bool, whether an existing page may be replaced.
     Returns:
@@ -67,7 +67,7 @@ def web_page(model: keras.Model | str | os.PathLike, folder: str | os.PathLike,
         OSError: if the disk refuses.
     """
     checks.number_between("maximum_megabytes", maximum_megabytes, 0, 2000, exclude=(0,))
-    package = None if runtime is None else litert_runtime.checked_package(runtime)
+    packages = None if runtime is None else litert_runtime.checked_packages(runtime)
     path = None if isinstance(model, keras.Model) else os.fspath(model)
     made = path is not None and path.lower().endswith(".tflite")
     given = {"image_size": image_size, "quantize": quantize, "calibration": calibration, "images": images,
@@ -89,13 +89,13 @@ def web_page(model: keras.Model | str | os.PathLike, folder: str | os.PathLike,
             report.path = os.path.join(os.fspath(folder), MODEL_FILE)
             report.save(f"{target}.parity.json")
         _check_size(target, maximum_megabytes)
-        segment_page.write(temporary, _manifest(target, temporary, examples, title, package))
-        if package is not None:
-            litert_runtime.copy(package, os.path.join(temporary, "runtime"))
+        segment_page.write(temporary, _manifest(target, temporary, examples, title, packages))
+        if packages is not None:
+            litert_runtime.copy(packages, os.path.join(temporary, "runtime"))
     return report
 
 
-def _manifest(path, folder, examples, title, package):
+def _manifest(path, folder, examples, title, packages):
     """Return what `model.json` says of the TFLite file at `path`; the examples are written into `folder`."""
     described, run = read_metadata(path), TFLiteModel(path)
     _eight_bits(run.pixel_range)
@@ -113,8 +113,8 @@ def _manifest(path, folder, examples, title, package):
                       "integrity": litert_runtime.integrity_of(path)},
             "input": stored,
             "output": {**answered, "shape": [*run.image_size, run.classes], "votes": run.labels_only},
-            "runtime": {"version": litert_runtime.VERSION, "integrity": litert_runtime.INTEGRITY,
-                        "address": litert_runtime.ADDRESS if package is None else "runtime/"}})
+            "runtime": {"version": litert_runtime.VERSION,
+                        "files": litert_runtime.addresses(local=packages is not None)}})
 
 
 def _written(examples, folder, channels):

@@ -1,7 +1,7 @@
 // The engine that runs a .tflite file in this browser, by LiteRT.js, in a worker: the page stays responsive.
 //
 // model.json, entry "litert":
-//   model: {file, bytes, integrity}; runtime: {version, address, integrity: {file: hash}}
+//   model: {file, bytes, integrity}; runtime: {version, files: {name: {address, integrity}}}
 //   input: {type: "float32" | "uint8", scale, zero}
 //   output: {type: "float32" | "int8" | "uint8", scale, zero, shape: [height, width, classes], votes: whether labels}
 

@@ -51,19 +51,24 @@ async function fetched(address, integrity, name) {
   }
 }
 
-async function loadRuntime({address, integrity}) {
-  const variant = `wasm/litert_wasm_${hasRelaxedSimd() ? "" : "compat_"}internal`;
-  const names = ["dist/index.js", `${variant}.js`, `${variant}.wasm`];
-  const [module, loader, program] = await Promise.all(names.map(async (name) => {
-    const blob = await fetched(address + name, integrity[name], "the runtime");
-    const type = name.endsWith(".wasm") ? "application/wasm" : "text/javascript";
-    return URL.createObjectURL(new Blob([blob], {type}));
-  }));
+/** Return the module of LiteRT.js, started. */
+async function loadRuntime({files}) {
+  const variant = `core/wasm/litert_wasm_${hasRelaxedSimd() ? "" : "compat_"}internal`;
+  const names = ["wasm-utils/dist/index.js", "core/dist/index.js", `${variant}.js`, `${variant}.wasm`];
+  const [tools, core, loader, program] = await Promise.all(names.map(
+    (name) => fetched(files[name].address, files[name].integrity, "the runtime")));
+  const urls = [], local = (parts, type = "text/javascript") => {
+    urls.push(URL.createObjectURL(new Blob(parts, {type})));
+    return urls.at(-1);
+  };
+  // Workers have no import map: the one name that the module imports is replaced by where it now lies.
+  const text = (await core.text()).replace(/"@litertjs\/wasm-utils"/g, JSON.stringify(local([tools])));
+  const started = local([program], "application/wasm");
   // The loader asks here where its program lies, and says here what it has to say.
-  self.Module = {locateFile: () => program, print: () => {}, printErr: (text) => console.debug(text)};
-  const litert = await import(module);
-  await litert.loadLiteRt(`${loader}#.js`);  // it goes by the ending
-  for (const url of [module, loader, program]) URL.revokeObjectURL(url);
+  self.Module = {locateFile: () => started, print: () => {}, printErr: (line) => console.debug(line)};
+  const litert = await import(local([text]));
+  await litert.loadLiteRt(`${local([loader])}#.js`);  // it goes by the ending
+  urls.forEach((url) => URL.revokeObjectURL(url));
   return litert;
 }
 
