@@ -103,16 +103,25 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
      "`data` must be given for int8 and for --evaluate, got data=None. "
      "Add for example --data folder --data-dir my_images."),
     (["export", "m.keras", "serving/m/1", "--quantize", "float16"],
-     "`quantize` must be left out for a SavedModel, got quantize='float16'. Give a path that ends in .tflite."),
+     "`quantize` must be left out for a SavedModel, got quantize='float16'. "
+     "Give a path that ends in .tflite or a folder and --web."),
     (["export", "m.keras", "serving/m/1", "--labels"],
      "`labels` must be left out for a SavedModel, got labels=True. "
      "Give a path that ends in .tflite or a path that ends in .onnx."),
     (["export", "m.keras", "m.tflite", "--image-size", "32", "32", "--opset", "17"],
      "`opset` must be left out for a TFLite file, got opset=17. Give a path that ends in .onnx."),
     (["export", "m.keras", "m.onnx", "--quantize", "float16"],
-     "`quantize` must be left out for an ONNX file, got quantize='float16'. Give a path that ends in .tflite."),
+     "`quantize` must be left out for an ONNX file, got quantize='float16'. "
+     "Give a path that ends in .tflite or a folder and --web."),
     (["export", "m.keras", "m.tflite", "--image-size", "32", "32", "--probabilities"],
      "`probabilities` must be left out for a TFLite file, got probabilities=True. Give a folder as the path."),
+    (["export", "m.keras", "page", "--title", "Street"],
+     "`title` must be left out for a SavedModel, got title='Street'. Give a folder and --web."),
+    (["export", "m.keras", "page", "--web", "--labels"],
+     "`labels` must be left out for a web page, got labels=True. "
+     "Give a path that ends in .tflite or a path that ends in .onnx."),
+    (["export", "m.tflite", "page", "--web", "--threshold", "0.3"],
+     "`threshold` must be left out for a .tflite file, which has its own, got threshold=0.3. Give the .keras file."),
     (["export", "m.keras", "serving/m/1", "--data", "shapes"],
      "`image_size` must be given for TFLite and wherever data is used, got image_size=None. "
      "Add for example --image-size 384 512."),

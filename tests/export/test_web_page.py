@@ -11,8 +11,11 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 import kseg
+from kseg import cli
+from kseg.export import litert_runtime as litert_runtime_table
 from kseg.labels import LabelSet
 from kseg.models.segmenter import Segmenter
+from kseg.pages import segment_page
 from kseg.tasks import TASKS
 from tests.browser import browser, litert_runtime, opened, served  # noqa: F401
 from tests.conftest import structured_image
@@ -142,6 +145,7 @@ def pictures_with_peculiarities():
     files["gamma"] = png(pixels, pnginfo=gamma)
     files["grey"] = png(pixels[..., :1])
     files["half clear"] = png(np.dstack([pixels, np.full(SIZE, 128, np.uint8)]))
+    files["clear"] = png(np.dstack([pixels, np.repeat(np.arange(0, 256, 2, np.uint8)[None], SIZE[0], axis=0)]))
     jpeg = io.BytesIO()
     Image.fromarray(pixels).save(jpeg, "JPEG", quality=92, exif=exif)
     files["jpeg"] = jpeg.getvalue()
@@ -158,7 +162,7 @@ def test_image_files_are_decoded_as_predict_decodes_them(pages, browser, tmp_pat
             expected = kseg.predict(file, path)
             labels = segmented(page, content)["labels"]
             assert labels.shape == expected.shape, name
-            assert (labels == expected).mean() >= (0.98 if name in ("jpeg", "half clear") else 0.999), name
+            assert (labels == expected).mean() >= (0.99 if name == "jpeg" else 0.999), name
 
 
 def chosen(page, content, name="street.png"):
@@ -189,8 +193,8 @@ def test_a_person_segments_an_image_and_downloads_the_mask(pages, browser, tmp_p
     with served(folder) as address, opened(browser, address, viewport={"width": 390, "height": 800}) as page:
         assert ready(page).title() == "A street" and "none leaves this device" in page.inner_text("#about")
         assert chosen(page, png(image)).startswith("Segmented street.png in ")
-        rows = [row.split("\t") for row in page.inner_text("#legend").splitlines() if row.strip()]
-        assert {name.strip(): share for name, share in rows} == {k: v for k, v in shares.items() if v != "0.0 %"}
+        rows = page.evaluate("Array.from(document.querySelectorAll('#legend tr'), (row) => row.innerText.split('\\t'))")
+        assert {name.strip(): share.strip() for name, share in rows} == shares
         name, mask = downloaded(page, "#save-mask", tmp_path / "mask.png")
         assert name == "street_mask.png" and (mask == expected).mean() >= 0.999
         assert Image.open(tmp_path / "mask.png").getpalette()[:12] == LabelSet(NAMES["multiclass"]).palette.ravel().tolist()
@@ -301,3 +305,90 @@ def test_the_page_says_what_is_wrong_with_an_image_and_with_the_browser(pages, b
             assert ready(page).inner_text("#problem").startswith("This browser has no WebAssembly")
         with opened(browser, f"file://{folder}/index.html", problems) as page:
             assert "python -m http.server" in ready(page).inner_text("#problem")
+
+
+class Small:
+    """A `.tflite` file and the model it came from, for what needs no browser."""
+
+    def __init__(self, folder):
+        self.model, self.file = model_of("multiclass"), str(folder / "small.tflite")
+        self.report = kseg.export.tflite(self.model, self.file, SIZE)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return Small(tmp_path_factory.mktemp("small"))
+
+
+def test_a_model_is_exported_with_its_proof_and_the_page_fetches_its_runtime(small, tmp_path):
+    photo = tmp_path / "a b.jpg"
+    Image.fromarray(structured_image(40, 50)).save(photo)
+    small.model.save(tmp_path / "small.keras")
+    report = kseg.export.web_page(tmp_path / "small.keras", tmp_path / "deep" / "page", SIZE, quantize="float16",
+                                  examples=[photo, structured_image(30, 40)])
+    folder = tmp_path / "deep" / "page"
+    assert report.label_agreement > 0.99 and report.path == str(folder / "model.tflite")
+    assert json.loads((folder / "model.tflite.parity.json").read_text())["path"] == report.path
+    said = json.loads((folder / "model.json").read_text())
+    assert said["engine"] == "litert" and said["input"] == {"channels": 3, "image_size": list(SIZE)}
+    assert [one["name"] for one in said["classes"]] == list(NAMES["multiclass"])
+    assert said["examples"] == [{"file": "examples/1.jpg", "name": "a b.jpg"},
+                                {"file": "examples/2.png", "name": "image 2"}]
+    assert (folder / "examples" / "1.jpg").read_bytes() == photo.read_bytes()
+    for one in said["litert"]["runtime"]["files"].values():
+        assert one["address"].startswith("https://cdn.jsdelivr.net/npm/@litertjs/") and "@2.5.3/" in one["address"]
+        assert one["integrity"].startswith("sha384-") and len(one["integrity"]) == 71
+    names = {name for name in os.listdir(folder)}
+    assert names == {*segment_page.files("litert"), "model.json", "model.tflite", "model.tflite.parity.json", "examples"}
+    with pytest.raises(FileExistsError, match="`path` must not exist"):
+        kseg.export.web_page(small.file, folder)
+    kseg.export.web_page(small.file, folder, overwrite=True, title="Other")
+    assert json.loads((folder / "model.json").read_text())["title"] == "Other"
+    assert not (folder / "examples").exists()
+
+
+def test_a_runtime_that_is_another_is_refused(small, tmp_path, litert_runtime):  # noqa: F811
+    assert litert_runtime_table.checked_packages(litert_runtime / "node_modules").name == "@litertjs"
+    copy = shutil.copytree(litert_runtime, tmp_path / "npm")
+    (copy / "node_modules" / "@litertjs" / "core" / "dist" / "index.js").write_text("alert(1)")
+    with pytest.raises(ValueError, match="`runtime` must hold LiteRT.js in version 2.5.3, unchanged, got"):
+        kseg.export.web_page(small.file, tmp_path / "page", runtime=copy)
+    with pytest.raises(FileNotFoundError, match="`runtime` must be a folder in which npm installed LiteRT.js, with "):
+        kseg.export.web_page(small.file, tmp_path / "page", runtime=tmp_path)
+    assert os.listdir(tmp_path) == ["npm"]
+
+
+def with_range(model):
+    model.pixel_range = (0, 4095)
+    return model
+
+
+@pytest.mark.parametrize("model, arguments, sentence", [
+    (lambda small: small.file, {"quantize": "float16"}, "`quantize` must be None for a .tflite file, which is taken as it "
+     "is, got quantize='float16'. Give the .keras file to export it anew."),
+    (lambda small: small.file, {"maximum_megabytes": 0.01}, "`maximum_megabytes` must be at least the "),
+    (lambda small: small.file, {"examples": [__file__]}, "`image` must be a complete image file, got "),
+    (lambda small: small.file, {"examples": "a.png"}, "`examples` must be a list of images, got examples='str'. "),
+    (lambda small: small.model, {}, "`image_size` must be two positive integers (height, width), got image_size=None."),
+    (lambda small: with_range(model_of("multiclass")), {"image_size": SIZE}, "`model` must take pixels of 8 bits, the only "
+     "ones that browsers open, got model='a pixel_range of [[0.0, 4095.0]]'. "),
+    (lambda small: model_of("multiclass", 4), {"image_size": SIZE}, "`channels` must be one of (1, 3), got channels=4. A "
+     "browser opens grey and RGB images alone: use kseg.predict."),
+    (lambda small: "none.tflite", {}, "`model` must be the path of a file, got model='none.tflite'. "),
+])
+def test_what_no_page_can_run_is_refused_and_leaves_nothing(small, tmp_path, model, arguments, sentence):
+    with pytest.raises((ValueError, TypeError, FileNotFoundError)) as failure:
+        kseg.export.web_page(model(small), tmp_path / "page", **arguments)
+    assert str(failure.value).startswith(sentence)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_command_writes_a_page(small, tmp_path, capsys):
+    small.model.save(tmp_path / "small.keras")
+    words = ["export", str(tmp_path / "small.keras"), str(tmp_path / "page"), "--web", "--image-size", "32", "48",
+             "--data", "shapes"]
+    assert cli.main(["export", small.file, str(tmp_path / "file"), "--web", "--title", "A file"]) == 0
+    assert capsys.readouterr().out.startswith("Serve the folder to look at the page: python -m http.server --directory ")
+    assert cli.main(words) == 0, capsys.readouterr().err
+    assert "the exported model answers as the original" in capsys.readouterr().out
+    assert len(os.listdir(tmp_path / "page" / "examples")) == 4

@@ -20,8 +20,32 @@ export async function decode(blob, channels) {
   }
   const context = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true});
   context.drawImage(bitmap, 0, 0);
+  let {data} = context.getImageData(0, 0, width, height);
+  if (!isOpaque(data)) data = await belowTransparency(bitmap) ?? data;
   bitmap.close();
-  return {height, width, pixels: inBands(context.getImageData(0, 0, width, height).data, channels)};
+  return {height, width, pixels: inBands(data, channels)};
+}
+
+function isOpaque(rgba) {
+  for (let at = 3; at < rgba.length; at += 4) if (rgba[at] < 255) return false;
+  return true;
+}
+
+/** Return the numbers of an ImageBitmap, red to alpha; a canvas loses colours that are (half) transparent. */
+async function belowTransparency(bitmap) {
+  if (typeof VideoFrame !== "function") return null;
+  const frame = new VideoFrame(bitmap, {timestamp: 0}), {format} = frame;
+  if (!["RGBA", "RGBX", "BGRA", "BGRX"].includes(format)) {
+    frame.close();
+    return null;
+  }
+  const data = new Uint8Array(4 * bitmap.width * bitmap.height);
+  await frame.copyTo(data, {layout: [{offset: 0, stride: 4 * bitmap.width}]});
+  frame.close();
+  for (let at = 0; format.startsWith("B") && at < data.length; at += 4) {
+    [data[at], data[at + 2]] = [data[at + 2], data[at]];
+  }
+  return data;
 }
 
 function inBands(rgba, channels) {
