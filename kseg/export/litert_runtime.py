@@ -1,7 +1,8 @@
 """LiteRT.js, which runs TFLite files in browsers: the version that pages are made for, and what its files must hash to.
 
-Only these files are fetched: the module, and the loader and the program for browsers with relaxed SIMD instructions
-("litert_wasm_internal") or without ("compat"). The variants of the package for threads and for stack switching are not.
+Only these files are fetched: two modules, and a loader and a program for browsers with relaxed SIMD instructions
+("litert_wasm_internal"), without them ("compat"), or with WebGPU and stack switching, which it needs ("jspi"). The
+variant of the package for threads is not: it asks for headers that few servers of static files send.
 """
 
 import base64
@@ -29,6 +30,10 @@ INTEGRITY = {
         "sha384-oh4nb8zDq6eVOpGeZE5gwDOJ16QujHLL8k/HEXt3XiPxr+8zn3YnkXP8P3BlJET1",
     "core/wasm/litert_wasm_compat_internal.wasm":
         "sha384-glAZ6WjS7tLRt89pbTPXvLC1c7DCaVSfL2ngn5gZJiUuPs76fWYJy7ZeFaD0PJXx",
+    "core/wasm/litert_wasm_jspi_internal.js":
+        "sha384-Y6/AvIxciaLSzSWRJcd1FVuRAhc/f2HeaLQuYuwdN/Y0aipWnFoBrszL8JHT0GHD",
+    "core/wasm/litert_wasm_jspi_internal.wasm":
+        "sha384-FBGaMKCEjTkeIOEl4TMyiD0fjfNzVbruCGIwX4FQdVmfp4GBiSCTmniGAPU5olS+",
 }
 
 

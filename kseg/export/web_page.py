@@ -54,7 +54,7 @@ def web_page(model: keras.Model | str | os.PathLike, folder: str | os.PathLike,
         examples: images offered on the page: paths, PIL images or uint8 arrays `[H, W, channels]`.
         title: str, heading of the page, or None (the model's name).
         runtime: folder in which npm installed LiteRT.js (`npm install @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3`), for
-            networks without internet: what the page needs of it is copied, 19 MB. None: the page fetches 10 MB when it is opened.
+            networks without internet: what the page needs of it is copied, 29 MB. None: the page fetches 10 MB when it is opened.
         maximum_megabytes: float, the largest model (millions of bytes) that may be written: visitors download it.
         overwrite: bool, whether an existing page may be replaced.
     Returns:

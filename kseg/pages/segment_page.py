@@ -15,7 +15,7 @@ from kseg import checks, tasks
 from kseg.labels import LabelSet
 
 _PAGES = pathlib.Path(__file__).parent
-_SHARED = ("index.html", "segment.css", "app.js", "viewer.js", "camera.js", "png.js")
+_SHARED = ("index.html", "segment.css", "app.js", "viewer.js", "camera.js", "png.js", "file_address.js")
 _ENGINES = {"litert": ("engine_litert.js", "litert_worker.js", "pixels.js"), "server": ("engine_server.js",)}
 
 

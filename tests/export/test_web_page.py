@@ -385,7 +385,7 @@ def test_what_no_page_can_run_is_refused_and_leaves_nothing(small, tmp_path, mod
 
 def test_the_command_writes_a_page(small, tmp_path, capsys):
     small.model.save(tmp_path / "small.keras")
-    words = ["export", str(tmp_path / "small.keras"), str(tmp_path / "page"), "--web", "--image-size", "32", "48",
+    words = ["export", str(tmp_path / "small.keras"), str(tmp_path / "page"), "--web", "--image-size", "96", "128",
              "--data", "shapes"]
     assert cli.main(["export", small.file, str(tmp_path / "file"), "--web", "--title", "A file"]) == 0
     assert capsys.readouterr().out.startswith("Serve the folder to look at the page: python -m http.server --directory ")

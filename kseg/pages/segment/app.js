@@ -35,6 +35,8 @@ const problem = (text) => {
 };
 
 async function start() {
+  // Files dropped while the model loads would be opened in place of the page.
+  for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
   const answer = await fetch("model.json");
   if (!answer.ok) throw new Error(`The file model.json of this page could not be fetched (status ${answer.status}).`);
   const manifest = await answer.json();
@@ -66,7 +68,6 @@ class Page {
     byId("save-overlay").addEventListener("click", () => this.saveOverlay());
     for (const kind of ["dragover", "drop", "dragleave"]) {
       document.addEventListener(kind, (event) => {
-        event.preventDefault();
         byId("drop").classList.toggle("over", kind === "dragover");
         if (kind === "drop") this.take(event.dataTransfer.files[0]);
       });

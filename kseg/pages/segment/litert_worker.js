@@ -23,10 +23,11 @@ async function open(manifest) {
   report(`Loading the model (${megabytes(model.bytes)}) …`);
   const file = await fetched(model.file, model.integrity, "the model");
   report("Loading the runtime, LiteRT.js (about 10 MB the first time) …");
-  const litert = await loadRuntime(runtime);
+  const graphics = await maySuitGraphics(manifest.litert);
+  const litert = await loadRuntime(runtime, hasRelaxedSimd() ? (graphics ? "jspi_" : "") : "compat_");
   report("Preparing the model …");
   try {
-    return {manifest, ...await compiled(litert, new Uint8Array(await file.arrayBuffer()), manifest)};
+    return {manifest, ...await compiled(litert, new Uint8Array(await file.arrayBuffer()), manifest, graphics)};
   } catch (failure) {
     throw new Error(`This browser could not prepare the model (${megabytes(model.bytes)}): it may lack memory, or ` +
                     `LiteRT.js may not know an operator. It says: ${failure.message}`);
@@ -51,9 +52,15 @@ async function fetched(address, integrity, name) {
   }
 }
 
-/** Return the module of LiteRT.js, started. */
-async function loadRuntime({files}) {
-  const variant = `core/wasm/litert_wasm_${hasRelaxedSimd() ? "" : "compat_"}internal`;
+/** Return whether to try WebGPU: LiteRT.js has it for floats, in browsers that switch stacks (JSPI). */
+async function maySuitGraphics({input, output}) {
+  if (input.type !== "float32" || output.type !== "float32" || !("Suspending" in WebAssembly)) return false;
+  return Boolean(await navigator.gpu?.requestAdapter().catch(() => null));
+}
+
+/** Return the module of LiteRT.js, started; of its variants, "", "compat_" or "jspi_". */
+async function loadRuntime({files}, kind) {
+  const variant = `core/wasm/litert_wasm_${kind}internal`;
   const names = ["wasm-utils/dist/index.js", "core/dist/index.js", `${variant}.js`, `${variant}.wasm`];
   const [tools, core, loader, program] = await Promise.all(names.map(
     (name) => fetched(files[name].address, files[name].integrity, "the runtime")));
@@ -83,11 +90,10 @@ function hasRelaxedSimd() {
 }
 
 /** Return {run, runsOn}: on the graphics processor where that gives the same labels, else by WebAssembly. */
-async function compiled(litert, content, manifest) {
-  const {input, output} = manifest.litert;
-  if (output.type === "int8") return {run: await int8Runner(litert, content, manifest), runsOn: "WebAssembly"};
+async function compiled(litert, content, manifest, graphics) {
+  if (manifest.litert.output.type === "int8") return {run: await int8Runner(litert, content, manifest), runsOn: "WebAssembly"};
   const run = await runner(litert, content, manifest, "wasm");
-  if (input.type === "float32" && output.type === "float32" && litert.getWebGpuDevice()) {
+  if (graphics && litert.getWebGpuDevice()) {
     try {
       const fast = await runner(litert, content, manifest, "webgpu");
       if (await agree(run, fast, manifest)) return {run: fast, runsOn: "WebGPU"};

@@ -21,7 +21,9 @@ export class Viewer {
 
   /** Show an image, an ImageBitmap, with its result; return the classes in it as [{id, name, share}], most first. */
   show(bitmap, result) {
-    const {height, width} = this.result = result;
+    const {height, width} = result;
+    const same = this.result?.height === height && this.result.width === width;  // as frames of the camera are
+    this.result = result;
     for (const canvas of [byId("image"), byId("overlay")]) {
       canvas.width = width;
       canvas.height = height;
@@ -29,9 +31,13 @@ export class Viewer {
     byId("stage").style.aspectRatio = `${width} / ${height}`;
     byId("stage").style.setProperty("--ratio", width / height);
     byId("image").getContext("2d").drawImage(bitmap, 0, 0, width, height);
-    this.cross = null;
-    byId("cross").hidden = true;
-    byId("reading").textContent = "Point at the image to read a pixel.";
+    if (!same || !this.cross) {
+      this.cross = null;
+      byId("cross").hidden = true;
+      byId("reading").textContent = "Point at the image to read a pixel.";
+    } else {
+      this.read(...this.cross);
+    }
     this.shares = this.counted();
     this.list();
     this.paint();
