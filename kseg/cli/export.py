@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--examples", nargs="+", metavar="FILE", help="images offered on the web page; left out: the "
                         "first four validation images of --data")
     parser.add_argument("--title", help="heading of the web page; left out: the model's name")
-    parser.add_argument("--runtime", metavar="FOLDER", help="where npm installed LiteRT.js, to go with the web page into "
-                        "networks without internet; left out: fetched by browsers")
+    parser.add_argument("--runtime", metavar="FOLDER", help="where npm installed LiteRT.js, to go with the web page "
+                        "into networks without internet; left out: fetched by browsers")
     parser.add_argument("--maximum-megabytes", type=float, help="the largest model for a web page (default: 100)")
     parser.add_argument("--evaluate", action="store_true", help="compare mean IoU on all validation images of --data")
     options.add_threshold(parser)

@@ -37,11 +37,11 @@ def web_page(model: keras.Model | str | os.PathLike, folder: str | os.PathLike,
              overwrite: bool = False) -> ParityReport | None:
     """Write a page that segments images in the browser, by LiteRT.js, as `kseg.predict` does in Python.
 
-    The folder holds `index.html`, its scripts, `model.tflite` and `model.json` (classes, palette, sizes). Any web server
-    serves it as it is, such as `python -m http.server`; opened as a file it only says so. The page decodes, turns
-    (EXIF), resizes and decides as `kseg.predict`; images stay in the browser. WebGPU is used where it answers as
-    WebAssembly does. LiteRT.js is fetched from a public network of copies (jsDelivr) in one version, each file
-    compared with a hash, or from the folder itself with `runtime`.
+    The folder holds `index.html`, its scripts, `model.tflite` and `model.json` (classes, palette, sizes). Any web
+    server gives it out as it is, such as `python -m http.server`; opened as a file it only says so. The page decodes,
+    turns (EXIF), resizes and decides as `kseg.predict`; images stay in the browser. WebGPU is used where it gives the
+    labels that WebAssembly gives. LiteRT.js is fetched from jsDelivr, a public network of copies of npm's packages, in
+    one version, each file compared with its hash; or from the folder itself with `runtime`.
 
     Args:
         model: `keras.Model` of kseg, or the path or name of one, which is exported by `kseg.export.tflite`, with its
@@ -53,8 +53,9 @@ def web_page(model: keras.Model | str | os.PathLike, folder: str | os.PathLike,
             `.tflite` file. With "int8_float_io" and "int8" the file is a quarter as large.
         examples: images offered on the page: paths, PIL images or uint8 arrays `[H, W, channels]`.
         title: str, heading of the page, or None (the model's name).
-        runtime: folder in which npm installed LiteRT.js (`npm install @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3`), for
-            networks without internet: what the page needs of it is copied, 29 MB. None: the page fetches 10 MB when it is opened.
+        runtime: for networks without internet, the folder in which npm installed LiteRT.js (`npm install
+            @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3`): what the page needs of it is copied, 29 MB. None: the
+            page fetches 10 MB when it is first opened.
         maximum_megabytes: float, the largest model (millions of bytes) that may be written: visitors download it.
         overwrite: bool, whether an existing page may be replaced.
     Returns:

@@ -11,13 +11,13 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 import kseg
-from kseg import cli
+from kseg import cli, pictures
 from kseg.export import litert_runtime as litert_runtime_table
 from kseg.labels import LabelSet
 from kseg.models.segmenter import Segmenter
 from kseg.pages import segment_page
 from kseg.tasks import TASKS
-from tests.browser import browser, litert_runtime, opened, served  # noqa: F401
+from tests.browser import ARGUMENTS, CHROMIUM, browser, litert_runtime, opened, served  # noqa: F401
 from tests.conftest import structured_image
 from tests.export.tiny import tiny_model
 
@@ -104,8 +104,8 @@ def ready(page):
     return page
 
 
-# The random network decides by narrow margins, and int8 makes steps of them: where Pillow reduces down the columns first
-# (since 13, if a side shrinks much more than the other), a grey level of rounding moves some labels of (203, 151).
+# The random network decides by narrow margins, and int8 makes steps of them: where Pillow reduces down the columns
+# first (since 13, if a side shrinks much more than the other), a grey level moves some labels of (203, 151).
 @pytest.mark.parametrize("kind, as_exported, as_original", [
     ("float32", 0.997, 0.997), ("int8", 0.98, 0.96), ("grey", 0.997, 0.995), ("binary", 0.998, 0.998),
     ("multilabel", 0.998, 0.998), ("labels", 0.997, 0.9)])
@@ -133,6 +133,24 @@ def test_the_page_answers_as_predict_does(kind, as_exported, as_original, pages,
                     "multilabel": lambda: np.where(answer.any(-1), (of_classes * answer).max(-1),
                                                    1 - of_classes.max(-1))}[KINDS[kind][0]]()
             assert np.abs(found["confidence"] - 255 * sure).mean() < 1.5
+
+
+def test_a_graphics_processor_gives_the_same_labels(pages, browser):  # noqa: F811
+    """One that is computed: it shows that the page asks WebGPU, and compares; not how fast it is."""
+    _, file, folder = pages("float32")
+    arguments = [*filter(lambda one: one != "--disable-gpu", ARGUMENTS), "--enable-unsafe-webgpu",
+                 "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan", "--use-vulkan=swiftshader"]
+    chromium = browser.browser_type.launch(executable_path=CHROMIUM, args=arguments)
+    try:
+        with served(folder) as address, opened(chromium, address) as page:
+            if not page.evaluate("navigator.gpu ? navigator.gpu.requestAdapter().then(Boolean) : false"):
+                pytest.skip("this Chromium computes no WebGPU")
+            image = structured_image(*SIZE)
+            chosen(ready(page), png(image))
+            assert page.inner_text("#facts").endswith("WebGPU")
+            assert (segmented(page, png(image))["labels"] == kseg.predict(file, image)).mean() >= 0.999
+    finally:
+        chromium.close()
 
 
 def pictures_with_peculiarities():
@@ -167,7 +185,7 @@ def test_image_files_are_decoded_as_predict_decodes_them(pages, browser, tmp_pat
 
 def chosen(page, content, name="street.png"):
     """Choose an image file as a person does; return what the page says when it is done."""
-    page.evaluate("document.getElementById('status').textContent = ''")
+    page.evaluate("document.getElementById('status').textContent = ''; document.getElementById('problem').hidden = true")
     page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": content})
     return finished(page)
 
@@ -197,9 +215,10 @@ def test_a_person_segments_an_image_and_downloads_the_mask(pages, browser, tmp_p
         assert {name.strip(): share.strip() for name, share in rows} == shares
         name, mask = downloaded(page, "#save-mask", tmp_path / "mask.png")
         assert name == "street_mask.png" and (mask == expected).mean() >= 0.999
-        assert Image.open(tmp_path / "mask.png").getpalette()[:12] == LabelSet(NAMES["multiclass"]).palette.ravel().tolist()
+        label_set = LabelSet(NAMES["multiclass"])
+        assert Image.open(tmp_path / "mask.png").getpalette()[:12] == label_set.palette.ravel().tolist()
         name, overlay = downloaded(page, "#save-overlay", tmp_path / "overlay.png")
-        drawn = kseg.pictures.overlay(image, mask, LabelSet(NAMES["multiclass"]), 0.55)
+        drawn = pictures.overlay(image, mask, label_set, 0.55)
         assert name == "street_overlay.png" and np.abs(overlay[..., :3].astype(int) - drawn).max() <= 2
         page.click("#none")
         assert np.array_equal(downloaded(page, "#save-overlay", tmp_path / "overlay.png")[1][..., :3], image)
@@ -237,9 +256,9 @@ def test_the_keyboard_is_enough(pages, browser):  # noqa: F811
         page.keyboard.press("Space")  # the most frequent class is hidden, and stays in the legend, and in focus
         assert page.evaluate("document.activeElement.type + document.activeElement.checked") == "checkboxfalse"
         most = np.bincount(expected.ravel()).argmax()
-        clear = page.evaluate("(at) => document.getElementById('overlay').getContext('2d').getImageData(...at, 1, 1).data[3]",
-                              [int(place) for place in np.argwhere(expected == most)[0][::-1]])
-        assert clear == 0
+        alpha = "(at) => document.getElementById('overlay').getContext('2d').getImageData(...at, 1, 1).data[3]"
+        assert page.evaluate(alpha, [int(place) for place in np.argwhere(expected == most)[0][::-1]]) == 0
+        assert page.evaluate(alpha, [int(place) for place in np.argwhere(expected != most)[0][::-1]]) == 255
 
 
 def test_several_classes_of_a_pixel_are_each_downloaded(pages, browser, tmp_path):  # noqa: F811
@@ -270,8 +289,8 @@ def half_a_model(folder):
 
 
 @pytest.mark.parametrize("change, sentence", [
-    (damaged, "runtime/core/wasm/litert_wasm_internal.js is not the file that this page was made for: its integrity hash "
-              "differs, so that the runtime was not loaded."),
+    (damaged, "runtime/core/wasm/litert_wasm_internal.js is not the file that this page was made for: its integrity "
+              "hash differs, so that the runtime was not loaded."),
     (half_a_model, "model.tflite is not the file that this page was made for"),
     (lambda folder: shutil.rmtree(folder / "runtime"), "could not be fetched, so that the runtime is missing"),
     (lambda folder: os.remove(folder / "model.json"), "The file model.json of this page could not be fetched"),
@@ -338,8 +357,8 @@ def test_a_model_is_exported_with_its_proof_and_the_page_fetches_its_runtime(sma
     for one in said["litert"]["runtime"]["files"].values():
         assert one["address"].startswith("https://cdn.jsdelivr.net/npm/@litertjs/") and "@2.5.3/" in one["address"]
         assert one["integrity"].startswith("sha384-") and len(one["integrity"]) == 71
-    names = {name for name in os.listdir(folder)}
-    assert names == {*segment_page.files("litert"), "model.json", "model.tflite", "model.tflite.parity.json", "examples"}
+    assert set(os.listdir(folder)) == {*segment_page.files("litert"), "model.json", "model.tflite",
+                                       "model.tflite.parity.json", "examples"}
     with pytest.raises(FileExistsError, match="`path` must not exist"):
         kseg.export.web_page(small.file, folder)
     kseg.export.web_page(small.file, folder, overwrite=True, title="Other")
@@ -364,16 +383,16 @@ def with_range(model):
 
 
 @pytest.mark.parametrize("model, arguments, sentence", [
-    (lambda small: small.file, {"quantize": "float16"}, "`quantize` must be None for a .tflite file, which is taken as it "
-     "is, got quantize='float16'. Give the .keras file to export it anew."),
+    (lambda small: small.file, {"quantize": "float16"}, "`quantize` must be None for a .tflite file, which is taken as "
+     "it is, got quantize='float16'. Give the .keras file to export it anew."),
     (lambda small: small.file, {"maximum_megabytes": 0.01}, "`maximum_megabytes` must be at least the "),
     (lambda small: small.file, {"examples": [__file__]}, "`image` must be a complete image file, got "),
     (lambda small: small.file, {"examples": "a.png"}, "`examples` must be a list of images, got examples='str'. "),
     (lambda small: small.model, {}, "`image_size` must be two positive integers (height, width), got image_size=None."),
-    (lambda small: with_range(model_of("multiclass")), {"image_size": SIZE}, "`model` must take pixels of 8 bits, the only "
-     "ones that browsers open, got model='a pixel_range of [[0.0, 4095.0]]'. "),
-    (lambda small: model_of("multiclass", 4), {"image_size": SIZE}, "`channels` must be one of (1, 3), got channels=4. A "
-     "browser opens grey and RGB images alone: use kseg.predict."),
+    (lambda small: with_range(model_of("multiclass")), {"image_size": SIZE}, "`model` must take pixels of 8 bits, the "
+     "only ones that browsers open, got model='a pixel_range of [[0.0, 4095.0]]'. "),
+    (lambda small: model_of("multiclass", 4), {"image_size": SIZE}, "`channels` must be one of (1, 3), got channels=4. "
+     "A browser opens grey and RGB images alone: use kseg.predict."),
     (lambda small: "none.tflite", {}, "`model` must be the path of a file, got model='none.tflite'. "),
 ])
 def test_what_no_page_can_run_is_refused_and_leaves_nothing(small, tmp_path, model, arguments, sentence):
@@ -388,7 +407,7 @@ def test_the_command_writes_a_page(small, tmp_path, capsys):
     words = ["export", str(tmp_path / "small.keras"), str(tmp_path / "page"), "--web", "--image-size", "96", "128",
              "--data", "shapes"]
     assert cli.main(["export", small.file, str(tmp_path / "file"), "--web", "--title", "A file"]) == 0
-    assert capsys.readouterr().out.startswith("Serve the folder to look at the page: python -m http.server --directory ")
+    assert capsys.readouterr().out.startswith("Serve the folder to look at the page: python -m http.server ")
     assert cli.main(words) == 0, capsys.readouterr().err
     assert "the exported model answers as the original" in capsys.readouterr().out
     assert len(os.listdir(tmp_path / "page" / "examples")) == 4

@@ -103,8 +103,11 @@ class Page {
       return;
     }
     this.running = true;
+    if (!this.camera) {
+      problem("");
+      status(`Segmenting ${name} …`);
+    }
     try {
-      if (!this.camera) status(`Segmenting ${name} …`);
       const result = await this.engine.segment(blob);
       this.show(await createImageBitmap(blob), result, name);
       problem("");
