@@ -185,7 +185,8 @@ def test_image_files_are_decoded_as_predict_decodes_them(pages, browser, tmp_pat
 
 def chosen(page, content, name="street.png"):
     """Choose an image file as a person does; return what the page says when it is done."""
-    page.evaluate("document.getElementById('status').textContent = ''; document.getElementById('problem').hidden = true")
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.evaluate("document.getElementById('problem').hidden = true")
     page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": content})
     return finished(page)
 
