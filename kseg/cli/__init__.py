@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "segment image files and folders",
     "export": "write a model for TensorFlow Serving, TFLite or ONNX, and compare the two",
     "convert": "make a .keras file of a PyTorch checkpoint",
+    "serve": "segment photographs on a page in the browser",
     "serve-config": "write what TensorFlow Serving starts from",
     "request": "segment images on a server",
     "check-data": "find what is wrong with a dataset",

@@ -12,7 +12,7 @@ from kseg import checks, tasks
 from kseg.data import guards
 from kseg.inference.images import open_image, resize
 from kseg.inference.progress import progress_bar
-from kseg.inference.results import logits_of, probabilities, result_array
+from kseg.inference.results import logits_of, one_label, probabilities, result_array
 from kseg.inference.runners import Runner, runner_for
 from kseg.inference.stored_image import StoredImage
 from kseg.inference.strategies import Classify, Strategy, Whole
@@ -151,8 +151,47 @@ class Predictor:
 
         They are cut by `strategy`, their windows given to `classify`, and `advance(steps, total=None)` told of those.
         """
-        batched, size = images.ndim == 4, images.shape[-3:-1]
+        batched = images.ndim == 4
         out = result_array(out, images.shape[:-1], self.run.classes, self.output == "labels", self.run.task)
+        for first, chosen, place, scores in self._pieces(images, strategy, classify, advance):
+            finished = self._finished(scores)
+            if self.output == "labels" and self.run.classes <= IGNORE_CLASS:
+                _ignore_no_data(finished, chosen, place)
+            if batched:
+                place = slice(first, first + len(chosen)), *place
+            out[place] = finished if batched else finished[0]
+        return out
+
+    def with_confidence(self, image: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the labels of one image, as calling does, and how sure the model is of them.
+
+        Args:
+            image: as in `kseg.predict`, no batch and no list.
+        Returns:
+            The labels; uint8 `[H, W]`, one id per pixel: these labels, or of a multi-label model the most probable of
+            the classes that a pixel has, 255 where it has none; and uint8 `[H, W]`, 255 times the probability of that
+            id, which is 0 for 255. None in its place for a file that gives labels alone.
+        Raises:
+            ValueError, TypeError, FileNotFoundError: as `kseg.predict`; ValueError if `output` is not "labels".
+        """
+        checks.one_of("output", self.output, ("labels",))
+        opened = open_image(image, self.run.in_channels, pixel_range=self.pixel_range)
+        labels = result_array(None, opened.shape[:-1], self.run.classes, True, self.run.task)
+        one_id, sure = np.zeros(labels.shape[:2], labels.dtype), np.zeros(labels.shape[:2], np.uint8)
+        for _, chosen, place, scores in self._pieces(opened, self._strategy_for(opened), self.scores):
+            decided = self._finished(scores)
+            shares = scores if self._averages or self.run.labels_only else probabilities(scores, self.run.task)
+            ids, shares = one_label(decided, shares, self.run.task)
+            if self.run.classes <= IGNORE_CLASS:
+                _ignore_no_data(decided, chosen, place)
+                _ignore_no_data(ids, chosen, place)
+            labels[place], one_id[place] = decided[0], ids[0]
+            sure[place] = np.rint(255 * np.where(ids[0] == IGNORE_CLASS, 0, shares[0]))
+        return labels, one_id, None if self.run.labels_only else sure
+
+    def _pieces(self, images, strategy, classify, advance=None):
+        """Yield (index of the first image, images opened, place, scores) of an image or a batch, as `answer` has it."""
+        batched, size = images.ndim == 4, images.shape[-3:-1]
         images, advance = images if batched else [images], advance or (lambda steps, total=None: None)
         advance(0, total=len(images) * strategy.count(size))
 
@@ -167,14 +206,7 @@ class Predictor:
                 chosen = [open_image(one, self.run.in_channels, pixel_range=self.pixel_range) for one in chosen]
             guards.warn(self, guards.of_pixels([one for one in chosen if isinstance(one, np.ndarray)], "images"))
             for top, left, scores in strategy.pieces(chosen, counted):
-                place = slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])
-                finished = self._finished(scores)
-                if self.output == "labels" and self.run.classes <= IGNORE_CLASS:
-                    _ignore_no_data(finished, chosen, place)
-                if batched:
-                    place = slice(first, first + len(chosen)), *place
-                out[place] = finished if batched else finished[0]
-        return out
+                yield first, chosen, (slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])), scores
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """Return the logits, or the probabilities averaged over scales and flips, of float32 pixels `[B, h, w, C]`."""
