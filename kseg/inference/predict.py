@@ -156,7 +156,7 @@ class Predictor:
         for first, chosen, place, scores in self._pieces(images, strategy, classify, advance):
             finished = self._finished(scores)
             if self.output == "labels" and self.run.classes <= IGNORE_CLASS:
-                _ignore_no_data(finished, chosen, place)
+                _mark_no_data(finished, chosen, place)
             if batched:
                 place = slice(first, first + len(chosen)), *place
             out[place] = finished if batched else finished[0]
@@ -170,7 +170,8 @@ class Predictor:
         Returns:
             The labels; uint8 `[H, W]`, one id per pixel: these labels, or of a multi-label model the most probable of
             the classes that a pixel has, 255 where it has none; and uint8 `[H, W]`, 255 times the probability of that
-            id, which is 0 for 255. None in its place for a file that gives labels alone.
+            id, where a pixel has no class that of being without the likeliest, where an image has no data 0. None in
+            its place for a file that gives labels alone.
         Raises:
             ValueError, TypeError, FileNotFoundError: as `kseg.predict`; ValueError if `output` is not "labels".
         """
@@ -183,10 +184,9 @@ class Predictor:
             shares = scores if self._averages or self.run.labels_only else probabilities(scores, self.run.task)
             ids, shares = one_label(decided, shares, self.run.task)
             if self.run.classes <= IGNORE_CLASS:
-                _ignore_no_data(decided, chosen, place)
-                _ignore_no_data(ids, chosen, place)
-            labels[place], one_id[place] = decided[0], ids[0]
-            sure[place] = np.rint(255 * np.where(ids[0] == IGNORE_CLASS, 0, shares[0]))
+                for values, none in ((decided, IGNORE_CLASS), (ids, IGNORE_CLASS), (shares, 0)):
+                    _mark_no_data(values, chosen, place, none)
+            labels[place], one_id[place], sure[place] = decided[0], ids[0], np.rint(255 * shares[0])
         return labels, one_id, None if self.run.labels_only else sure
 
     def _pieces(self, images, strategy, classify, advance=None):
@@ -251,9 +251,9 @@ class Predictor:
         return logits_of(scores, run.task) if self._averages else probabilities(scores, run.task)
 
 
-def _ignore_no_data(labels, images, place):
-    """Set `labels` `[B, h, w]` to 255 where images say that they have no data at this place."""
-    for ids, image in zip(labels, images):
+def _mark_no_data(values, images, place, mark=IGNORE_CLASS):
+    """Set `values` `[B, h, w, …]` to `mark` where images say that they have no data at this place."""
+    for one, image in zip(values, images):
         missing = image.no_data(*place) if isinstance(image, StoredImage) else None
         if missing is not None:
-            ids[missing] = IGNORE_CLASS
+            one[missing] = mark

@@ -65,14 +65,15 @@ def one_label(labels: np.ndarray, probabilities: np.ndarray, task: Task) -> tupl
     """Return labels as one id per pixel, and the probability of each, both `[…]`.
 
     Where labels are stacked it is the most probable of the classes that a pixel has, and `IGNORE_CLASS` where it has
-    none.
+    none, with the probability of being without the likeliest.
     """
     if task.exclusive:
         return labels, probabilities.max(axis=-1)
     if not task.stacked:
         return labels, np.where(labels == 1, probabilities[..., 0], 1 - probabilities[..., 0])
-    had = np.where(labels == 1, probabilities, -1)
-    return np.where(labels.any(axis=-1), had.argmax(axis=-1), IGNORE_CLASS).astype(np.uint8), had.max(axis=-1)
+    had, any_class = np.where(labels == 1, probabilities, -1), labels.any(axis=-1)
+    return (np.where(any_class, had.argmax(axis=-1), IGNORE_CLASS).astype(np.uint8),
+            np.where(any_class, had.max(axis=-1), 1 - probabilities.max(axis=-1)))
 
 
 def logits_of(probabilities: np.ndarray, task: Task) -> np.ndarray:

@@ -140,7 +140,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self._answer(200, "application/octet-stream", content, said=said)
 
     def _refuse(self, refusal):
-        self.close_connection |= self._unread or self._answering
+        self.close_connection |= self._unread or self._answering or refusal.status in (400, 411)  # lost the thread
         if self._answering:  # it is too late for another answer
             return
         sentence = str(refusal)

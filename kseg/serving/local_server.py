@@ -11,6 +11,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -26,6 +27,7 @@ from kseg.serving.photograph import PhotographSegmenter
 _LOG = logging.getLogger("kseg")
 _PORTS = range(8000, 8020)  # tried in turn where none is asked for
 _CONNECTIONS = 32  # at once; a browser opens six
+_FAREWELL = 3.0  # seconds in which clients must have taken their last answer
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -175,10 +177,13 @@ class _Listener(socketserver.ThreadingMixIn, http.server.HTTPServer):
             _LOG.exception("a connection failed")
 
     def disconnect(self):
-        """End the connections that are still open."""
+        """End the connections that are still open: no more is read from them, and answers under way are given out."""
         for request in list(self._open):
             with contextlib.suppress(OSError):
-                request.shutdown(socket.SHUT_RDWR)
+                request.shutdown(socket.SHUT_RD)
+        end = time.monotonic() + _FAREWELL
+        while self._open and time.monotonic() < end:
+            time.sleep(0.01)
 
 
 def _listening(host, port, handler):

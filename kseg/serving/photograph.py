@@ -17,7 +17,7 @@ from kseg.inference.predict import SCENE_WINDOW, Model, Predictor
 from kseg.serving.admission import Refusal
 
 LARGE = 2048 * 2048  # pixels; larger photographs are segmented by windows, in bounded memory
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # others have readers no stranger should reach
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # others have readers no stranger should reach
 _DICOM = slice(128, 132)  # where its mark stands, behind bytes that may be any other format's
 _NO_RANGE = "The model was trained on 8 bits: save the image with 8 bits."
 
@@ -41,6 +41,8 @@ class PhotographSegmenter:
         by_windows = not (options.get("window") or self.run.image_size or self.run.margin)
         self._by_windows = Predictor(self.run, **{**options, "window": SCENE_WINDOW}) if by_windows else self._whole
         self._max_pixels = max_pixels
+        Image.init()  # else Pillow knows only some of its formats
+        self._formats = [name for name in _FORMATS if name in Image.OPEN]
         self._lock, self._closed = threading.Lock(), False
 
     def __call__(self, content: bytes) -> tuple[bytes, str]:
@@ -87,7 +89,7 @@ class PhotographSegmenter:
     def _check_picture(self, content):
         """Raise `Refusal` unless the header, which is all that is read, is that of a picture not too large."""
         try:
-            with decode.any_size(), Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
+            with decode.any_size(), Image.open(io.BytesIO(content), formats=self._formats) as picture:
                 width, height = picture.size
         except decode.DECODER_FAILURES as failure:
             raise Refusal(422, "This is not an image file that can be read. Send a JPEG, PNG, WebP, AVIF, BMP, GIF or "

@@ -15,9 +15,20 @@ async function segment(blob, limits) {
     throw new Error(`This file has ${millions(blob.size)} million bytes, and the server takes at most ` +
                     `${millions(limits.max_bytes)} million. Choose a smaller one.`);
   }
+  await checkShown(blob);
   const answer = await asked("segment", blob);
   if (!answer.ok) throw new Error(await sentence(answer));
   return unpacked(new Uint8Array(await answer.arrayBuffer()));
+}
+
+/** Refuse what the page could not show: of such a file the labels alone would come back. */
+async function checkShown(blob) {
+  try {
+    (await createImageBitmap(blob)).close();
+  } catch {
+    throw new Error("This browser cannot show the file: it is damaged, no image, or of a kind that browsers do not " +
+                    "open, such as TIFF. Choose another, or use kseg predict.");
+  }
 }
 
 async function asked(address, blob) {
