@@ -96,8 +96,8 @@ def pictures():
         "png": encoded(colour), "jpeg": encoded(colour, "JPEG"), "webp": encoded(colour, "WEBP", lossless=True),
         "gif": encoded(Image.fromarray(colour).quantize(64), "GIF"), "grey": encoded(grey), "alpha": encoded(alpha),
         "turned": encoded(colour, "JPEG", exif=turned), "one pixel": encoded(colour[:1, :1]),
-        "16 bit": encoded((grey.astype(np.uint16) * 257)), "cmyk": encoded(Image.fromarray(colour).convert("CMYK"), "JPEG"),
-        "tiff": encoded(colour, "TIFF"), "bmp": encoded(colour, "BMP"),
+        "16 bit": encoded((grey.astype(np.uint16) * 257)),
+        "cmyk": encoded(Image.fromarray(colour).convert("CMYK"), "JPEG"), "tiff": encoded(colour, "TIFF"), "bmp": encoded(colour, "BMP"),
     }
 
 
