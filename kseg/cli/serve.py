@@ -26,14 +26,8 @@ def run(arguments: argparse.Namespace) -> None:
     from kseg.serving import serve
 
     inference = options.read_inference(arguments)
-    said = inference.pop("progress")
+    told = inference.pop("progress")
+    say(f"Loading {arguments.model} …")
     serve(arguments.model, host=arguments.host, port=arguments.port, open_browser=arguments.open,
           title=arguments.title, max_megabytes=arguments.max_megabytes, max_megapixels=arguments.max_megapixels,
-          timeout=arguments.timeout, on_start=_announce, on_request=say if said else lambda line: None, **inference)
-    say("Stopped.")
-
-
-def _announce(server):
-    say(f"Open {server.url} in a browser. Ctrl-C stops the server.")
-    if not server.admission.loopback:
-        say("Everybody who reaches this machine may use it: there is no password and no encryption.")
+          timeout=arguments.timeout, quiet=not told, **inference)

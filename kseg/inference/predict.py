@@ -21,6 +21,7 @@ from kseg.inference.strategies.sliding_window import SlidingWindow
 from kseg.labels import IGNORE_CLASS
 
 SCENE_WINDOW = (1024, 1024)  # of GeoTIFFs too large to be taken whole, where no other is asked for
+_STRIP = 1 << 24  # class scores made probabilities at once
 Model = keras.Model | str | os.PathLike | Runner
 
 
@@ -179,14 +180,15 @@ class Predictor:
         opened = open_image(image, self.run.in_channels, pixel_range=self.pixel_range)
         labels = result_array(None, opened.shape[:-1], self.run.classes, True, self.run.task)
         one_id, sure = np.zeros(labels.shape[:2], labels.dtype), np.zeros(labels.shape[:2], np.uint8)
-        for _, chosen, place, scores in self._pieces(opened, self._strategy_for(opened), self.scores):
-            decided = self._finished(scores)
-            shares = scores if self._averages or self.run.labels_only else probabilities(scores, self.run.task)
-            ids, shares = one_label(decided, shares, self.run.task)
-            if self.run.classes <= IGNORE_CLASS:
-                for values, none in ((decided, IGNORE_CLASS), (ids, IGNORE_CLASS), (shares, 0)):
-                    _mark_no_data(values, chosen, place, none)
-            labels[place], one_id[place], sure[place] = decided[0], ids[0], np.rint(255 * shares[0])
+        for _, chosen, piece, piece_scores in self._pieces(opened, self._strategy_for(opened), self.scores):
+            for place, scores in _in_strips(piece, piece_scores):
+                decided = self._finished(scores)
+                shares = scores if self._averages or self.run.labels_only else probabilities(scores, self.run.task)
+                ids, shares = one_label(decided, shares, self.run.task)
+                if self.run.classes <= IGNORE_CLASS:
+                    for values, mark in ((decided, IGNORE_CLASS), (ids, IGNORE_CLASS), (shares, 0)):
+                        _mark_no_data(values, chosen, place, mark)
+                labels[place], one_id[place], sure[place] = decided[0], ids[0], np.rint(255 * shares[0])
         return labels, one_id, None if self.run.labels_only else sure
 
     def _pieces(self, images, strategy, classify, advance=None):
@@ -249,6 +251,15 @@ class Predictor:
         if self._averages == (self.output == "probabilities"):
             return scores
         return logits_of(scores, run.task) if self._averages else probabilities(scores, run.task)
+
+
+def _in_strips(place, scores):
+    """Yield the places and scores of a piece by a few rows at once: probabilities need several times their memory."""
+    rows = max(1, _STRIP // scores[0, 0].size)
+    for first in range(0, scores.shape[1], rows):
+        strip = scores[:, first:first + rows]
+        top = place[0].start + first
+        yield (slice(top, top + strip.shape[1]), place[1]), strip
 
 
 def _mark_no_data(values, images, place, mark=IGNORE_CLASS):

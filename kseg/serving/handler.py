@@ -7,17 +7,16 @@ import json
 import logging
 import socket
 import time
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from kseg.serving.admission import Refusal
+from kseg.serving.admission import Admission, Refusal
 from kseg.serving.received import HEAD_BYTES, Received
-
-if TYPE_CHECKING:
-    from kseg.serving.local_server import LocalServer
 
 _LOG = logging.getLogger("kseg")
 _LINGER = 2.0  # seconds in which a client that was refused while it sends is listened to, so that it reads the answer
+_UPLOAD = "/segment"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
                                "connect-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
@@ -30,12 +29,30 @@ HEADERS = {
 }
 
 
+class Site(Protocol):
+    """What a server tells the handlers of its connections.
+
+    Attributes:
+        admission: whose requests are taken.
+        pages: path → (content type, bytes) of what can be fetched: all there is, so that no address leads to a file.
+        segment: from the bytes of an image file to (the bytes of the answer, what is said of it in a log).
+        told: called with one line per request.
+        timeout: float, seconds in which a request must arrive, and its answer be taken.
+    """
+
+    admission: Admission
+    pages: Mapping[str, tuple[str, bytes]]
+    segment: Callable[[bytes], tuple[bytes, str]]
+    told: Callable[[str], None]
+    timeout: float
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers GET and HEAD of the page's files, which are in memory, and POST of photographs; nothing else is there."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else the body waits until the head was acknowledged
-    owner: "LocalServer"  # set by the subclass that a server makes
+    owner: Site  # set by the subclass that a server makes
 
     def setup(self) -> None:
         super().setup()
@@ -118,8 +135,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Return (path, bytes of the body) of a request that may be done; raise `Refusal` of any other."""
         self.owner.admission.check_caller(self.headers)
         path = self.path.partition("?")[0]
-        allowed = self.owner.methods(path)
-        if allowed is None:
+        allowed = ("POST",) if path == _UPLOAD else ("GET", "HEAD") if path in self.owner.pages else ()
+        if not allowed:
             raise Refusal(404, "There is nothing at this address.")
         if self.command not in allowed:
             raise Refusal(405, f"Only {' and '.join(allowed)} can be done here.", {"Allow": ", ".join(allowed)})

@@ -18,6 +18,7 @@ from kseg.serving.admission import Refusal
 
 LARGE = 2048 * 2048  # pixels; larger photographs are segmented by windows, in bounded memory
 _FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # others have readers no stranger should reach
+_MASKS = 1 << 29  # bytes of masks in one answer
 _DICOM = slice(128, 132)  # where its mark stands, behind bytes that may be any other format's
 _NO_RANGE = "The model was trained on 8 bits: save the image with 8 bits."
 
@@ -40,7 +41,8 @@ class PhotographSegmenter:
         self.run, self.threshold = self._whole.run, self._whole.threshold
         by_windows = not (options.get("window") or self.run.image_size or self.run.margin)
         self._by_windows = Predictor(self.run, **{**options, "window": SCENE_WINDOW}) if by_windows else self._whole
-        self._max_pixels = max_pixels
+        # Of a multi-label model each pixel comes with a byte for every class.
+        self._max_pixels = min(max_pixels, _MASKS // self.run.classes) if self.run.task.stacked else max_pixels
         Image.init()  # else Pillow knows only some of its formats
         self._formats = [name for name in _FORMATS if name in Image.OPEN]
         self._lock, self._closed = threading.Lock(), False
@@ -98,7 +100,7 @@ class PhotographSegmenter:
             raise Refusal(422, "This is a DICOM file. Use kseg predict.")
         if width * height > self._max_pixels:
             raise Refusal(413, f"The image has {width}×{height} pixels, and this server takes at most "
-                               f"{self._max_pixels / 1e6:g} million. Send a smaller one, or start the server with a "
+                               f"{self._max_pixels / 1e6:.3g} million. Send a smaller one, or start the server with a "
                                "larger --max-megapixels.")
 
     def _pixels(self, content):

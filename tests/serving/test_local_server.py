@@ -97,7 +97,8 @@ def pictures():
         "gif": encoded(Image.fromarray(colour).quantize(64), "GIF"), "grey": encoded(grey), "alpha": encoded(alpha),
         "turned": encoded(colour, "JPEG", exif=turned), "one pixel": encoded(colour[:1, :1]),
         "16 bit": encoded((grey.astype(np.uint16) * 257)),
-        "cmyk": encoded(Image.fromarray(colour).convert("CMYK"), "JPEG"), "tiff": encoded(colour, "TIFF"), "bmp": encoded(colour, "BMP"),
+        "cmyk": encoded(Image.fromarray(colour).convert("CMYK"), "JPEG"),
+        "tiff": encoded(colour, "TIFF"), "bmp": encoded(colour, "BMP"),
     }
 
 
@@ -175,9 +176,15 @@ def test_multilabel_masks_are_the_labels_of_predict():
     assert 0 < labels.any(-1).mean() < 1
 
 
-def test_a_tflite_file_of_labels_alone(model, tmp_path):
-    path, image = tmp_path / "labels.tflite", structured_image(40, 56)
+@pytest.fixture(scope="module")
+def labels_file(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tflite") / "labels.tflite"
     kseg.export.tflite(model, path, image_size=(32, 32), output="labels")
+    return path
+
+
+def test_a_tflite_file_of_labels_alone(labels_file):
+    path, image = labels_file, structured_image(40, 56)
     with LocalServer(path, port=0) as server:
         ids, confidence, _, _ = segmented(server, encoded(image))
         assert json.loads(asked(server, path="/model.json")[2])["title"] == "labels.tflite"
@@ -185,25 +192,39 @@ def test_a_tflite_file_of_labels_alone(model, tmp_path):
     assert confidence is None
 
 
-def test_eight_threads_get_each_its_own(server, model):
-    images = [np.roll(structured_image(24 + one, 60 - one), 7 * one, axis=1) for one in range(8)]
-    expected = [kseg.predict(model, image) for image in images]
+def test_eight_threads_get_each_its_own(labels_file):
+    """Of an interpreter, which is one for all: without the lock it stops, or gives one's answer to another."""
+    images = [np.roll(structured_image(180 + one, 260 - one), 37 * one, axis=1) for one in range(8)]
+    expected = [kseg.predict(labels_file, image) for image in images]
     together = threading.Barrier(8)
-
-    def many(one):
-        keeping = connection(server)
-        together.wait()
-        answers = []
-        for _ in range(4):
-            keeping.request("POST", "/segment", encoded(images[one]), TYPE)
-            answers.append(unpacked(keeping.getresponse().read())[0])
-        keeping.close()
-        return answers
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        for one, answers in enumerate(pool.map(many, range(8))):
+    with LocalServer(labels_file, port=0) as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for one, answers in enumerate(pool.map(lambda one: _asked_often(server, images[one], together), range(8))):
             for answer in answers:
                 np.testing.assert_array_equal(answer, expected[one])
+
+
+def _asked_often(server, image, together):
+    keeping, content = connection(server), encoded(image)
+    together.wait()
+    answers = []
+    for _ in range(6):
+        keeping.request("POST", "/segment", content, TYPE)
+        answers.append(unpacked(keeping.getresponse().read())[0])
+    keeping.close()
+    return answers
+
+
+def test_stored_numbers_of_a_model_with_a_range(tmp_path):
+    from kseg.models import Segmenter
+
+    plain = tiny_model()
+    model = Segmenter(plain.inputs, plain.outputs)
+    model.pixel_range = (0, 4095)
+    content = encoded(structured_image(33, 47)[..., 0].astype(np.uint16) * 16 + 3)
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with LocalServer(model, port=0) as server:
+        np.testing.assert_array_equal(segmented(server, content)[0], kseg.predict(model, path))
 
 
 def test_the_page_and_its_headers(server):
@@ -396,8 +417,9 @@ def test_one_line_for_a_request(server, lines):
         if len(lines) == 2:
             break
         time.sleep(0.02)
-    assert lines[0].startswith("127.0.0.1 POST /segment 200 ") and lines[0].endswith(" 63×41 pixels")
-    assert all(one.isprintable() for one in lines) and " 404 " in lines[1]
+    missed, done = sorted(lines)  # "GET" and "POST"
+    assert done.startswith("127.0.0.1 POST /segment 200 ") and done.endswith(" 63×41 pixels")
+    assert missed.isprintable() and missed.startswith("127.0.0.1 GET /\\x1b[31m\\x9b 404 ")
 
 
 @pytest.fixture(scope="module")
@@ -441,7 +463,7 @@ def test_ports_and_addresses(model, monkeypatch):
     taken = int(first.url.rsplit(":", 1)[1].strip("/"))
     with pytest.raises(OSError, match=f"`port` must be free on 127.0.0.1; .* got port={taken}. Pass another, or 0"):
         LocalServer(model, port=taken)
-    monkeypatch.setattr("kseg.serving.local_server._PORTS", range(taken, taken + 40))
+    monkeypatch.setattr("kseg.serving.listener._PORTS", range(taken, taken + 40))
     second = LocalServer(model)  # the next that is free
     assert int(second.url.rsplit(":", 1)[1].strip("/")) > taken
     first.close()  # without having served
@@ -452,6 +474,8 @@ def test_ports_and_addresses(model, monkeypatch):
             LocalServer(model, port=port)
     with pytest.raises(OSError, match="`host` must be an address of this machine"):
         LocalServer(model, port=0, host="no such machine")
+    with pytest.raises(OSError, match="`host` must be an address of this machine, got host='192.0.2.1'"):
+        LocalServer(model, host="192.0.2.1")
     with LocalServer(model, port=0, host="0.0.0.0") as wide:
         assert wide.url.startswith("http://127.0.0.1:")
         assert asked(wide, headers={"Host": "192.168.1.5:8000"})[0] == 200
