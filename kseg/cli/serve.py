@@ -1,6 +1,8 @@
 """`kseg serve`: a page on which a person drops a photograph and sees its classes."""
 
 import argparse
+import os
+import sys
 
 from kseg.cli import options
 from kseg.cli.predict import MODEL
@@ -28,6 +30,11 @@ def run(arguments: argparse.Namespace) -> None:
     inference = options.read_inference(arguments)
     told = inference.pop("progress")
     say(f"Loading {arguments.model} …")
-    serve(arguments.model, host=arguments.host, port=arguments.port, open_browser=arguments.open,
-          title=arguments.title, max_megabytes=arguments.max_megabytes, max_megapixels=arguments.max_megapixels,
-          timeout=arguments.timeout, quiet=not told, **inference)
+    try:
+        serve(arguments.model, host=arguments.host, port=arguments.port, open_browser=arguments.open,
+              title=arguments.title, max_megabytes=arguments.max_megabytes, max_megapixels=arguments.max_megapixels,
+              timeout=arguments.timeout, quiet=not told, **inference)
+    except KeyboardInterrupt:  # a second one, while a thread runs the model: Python itself would end in an abort
+        sys.stderr.write("kseg: interrupted\n")
+        sys.stderr.flush()
+        os._exit(130)

@@ -123,7 +123,7 @@ def serve(model: Model, *, open_browser: bool = False, quiet: bool = False, **op
             webbrowser.open(server.url)
         server.serve_forever()
     except KeyboardInterrupt:
-        say("Stopping.")
+        say("Stopping. A photograph in work is finished first; Ctrl-C again ends at once.")
     finally:
         server.close()
 
