@@ -64,10 +64,14 @@ def raw(server, content, wait=10.0):
     host, port = server.url.split("/")[2].split(":")
     with socket.create_connection((host, int(port)), timeout=wait) as one:
         one.sendall(content)
-        answer = b""
-        while part := one.recv(65536):
-            answer += part
-        return answer
+        return everything(one)
+
+
+def everything(one):
+    answer = b""
+    while part := one.recv(65536):
+        answer += part
+    return answer
 
 
 def unpacked(content):
@@ -340,7 +344,7 @@ def test_a_body_that_ends_early(server):
         one.sendall(b"POST /segment HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
                     b"Content-Length: 100\r\n\r\nabc")
         one.shutdown(socket.SHUT_WR)
-        answer = one.recv(65536)
+        answer = everything(one)
     assert answer.startswith(b"HTTP/1.1 400") and b"after 3 of 100 bytes" in answer
 
 
