@@ -68,7 +68,7 @@ def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *
     if threshold is not None:
         options["threshold"] = threshold
     predictor = Predictor(run, "labels" if run.labels_only else "logits", scaled=True, **options)
-    counts = _Counts(predictor, label_set.ignore_class, boundaries, keep_worst)
+    counts = _Counts(predictor, label_set, boundaries, keep_worst)
     with progress_bar(progress, found.count) as advance:
         for title, pixels, labels in found.examples:
             counts.add(title, pixels, labels, predictor(pixels))
@@ -85,16 +85,17 @@ def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *
 class _Counts:
     """What is counted image by image."""
 
-    def __init__(self, predictor, ignore_class, boundaries, keep):
-        self.run, self.ignore_class, self.keep = predictor.run, ignore_class, keep
+    def __init__(self, predictor, label_set, boundaries, keep):
+        self.run, self.ignore_class, self.keep = predictor.run, label_set.ignore_class, keep
+        self.names = self.run.task.class_names(label_set)
         self.cut = self.run.cut(predictor.threshold)
         task, classes = self.run.task, self.run.classes
         shape = task.confusion_shape(classes)
         self.confusion = np.zeros(shape, np.int64)
         self.boundary = np.zeros((3, *shape[:-1]), np.int64) if boundaries else None
-        self.calibration = metrics.Calibration(ignore_class=ignore_class)
+        self.calibration = metrics.Calibration(ignore_class=label_set.ignore_class)
         curved = not task.exclusive and not self.run.labels_only
-        self.curve = metrics.ThresholdCurve(classes, ignore_class=ignore_class) if curved else None
+        self.curve = metrics.ThresholdCurve(classes, ignore_class=label_set.ignore_class) if curved else None
         self.images, self.worst = [], []  # of the worst the lowest first
 
     def add(self, title, pixels, labels, answer):
@@ -111,6 +112,9 @@ class _Counts:
             self.boundary += self._by_map(metrics.boundary_counts, labels, predictions)
             row["boundary_f1"] = metrics.mean_of_present(task.of_classes(
                 self._by_map(metrics.boundary_f1, labels, predictions)))
+        row["per_class"] = {self.names[index]: {"iou": float(iou), "share": float(share)} for index, (iou, share) in
+                            enumerate(zip(metrics.iou_from_confusion(matrix, task.name),
+                                          metrics.share_from_confusion(matrix, task.name))) if not np.isnan(iou)}
         self.images.append(row)
         entropy = self._entropy(labels, scores)
         score, full = row["mean_iou"], len(self.worst) == self.keep

@@ -16,6 +16,13 @@ _LEAST_SHARE = 0.05  # per cent of a row; smaller cells are not drawn
 COLOURS = tuple(f"var(--series-{index})" for index in (1, 2, 3, 4))
 
 
+def colours(count: int) -> list[str]:
+    """Return colours of so many lines that are seen on light and dark."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    return [f"hsl({360 * index // count} 60% 50%)" for index in range(count)]
+
+
 @dataclasses.dataclass(frozen=True)
 class Line:
     """A line of a chart: points (x, y), of which those without a finite y are left out."""
@@ -52,7 +59,7 @@ def line_chart(title: str, lines: Sequence[Line], *, across: str = "epoch", x_ra
 
     def place(x, y):
         return (round(_LEFT + (x - x0) / (x1 - x0) * (_RIGHT - _LEFT), 1),
-                round(_BOTTOM - (y - y0) / (y1 - y0) * (_BOTTOM - _TOP), 1))
+                round(_BOTTOM - (min(max(y, y0), y1) - y0) / (y1 - y0) * (_BOTTOM - _TOP), 1))
 
     shown = [line for line, points in drawn if points]
     return {

@@ -44,7 +44,8 @@ class Evaluation:
         boundary: int64 `[3, classes]`, sums of `kseg.metrics.boundary_counts`, or None; of a multi-label model
             `[3, classes, 2]`.
         calibration: `kseg.metrics.Calibration`.
-        images: list of dicts, one per image: `name`, `mean_iou`, `pixel_accuracy`, `boundary_f1`.
+        images: list of dicts, one per image: `name`, `mean_iou`, `pixel_accuracy`, `boundary_f1`, and
+            `per_class`: for each class in its truth or prediction a dict of `iou` and `share` of the labelled pixels.
         worst: list of `Example`, the lowest mean IoU first.
         settings: dict, the arguments of the inference.
         seconds: float, the time it took.
@@ -196,7 +197,7 @@ class Evaluation:
                 pictures.write_picture(path, picture)
             elif os.path.exists(path):  # of the report that is replaced
                 os.remove(path)
-        texts = {"report.html": html_report(self, *drawn.values()),
+        texts = {"report.html": html_report(self),
                  "report.json": json.dumps(self.to_dict(), indent=1)}
         for name, text in texts.items():
             files.write_text(os.path.join(folder, name), text)
