@@ -12,9 +12,9 @@ from kseg.training.state import Progress
 
 
 class BestModel(keras.callbacks.Callback):
-    """Saves the segmenter of `fitted` whenever its mean IoU is the best so far; notes that and each score of the classes.
+    """Saves the segmenter of `fitted` whenever its mean IoU is the best so far.
 
-    Both notes are made in `progress`.
+    That, and the score of each class after each validation, is noted in `progress`.
     """
 
     def __init__(self, path: str, fitted: Fitted, progress: Progress) -> None:

@@ -64,7 +64,7 @@ class Story:
 
     @property
     def status(self) -> str:
-        """ "running", "finished", "stopped early" or "interrupted"."""
+        """What the run is: "running", "finished", "stopped early" or "interrupted"."""
         status = self.report.get("status", "interrupted")
         return "stopped early" if status == "finished" and len(self.history) < self.epochs else status
 

@@ -14,7 +14,7 @@ NAMES = ("sky", HOSTILE, '"><img src=x onerror=alert(2)>')
 
 
 def write_files(folder, done=7, epochs=12, status="running", names=NAMES, recipe=None, panels=True):
-    """Write `run.json`, `history.csv`, `classes.csv` and `panels/` of a run validated in odd epochs, best in the 5th."""
+    """Write the files of a run that is validated after every other epoch, best after the fifth."""
     os.makedirs(folder)
     label_set = LabelSet(names)
     history = [_row(epoch) for epoch in range(1, done + 1)]
