@@ -7,7 +7,6 @@ import contextlib
 import functools
 import http.server
 import os
-import pathlib
 import shutil
 import subprocess
 import threading
@@ -79,17 +78,17 @@ def opened(browser, address, problems=None, **context):
 
 @pytest.fixture(scope="session")
 def litert_runtime(tmp_path_factory):
-    """Return the folder of LiteRT.js, installed by npm in the version that `kseg.export.web_page` is made for."""
-    from kseg.export.litert_runtime import PACKAGE, VERSION
+    """Return the folder in which npm installed LiteRT.js, in the version that `kseg.export.web_page` is made for."""
+    from kseg.export.litert_runtime import PACKAGES
 
     if shutil.which("npm") is None:
         pytest.skip("needs npm")
     folder = tmp_path_factory.mktemp("npm")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", f"{PACKAGE}@{VERSION}"]
+    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
         pytest.skip("npm's registry does not answer")
     if done.returncode:
-        pytest.skip(f"npm could not install {PACKAGE}: {done.stderr.strip()[-200:]}")
-    return pathlib.Path(folder, "node_modules", *PACKAGE.split("/"))
+        pytest.skip(f"npm could not install LiteRT.js: {done.stderr.strip()[-200:]}")
+    return folder

@@ -73,7 +73,7 @@
     const chosen = filter.value, table = one("#images"), head = one("th.class-iou", table);
     for (const element of all("[data-classes]")) {
       const value = scores(element).get(chosen);
-      element.hidden = chosen !== "" && value === undefined;
+      element.hidden = chosen === "" ? "extra" in element.dataset : value === undefined;
       for (const cell of all(".class-iou", element)) {
         cell.hidden = chosen === "";
         cell.dataset.value = value ?? "";
@@ -87,8 +87,8 @@
     const cards = all(".example[data-classes]").sort((first, second) => score(first) - score(second));
     if (cards.length) cards[0].parentNode.append(...cards);
     const count = (selector) => all(selector).filter((element) => !element.hidden).length;
-    one("#filtered").textContent = chosen === "" ? "" : `${count("#images tbody tr")} images, ` +
-      `${count(".example[data-classes]")} of them with pictures`;
+    one("#filtered").textContent =
+      `${count("#images tbody tr")} images, ${count(".example[data-classes]")} of them with pictures`;
   }
   if (filter) {
     filter.addEventListener("change", choose);

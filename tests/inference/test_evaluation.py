@@ -109,7 +109,8 @@ def test_report_is_written_whole_and_once(run, pairs, tmp_path):
     assert values["scores"]["mean_iou"] == result.mean_iou and values["confusion"] == result.confusion.tolist()
     assert len(values["images"]) == 5 and values["per_class"][1]["name"] == "red"
     page = (tmp_path / "report" / "report.html").read_text()
-    assert "green &amp; blue" in page and page.count("data:image/png;base64,") == 2 * 2
+    assert "green &amp; blue" in page and page.count("data:image/png;base64,") == 2 * len(
+        {one.name for one in (*result.worst, *result.worst_of_class.values())})  # truth and prediction of each
     assert "http:" not in page and "https:" not in page
     assert values["images"][0]["per_class"]["red"]["iou"] == pytest.approx(metrics.iou_from_confusion(
         metrics.confusion_matrix(pairs[0][1], kseg.predict(run, pairs[0][0]), 3))[1])
@@ -170,6 +171,15 @@ def test_bad_datasets(run, pairs):
         kseg.evaluate(run, pairs, image_size=(8, 8))
     with pytest.raises(ValueError, match="`labels` must hold ids between 0 and 2, or 255 for pixels to ignore, got "):
         kseg.evaluate(run, [(np.zeros((8, 8, 3)), np.full((8, 8), 7))])
+
+
+def test_the_worst_image_of_each_class_is_kept(run, pairs):
+    result = kseg.evaluate(run, pairs, keep_worst=1)
+    assert list(result.worst_of_class) == list(LABELS.names) and len(result.worst) == 1
+    for name, one in result.worst_of_class.items():
+        scores = {row["name"]: row["per_class"][name]["iou"] for row in result.images if name in row["per_class"]}
+        assert scores[one.name] == min(scores.values())
+    assert kseg.evaluate(run, pairs, keep_worst=0).worst_of_class == {}
 
 
 def test_names_in_the_page_stay_text(pairs):

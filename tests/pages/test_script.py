@@ -59,6 +59,8 @@ def report(tmp_path_factory):
                zip(evaluation.images, '"<>&\'')}
     evaluation.images[:] = [{**row, "name": renamed[row["name"]]} for row in evaluation.images]
     evaluation.worst[:] = [dataclasses.replace(one, name=renamed[one.name]) for one in evaluation.worst]
+    for name, one in evaluation.worst_of_class.items():
+        evaluation.worst_of_class[name] = dataclasses.replace(one, name=renamed[one.name])
     folder = tmp_path_factory.mktemp("evaluation")
     evaluation.write(folder)
     return evaluation, folder / "report.html"
@@ -93,9 +95,12 @@ def test_images_are_filtered_by_class(look, report):
     assert 0 < len(rows) < IMAGES and column(page, "images", 1) == sorted(rows, key=rows.get)
     assert column(page, "images", 5) == [f"{value:.4f}" for value in sorted(rows.values())]
     assert page.locator("#images th.class-iou").inner_text().startswith(f"IoU of {HOSTILE}")
-    shown = sum(one.name in rows for one in evaluation.worst)
-    assert page.locator(".example:visible").count() == shown
-    assert page.locator("#filtered").inner_text() == f"{len(rows)} images, {shown} of them with pictures"
+    shown = [one.name for one in (*evaluation.worst, *evaluation.worst_of_class.values()) if one.name in rows]
+    shown = sorted(set(shown), key=rows.get)
+    titles = page.locator(".example:visible h3").all_text_contents()
+    assert len(titles) == len(shown) and all(title.startswith(name) for title, name in zip(titles, shown))
+    assert shown[0] == min(rows, key=rows.get)  # the class's own worst image has its pictures
+    assert page.locator("#filtered").inner_text() == f"{len(rows)} images, {len(shown)} of them with pictures"
     page.select_option("#class-filter", value="")
     assert len(column(page, "images", 1)) == IMAGES and not page.locator("#images th.class-iou").is_visible()
     assert page.locator(".example:visible").count() == 2

@@ -52,6 +52,7 @@ class Evaluation:
         task: str, the model's. The scores of a binary model are those of the foreground.
         threshold: float or tuple, that the labels were decided by; None where the largest logit decides.
         curve: `kseg.metrics.ThresholdCurve`, or None for the same.
+        worst_of_class: dict, class name → `Example`, the image of the class's lowest IoU among those that hold it.
     """
 
     dataset: str
@@ -67,6 +68,7 @@ class Evaluation:
     task: str = "multiclass"
     threshold: float | tuple[float, ...] | None = None
     curve: metrics.ThresholdCurve | None = None
+    worst_of_class: dict[str, Example] = dataclasses.field(default_factory=dict)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -20,8 +20,11 @@ def html_report(evaluation: Any) -> str:
     label_set, names = evaluation.label_set, evaluation.class_names
     classes = {row["name"]: _classes(row, names) for row in images}
     matrix = charts.matrix_chart(evaluation.confusion, label_set.names) if evaluation.confusion.ndim == 2 else None
-    worst = [{"name": one.name, "mean_iou": one.mean_iou, "classes": classes.get(one.name, ""),
-              "pictures": _pictures(one, label_set, tasks.of(evaluation.task).stacked)} for one in evaluation.worst]
+    kept = {one.name: one for one in (*evaluation.worst, *evaluation.worst_of_class.values())}
+    first, stacked = {one.name for one in evaluation.worst}, tasks.of(evaluation.task).stacked
+    worst = [{"name": name, "mean_iou": one.mean_iou, "classes": classes.get(name, ""),
+              "extra": name not in first,  # shown when a class is chosen
+              "pictures": _pictures(one, label_set, stacked)} for name, one in kept.items()]
     return environment.rendered(
         "kseg.inference.report", "page.html", evaluation=evaluation, images=images, worst=worst, confusion=matrix,
         palette=label_set.palette[len(label_set) - len(names):].tolist(), class_columns=COLUMNS,
