@@ -16,7 +16,7 @@ def page():
         __getattr__ = dict.__getitem__
 
     story = Values(status="not begun", epochs=1, history=[], name="<b>", report={"status": "<s>"}, running=False,
-                   written=0.0, best=None, per_class=[], folder=Values(path="'\"<i>", report="<u>"), recipe=list,
+                   written=0.0, best=None, per_class=[], commands={"resume": "'", "repeat": "<u>"}, recipe=list,
                    machine=lambda: [("<", ">")], old_panel=lambda: None)
     return environment.rendered("kseg.training.run_page", "run.html", story=story, charts=run_charts([], None),
                                 classes=[], panels=None, columns=[], reload=10, clock=str, sparkline=str)

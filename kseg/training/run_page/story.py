@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import shlex
 import time
 import typing
 
@@ -88,6 +89,12 @@ class Story:
             return None
         best = max(rows, key=lambda row: row["val_mean_iou"])
         return {"epoch": int(best["epoch"]), "mean_iou": best["val_mean_iou"]}
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """The command lines that go on with the run and that repeat it, by "resume" and "repeat"."""
+        return {"resume": shlex.join(["kseg", "train", "--resume", self.folder.path]),
+                "repeat": shlex.join(["kseg", "train", "--recipe", self.folder.report, "--output", "runs/again"])}
 
     def classes(self) -> list[dict[str, typing.Any]]:
         """Return a dict per class: `name`, `colour` or None, `best` and `last` score, `change`, all `scores`."""

@@ -26,7 +26,7 @@ def text_of(page):
 
 @pytest.fixture
 def folder(tmp_path):
-    return write_files(str(tmp_path / "street"))
+    return write_files(str(tmp_path / "a <b>" / "street"))
 
 
 def test_the_page_of_a_run_that_goes_on(folder):
@@ -36,6 +36,7 @@ def test_the_page_of_a_run_that_goes_on(folder):
                   "time left 5 min 0 s", "4,000 for training, 100 for validation", "resumed 1 ×", "devices CPU, GPU",
                   "processor a &amp; b", "7, mean IoU 0.4229"):
         assert words in text, words
+    assert "kseg train --resume &#39;" in page and "a &lt;b&gt;/street&#39;" in page  # quoted for the shell, too
     assert 'data-reload="20"' in page and 'data-silent="300.0"' in page
     assert page.count("data:image/jpeg;base64,") == 2 and page.count("data:image/png;base64,") == 2 * (1 + 4)
     rows = re.findall(r'<tr><td class="name">.*?</tr>', page)
