@@ -98,7 +98,8 @@ def test_images_are_filtered_by_class(look, report):
     shown = [one.name for one in (*evaluation.worst, *evaluation.worst_of_class.values()) if one.name in rows]
     shown = sorted(set(shown), key=rows.get)
     titles = page.locator(".example:visible h3").all_text_contents()
-    assert len(titles) == len(shown) and all(title.startswith(name) for title, name in zip(titles, shown))
+    assert len(titles) == len(shown) and all(title.startswith(name) and title.endswith(f"{rows[name]:.4f}")
+                                             for title, name in zip(titles, shown))
     assert shown[0] == min(rows, key=rows.get)  # the class's own worst image has its pictures
     assert page.locator("#filtered").inner_text() == f"{len(rows)} images, {len(shown)} of them with pictures"
     page.select_option("#class-filter", value="")
