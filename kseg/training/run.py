@@ -2,7 +2,8 @@
 
 The folder holds `run.json` (the recipe and everything else needed to repeat the run), `best.keras` (the best model by
 validation mean IoU), `last.keras`, `state.npz` (to resume from), `history.csv`, `curve.png`, `panel.png` and
-`tensorboard/`, losses, scores and the panel for `tensorboard --logdir` (extra `tensorboard`).
+`tensorboard/`, losses, scores and the panel for `tensorboard --logdir` (extra `tensorboard`). `report.html` shows
+it all on one page, written anew after each epoch from `run.json`, `history.csv`, `classes.csv` and `panels/`.
 """
 
 import contextlib
@@ -24,10 +25,12 @@ from kseg.training.adversarial.recipe import AdversarialRecipe, recipe_from_dict
 from kseg.training.callbacks.best_model import BestModel, save_model
 from kseg.training.callbacks.panel import Panel
 from kseg.training.callbacks.record import Record
+from kseg.training.callbacks.refresh import Refresh
 from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
 from kseg.training.plain import PlainTraining
 from kseg.training.recipe import Recipe, TrainingRecipe
 from kseg.training.run_folder import RunFolder, RunReport, read_report
+from kseg.training.run_page.write import write_run_page
 from kseg.training.splits import Splits
 from kseg.training.state import Progress
 
@@ -119,6 +122,8 @@ def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
     folder = RunFolder(output_dir)
     report = read_report(checks.existing_file("output_dir", folder.report, "Give the folder that `kseg train` wrote."))
     if report["status"] == "finished":
+        if not os.path.exists(folder.page):  # a run of an earlier kseg
+            write_run_page(folder.path)
         return TrainingResult.read(folder)
     return _run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks)
 
@@ -146,24 +151,24 @@ def _run(recipe, folder, verbose, callbacks):
     fitted = training.fitted(splits, epochs * len(batches))
     if progress.epochs_done:
         state.restore(folder.state, fitted.variables)
-    panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES))
+    report = RunReport(folder.report, recipe, splits, fitted.segmenter,
+                       length={"steps_per_epoch": len(batches), "epochs": epochs})
+    refresh = Refresh(folder, report, progress, splits.label_set)
+    panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES), refresh.keep)
     stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
     callbacks = [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping, *callbacks,
                  Record(folder, fitted, progress, panel),  # in the order that `kseg.training.callbacks` explains
-                 FiniteLoss(recipe.learning_rate)]
-    report = RunReport(folder.report, recipe, splits, fitted.segmenter,
-                       length={"steps_per_epoch": len(batches), "epochs": epochs})
-    report.write(progress, "running")
-    if not progress.epochs_done:
-        fitted.before_fit(batches, verbose)
-    if progress.stopped_early(recipe.early_stopping):
-        fitted.model.optimizer.finalize_variable_values(fitted.model.trainable_variables)  # what fit does at its end
-    else:
-        fitted.model.fit(batches, validation_data=validation, epochs=epochs, initial_epoch=progress.epochs_done,
-                         validation_freq=validated_epochs(epochs, recipe.validate_every), shuffle=False,
-                         verbose=verbose, callbacks=callbacks)
-    save_model(fitted.segmenter, folder.last)
-    report.write(progress, "finished")
+                 refresh, FiniteLoss(recipe.learning_rate)]
+    with refresh.course():
+        if not progress.epochs_done:
+            fitted.before_fit(batches, verbose)
+        if progress.stopped_early(recipe.early_stopping):  # what fit does at its end:
+            fitted.model.optimizer.finalize_variable_values(fitted.model.trainable_variables)
+        else:
+            fitted.model.fit(batches, validation_data=validation, epochs=epochs, initial_epoch=progress.epochs_done,
+                             validation_freq=validated_epochs(epochs, recipe.validate_every), shuffle=False,
+                             verbose=verbose, callbacks=callbacks)
+        save_model(fitted.segmenter, folder.last)
     return TrainingResult.read(folder)
 
 

@@ -10,7 +10,8 @@ import time
 import keras
 import tensorflow as tf
 
-from kseg import files
+from kseg import files, tasks
+from kseg.models.segmenter import Segmenter
 from kseg.training import state
 from kseg.training.callbacks.learning_curve import write_learning_curve
 from kseg.training.callbacks.panel import Panel
@@ -39,6 +40,7 @@ class Record(keras.callbacks.Callback):
         self.progress.history.append(row)
         state.save(self.folder.state, self.fitted.variables, self.progress.facts())
         write_history(self.folder.history, self.progress.history)
+        write_classes(self.folder.classes, self.fitted.segmenter, self.progress)
         write_learning_curve(self.folder.curve, self.progress.history)
         self._summarize(row)
 
@@ -58,11 +60,19 @@ class Record(keras.callbacks.Callback):
         self._summaries.flush()
 
 
+def write_classes(path: str, segmenter: Segmenter, progress: Progress) -> None:
+    """Write the intersection over union of each class as CSV, one line per validation; empty: the class is absent."""
+    names = tasks.of(segmenter.task).class_names(segmenter.label_set)
+    _write_rows(path, [["epoch", *names], *([row["epoch"], *row["iou"]] for row in progress.per_class)])
+
+
 def write_history(path: str, history: list[dict[str, float]]) -> None:
     """Write the rows of a history as CSV, one line per epoch."""
     names = list(dict.fromkeys(name for row in history for name in row))
+    _write_rows(path, [names, *([row.get(name) for name in names] for row in history)])
+
+
+def _write_rows(path, rows):
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     files.write_text(path, text.getvalue())
