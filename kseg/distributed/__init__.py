@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from kseg._lazy import attach
 
 if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds the two equal
+    from kseg.distributed.train import resume as resume
     from kseg.distributed.train import train as train
 
 _PUBLIC = {
+    "resume": "kseg.distributed.train",
     "train": "kseg.distributed.train",
 }
 __all__ = sorted(_PUBLIC)

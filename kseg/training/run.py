@@ -23,11 +23,12 @@ from kseg.training.adversarial.fine_tuning import FineTuning
 from kseg.training.adversarial.recipe import AdversarialRecipe, recipe_from_dict
 from kseg.training.callbacks.best_model import BestModel, save_model
 from kseg.training.callbacks.panel import Panel
-from kseg.training.callbacks.record import Record
+from kseg.training.callbacks.record import History, Record
 from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
 from kseg.training.plain import PlainTraining
 from kseg.training.recipe import Recipe, TrainingRecipe
 from kseg.training.run_folder import RunFolder, RunReport, read_report
+from kseg.training.share import Share
 from kseg.training.splits import Splits
 from kseg.training.state import Progress
 
@@ -101,7 +102,8 @@ def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "a
     if folder.holds_a_run():
         raise FileExistsError(checks.sentence("output_dir", "must not hold a run yet", folder.path,
                                               "Choose another folder, or resume the run that is there."))
-    return _run(recipe, folder, verbose, callbacks)
+    run(recipe, folder, verbose, callbacks)
+    return TrainingResult.read(folder)
 
 
 def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
@@ -118,9 +120,9 @@ def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
     """
     folder = RunFolder(output_dir)
     report = read_report(checks.existing_file("output_dir", folder.report, "Give the folder that `kseg train` wrote."))
-    if report["status"] == "finished":
-        return TrainingResult.read(folder)
-    return _run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks)
+    if report["status"] != "finished":
+        run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks)
+    return TrainingResult.read(folder)
 
 
 @contextlib.contextmanager
@@ -136,24 +138,31 @@ def _plain_errors() -> Iterator[None]:
 
 
 @_plain_errors()
-def _run(recipe, folder, verbose, callbacks):
+def run(recipe: Recipe, folder: RunFolder, verbose: int | str, callbacks: Sequence[keras.callbacks.Callback],
+        share: Share = Share()) -> None:
+    """Train as `recipe` says, from where `folder` is: all of it, or the `share` of one of several processes."""
     require_tensorboard(callbacks)
     training = KINDS[type(recipe)](recipe)  # a trained network that it starts from is loaded here
     splits = Splits.open(recipe, training.channels, training.pixel_range)
     progress = Progress.read(folder.state)
-    batches, validation = splits.training_batches(lambda: progress.epoch), splits.validation_batches()
+    batches = splits.training_batches(lambda: progress.epoch, share.of_batches)
+    validation = splits.validation_batches(share.of_batches)
     epochs = recipe.whole_epochs(len(batches))
     fitted = training.fitted(splits, epochs * len(batches))
     if progress.epochs_done:
         state.restore(folder.state, fitted.variables)
-    panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES))
+    joined = share.join(fitted, len(batches), len(validation))
     stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
-    callbacks = [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping, *callbacks,
-                 Record(folder, fitted, progress, panel),  # in the order that `kseg.training.callbacks` explains
-                 FiniteLoss(recipe.learning_rate)]
-    report = RunReport(folder.report, recipe, splits, fitted.segmenter,
-                       length={"steps_per_epoch": len(batches), "epochs": epochs})
-    report.write(progress, "running")
+    if share.writes:
+        panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES))
+        pictured, record = [BestModel(folder.best, fitted, progress), panel], [Record(folder, fitted, progress, panel)]
+        report = RunReport(folder.report, recipe, splits, fitted.segmenter, workers=share.workers,
+                           length={"steps_per_epoch": len(batches), "epochs": epochs})
+        report.write(progress, "running")
+    else:
+        pictured, record = [], []
+    callbacks = [*joined, *pictured, *fitted.callbacks, *stopping, *callbacks,  # `kseg.training.callbacks` says why so
+                 History(progress), *record, *share.callbacks(), FiniteLoss(recipe.learning_rate)]
     if not progress.epochs_done:
         fitted.before_fit(batches, verbose)
     if progress.stopped_early(recipe.early_stopping):
@@ -162,9 +171,9 @@ def _run(recipe, folder, verbose, callbacks):
         fitted.model.fit(batches, validation_data=validation, epochs=epochs, initial_epoch=progress.epochs_done,
                          validation_freq=validated_epochs(epochs, recipe.validate_every), shuffle=False,
                          verbose=verbose, callbacks=callbacks)
-    save_model(fitted.segmenter, folder.last)
-    report.write(progress, "finished")
-    return TrainingResult.read(folder)
+    if share.writes:
+        save_model(fitted.segmenter, folder.last)
+        report.write(progress, "finished")
 
 
 def validated_epochs(epochs: int, every: int) -> list[int]:
