@@ -73,9 +73,9 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
             function () → int: asked at the start of each pass, so that resumed training goes on with the same data.
         shard: None, or (index, count): every `count`-th example ("tfds:": image) from `index` on; with shuffling,
             shards are cut to equal length.
-        batch_share: None, or (index, count): of the batches those that are dealt to one of `count` processes in turn, which
-            alone reads them. Together they see the batches of one process, with shuffling an equal number each. A
-            stream ("tfds:") is dealt image by image instead, as by `shard`.
+        batch_share: None, or (index, count): of the batches those that are dealt to one of `count` processes in turn,
+            which alone reads them. Together they see the batches of one process, with shuffling an equal number each.
+            A stream ("tfds:") is dealt image by image instead, as by `shard`.
         patches: int, how often an epoch takes each image, each time augmented differently (patch sampling).
         border_weights: None, or a dict of arguments of `kseg.data.border_weights`: adds U-Net's weight map, float32
             `[B, H, W]`, as third element (Keras takes it as sample weight).

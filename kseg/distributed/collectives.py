@@ -1,8 +1,8 @@
 """Sums over the processes of a training, by TensorFlow's collective operations.
 
-`MultiWorkerMirroredStrategy` connects the processes and is not used further. Keras 3's `fit` cannot run in it: the
-batches come as `PerReplica` values, which Keras takes for tensors (keras issue 20585; seen again with Keras 3.15, "Attempt
-to convert a value (PerReplica…) with an unsupported type"). `strategy.run` within a `train_step` of our own would mean a
+`MultiWorkerMirroredStrategy` connects the processes and is not used further. Keras 3's `fit` cannot run in it: batches
+come as `PerReplica` values, which Keras takes for tensors (keras issue 20585; seen again with Keras 3.15: "Attempt to
+convert a value (PerReplica…) with an unsupported type"). `strategy.run` within a `train_step` of our own would mean a
 second training loop, and Keras on JAX another backend with other random numbers than those of one process. A collective
 operation needs neither: it is one line in the step that Keras traces anyway. With it, two processes gave the weights of
 one to float rounding (`tests/distributed/test_train.py`).

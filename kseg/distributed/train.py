@@ -24,7 +24,7 @@ from kseg.training.run_folder import read_report
 def train(recipe: Recipe, output: str | os.PathLike, workers: int = 2, address: str = "local", *,
           cpus_per_worker: float = 1, gpus_per_worker: float = 0, restarts: int = 3, patience: float = 30.0,
           verbose: int = 1) -> TrainingResult:
-    """Train as `recipe` says with `workers` processes on a Ray cluster; the run folder is that of `kseg.training.train`.
+    """Train as `recipe` says with `workers` processes on a Ray cluster; the folder is that of `kseg.training.train`.
 
         kseg.distributed.train(TrainingRecipe(data="shapes", model="UNet"), "runs/first", workers=2)
         kseg.distributed.train(recipe, "s3://bucket/runs/second", workers=8, address="192.168.1.10:6379",
@@ -98,8 +98,9 @@ def _check(recipe, workers):
     if recipe.batch_size % workers:
         rule = f"must be at most batch_size={recipe.batch_size}" if workers > recipe.batch_size else (
             f"must divide batch_size={recipe.batch_size}")
-        raise ValueError(checks.sentence("workers", rule, workers, "Each step's batch is split evenly over them; "
-                                         f"for example batch_size={recipe.batch_size // workers * workers or workers}."))
+        size = recipe.batch_size // workers * workers or workers
+        raise ValueError(checks.sentence("workers", rule, workers, "Each step's batch is split evenly over them; for "
+                                         f"example batch_size={size}."))
 
 
 def _needed(workers, cpus):
@@ -198,5 +199,5 @@ def _died(failure, restarts):
     said = next((line.strip() for line in said.splitlines() if "died" in line or "memory" in line), said[:200])
     return ValueError(checks.sentence(
         "workers", f"{rule}; one died {restarts + 1} times ({said})", restarts + 1,
-        "Lower batch_size or image_size, start fewer on a machine, or pass data_options cache=False; the same call goes "
-        "on after the last finished epoch."))
+        "Lower batch_size or image_size, start fewer on a machine, or pass data_options cache=False; the same call "
+        "goes on after the last finished epoch."))

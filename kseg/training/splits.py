@@ -65,7 +65,8 @@ class Splits:
     def training_batches(self, epoch: Callable[[], int], share: tuple[int, int] | None = None) -> tf.data.Dataset:
         """Return the batches of one epoch; `epoch` says which, and is asked at the start of each pass.
 
-        With a `share`, (index, count), each is the part of one of `count` processes: the recipe's batch is theirs together.
+        With a `share`, (index, count), each is the part of one of `count` processes: the recipe's batch is theirs
+        together.
 
         Their number is known: where unreadable pairs are skipped, the epoch's first examples come again to fill it.
         """

@@ -18,8 +18,9 @@ from kseg.training.run_folder import RunFolder
 from kseg.training.state import Progress
 from tests.data.conftest import make_folder
 
-TINY = {"data": "folder", "data_options": {"classes": 3}, "model": "UNet", "image_size": (32, 32), "batch_size": 4, "patches": 2,
-        "model_options": {"filters": 4, "dropout": 0.0}, "learning_rate": 0.01, "clipnorm": 1.0, "epochs": 4}
+TINY = {"data": "folder", "data_options": {"classes": 3}, "image_size": (32, 32), "batch_size": 4, "patches": 2,
+        "model": "UNet", "model_options": {"filters": 4, "dropout": 0.0}, "learning_rate": 0.01, "clipnorm": 1.0,
+        "epochs": 4}
 
 
 def _workers_of(process):
