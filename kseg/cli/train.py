@@ -11,7 +11,8 @@ from kseg.machine import prepare_to_train
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg train`."""
     parser.add_argument("--output", metavar="FOLDER", help="new folder for the run")
-    parser.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder; takes no other option")
+    parser.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder; takes no other "
+                        "option but --verbose and those of --ray")
     parser.add_argument("--recipe", metavar="FILE", help="a run.json to repeat; other options override it")
     parser.add_argument("--in-stages", action="store_true",
                         help="FCN only: train FCN32s, then FCN16s, then FCN8s, each from the one before; the same "

@@ -54,9 +54,8 @@ class _Killer(threading.Thread):
             time.sleep(0.02)
 
 
-def _scores(history):
-    return [[row[name] for name in ("loss", "mean_iou", "val_loss", "val_mean_iou", "learning_rate")]
-            for row in history]
+def _course(history, *names):
+    return [[row[name] for name in names] for row in history]
 
 
 @pytest.mark.slow
@@ -73,11 +72,13 @@ def test_two_workers_of_which_one_is_killed_equal_one_process(cluster, tmp_path,
 
     shown = capsys.readouterr().out
     assert "a worker died" in shown and f"epoch {recipe.epochs}/{recipe.epochs}" in shown
-    np.testing.assert_allclose(_scores(together.history), _scores(alone.history), rtol=2e-4, atol=2e-5)
-    assert together.best_epoch == alone.best_epoch and together.output_dir == url
+    for names, tolerance in ((("loss", "val_loss", "learning_rate"), 2e-5),
+                             (("mean_iou", "val_mean_iou"), 1e-3)):  # a pixel of 11264 may be a tie
+        np.testing.assert_allclose(_course(together.history, *names), _course(alone.history, *names), atol=tolerance)
+    assert together.output_dir == url
     assert together.confusion.sum() == alone.confusion.sum()  # each validation pixel once
     for one, other in zip(together.model.get_weights(), alone.model.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-4)
+        np.testing.assert_allclose(one, other, atol=2e-5)
     assert sorted(os.listdir(tmp_path / "shared")) == sorted(os.listdir(tmp_path / "alone"))
     with open(tmp_path / "shared" / "run.json", encoding="utf-8") as file:
         report = json.load(file)
