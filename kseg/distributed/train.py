@@ -1,6 +1,5 @@
 """`kseg train --ray` as a function: a recipe trained by several workers on a Ray cluster, into one run folder."""
 
-import builtins
 import contextlib
 import dataclasses
 import os
@@ -19,6 +18,10 @@ from kseg.training.adversarial.recipe import recipe_from_dict
 from kseg.training.recipe import Recipe, TrainingRecipe
 from kseg.training.run import TrainingResult
 from kseg.training.run_folder import read_report
+
+_ERRORS = {kind.__name__: kind for kind in (
+    FileNotFoundError, ImportError, NotADirectoryError, NotImplementedError, OSError, PermissionError, TypeError,
+    ValueError)}  # of workers that the driver raises as such; others are RuntimeError
 
 
 def train(recipe: Recipe, output: str | os.PathLike, workers: int = 2, address: str = "local", *,
@@ -140,6 +143,10 @@ def _train(recipe, storage, workers, resources, restarts, verbose):
             except TrainingFailedError as failure:
                 followed.look()
                 _raise_what_workers_said(followed.failures, failure)
+                if "cluster storage" in str(failure):
+                    raise FileNotFoundError(checks.sentence(
+                        "output", "must be a place that every worker sees", storage.place,
+                        "Choose a path that all machines share, or a URL.")) from failure
                 if attempt == restarts:
                     raise _died(failure, restarts) from failure
                 followed.say(f"a worker died; all start again after the last finished epoch ({attempt + 1}/{restarts})")
@@ -186,9 +193,8 @@ def _raise_what_workers_said(failures, failure):
     if not failures:
         return
     kind, text, index, machine = failures[0]
-    kind = getattr(builtins, kind, RuntimeError)
     where = f" (Worker {index} on {machine}; all workers must see the same files.)"
-    raise kind(text + ("" if machine == socket.gethostname() else where)) from failure
+    raise _ERRORS.get(kind, RuntimeError)(text + ("" if machine == socket.gethostname() else where)) from failure
 
 
 def _died(failure, restarts):

@@ -13,7 +13,7 @@ import ray
 import ray.train
 import tensorflow as tf
 
-from kseg import data
+from kseg import checks, data
 from kseg.distributed.collectives import Collectives
 from kseg.distributed.shared_training import SharedTraining
 from kseg.distributed.storage import Storage
@@ -37,11 +37,12 @@ def work(settings: dict[str, typing.Any]) -> None:
     index, count = context.get_world_rank(), context.get_world_size()
     with contextlib.suppress(OSError):
         os.chdir(settings["folder"])  # what relative paths of the recipe start from
-    with _told(settings["board"], index):
+    with _told(settings["board"], index, settings["recipe"]["batch_size"]):
         collectives = Collectives(_met(settings["board"], settings["start"], index, count), index)
         storage = Storage(settings["output"])
         if not storage.is_url and not os.path.isdir(storage.place):
-            raise FileNotFoundError(f"no folder {storage.place!r} here")
+            raise FileNotFoundError(checks.sentence("output", "must be a folder that every worker sees", storage.place,
+                                                    "Choose a path that all machines share, or a URL."))
         names = () if index == 0 else ("state.npz",)
         with storage.local(*names) as folder:
             known = storage.stamps(folder)
@@ -86,7 +87,7 @@ class _Told(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def _told(board, index: int) -> Iterator[None]:
+def _told(board, index: int, batch_size: int) -> Iterator[None]:
     """Hand the driver the first worker's warnings, and what went wrong in any; a lost peer is Ray's to tell."""
     with warnings.catch_warnings():
         if index == 0:
@@ -97,6 +98,9 @@ def _told(board, index: int) -> Iterator[None]:
             raise
         except Exception as failure:
             text = data.failure_sentence(failure) if "tensorflow" in type(failure).__module__ else None
+            if isinstance(failure, (MemoryError, tf.errors.ResourceExhaustedError)):
+                text = checks.sentence("batch_size", "must be low enough for the memory of each worker", batch_size,
+                                       "Lower it or image_size, or split it over more machines.")
             kind = "ValueError" if text else type(failure).__name__
             ray.get(board.post.remote("failure", (kind, text or str(failure), index, socket.gethostname())))
             raise
