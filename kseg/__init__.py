@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds the two equal
     from kseg import checks as checks
     from kseg import data as data
+    from kseg import distributed as distributed
     from kseg import encoders as encoders
     from kseg import export as export
     from kseg import inference as inference
@@ -37,6 +38,7 @@ _PUBLIC = {
     "LabelSet": "kseg.labels",
     "checks": None,
     "data": None,
+    "distributed": None,
     "encoders": None,
     "evaluate": "kseg.inference.evaluation",
     "export": None,

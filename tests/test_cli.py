@@ -84,6 +84,12 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
 
 @pytest.mark.parametrize("words, sentence", [
     (["train"], "`output` must name a new folder for the run, got output=None. Write for example --output runs/first."),
+    (["train", "--output", "x", "--workers", "2"],
+     "`workers` must come with --ray, which says on which cluster, got workers=2. Add --ray local, or its address."),
+    (["train", "--output", "x", "--ray", "local", "--in-stages"], "`ray` must be left out with --in-stages, got "
+     "ray='local'. Train the stages one by one, or in one process."),
+    (["train", "--output", "x", "--ray", "local", "--workers", "3"], "`workers` must divide batch_size=8, got "
+     "workers=3. Each step's batch is split evenly over them; for example batch_size=6."),
     (["train", "--resume", "x", "--in-stages"],
      "`resume` must be left out with --in-stages, got resume='x'. "
      "Repeat the first command line: finished stages are not trained again."),

@@ -44,9 +44,15 @@ class RunFolder:
 
 
 class RunReport:
-    """Writes `run.json` at `path`, and goes on with the one that is there; `length`: steps per epoch and epochs."""
+    """Writes `run.json` at `path`, and goes on with the one that is there.
 
-    def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter, length: dict[str, int]) -> None:
+    Args:
+        length: steps per epoch and epochs.
+        workers: processes that train, of which this is one.
+    """
+
+    def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter, length: dict[str, int],
+                 workers: int = 1) -> None:
         self.path = path
         self._task = splits.task.name
         self._began = time.perf_counter()
@@ -57,7 +63,7 @@ class RunReport:
             "versions": {"kseg": kseg.__version__, "keras": keras.__version__, "tensorflow": tf.__version__,
                          "numpy": np.__version__, "python": platform.python_version(),
                          "backend": keras.backend.backend()},
-            "machine": {"processor": processor_name(), "cores": os.cpu_count(),
+            "machine": {"processor": processor_name(), "cores": os.cpu_count(), "workers": workers,
                         "devices": [device.name for device in tf.config.list_physical_devices()]},
             "started": earlier.get("started", time.strftime("%Y-%m-%d %H:%M:%S")),
             "resumed": earlier.get("resumed", -1) + 1,

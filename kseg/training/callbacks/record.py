@@ -1,4 +1,4 @@
-"""What is written after each epoch: the state, the history, the learning curve and TensorBoard logs.
+"""The history of a run, and what is written after each epoch: state, history, learning curve and TensorBoard logs.
 
 TensorFlow no longer brings TensorBoard; its event files are written without.
 """
@@ -20,15 +20,12 @@ from kseg.training.run_folder import RunFolder
 from kseg.training.state import Progress
 
 
-class Record(keras.callbacks.Callback):
-    """Keeps epoch and history in `progress`; after each epoch writes the state, history, curve and TensorBoard logs."""
+class History(keras.callbacks.Callback):
+    """Keeps epoch and history in `progress`."""
 
-    def __init__(self, folder: RunFolder, fitted: Fitted, progress: Progress, panel: Panel) -> None:
+    def __init__(self, progress: Progress) -> None:
         super().__init__()
-        self.folder, self.fitted, self.progress, self.panel = folder, fitted, progress, panel
-
-    def on_train_begin(self, logs=None):
-        self._summaries = tf.summary.create_file_writer(self.folder.tensorboard)
+        self.progress = progress
 
     def on_epoch_begin(self, epoch, logs=None):
         self.progress.epoch, self._began = epoch, time.perf_counter()
@@ -38,11 +35,24 @@ class Record(keras.callbacks.Callback):
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(time.perf_counter() - self._began, 3)
         self.progress.history.append(row)
+
+
+class Record(keras.callbacks.Callback):
+    """After each epoch writes the state, the history of `progress`, its curve and TensorBoard logs."""
+
+    def __init__(self, folder: RunFolder, fitted: Fitted, progress: Progress, panel: Panel) -> None:
+        super().__init__()
+        self.folder, self.fitted, self.progress, self.panel = folder, fitted, progress, panel
+
+    def on_train_begin(self, logs=None):
+        self._summaries = tf.summary.create_file_writer(self.folder.tensorboard)
+
+    def on_epoch_end(self, epoch, logs=None):
         state.save(self.folder.state, self.fitted.variables, self.progress.facts())
         write_history(self.folder.history, self.progress.history)
         write_classes(self.folder.classes, self.fitted.segmenter, self.progress)
         write_learning_curve(self.folder.curve, self.progress.history)
-        self._summarize(row)
+        self._summarize(self.progress.history[-1])
 
     def on_train_end(self, logs=None):
         self._summaries.close()
