@@ -14,6 +14,7 @@ from kseg.labels import LabelSet
 from kseg.models import onnx_graph
 from kseg.models.auxiliary import auxiliary_loss, replicas
 from kseg.models.keras_arguments import looked_at, scaled_loss, without_pauses
+from kseg.models.notebook import html_of
 from kseg.models.tensorboard import require_tensorboard
 from kseg.types import Config, Tensor
 
@@ -93,6 +94,10 @@ class Segmenter(keras.Model):
     def encoder(self) -> keras.Model | None:
         """The encoder, a `keras.Model` pixels -> features, or None where the paper's network has no separate one."""
         return next((layer for layer in self.layers if layer.name == "encoder"), None)
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: name, task, sizes, stages of the encoder, classes."""
+        return html_of(self)
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         outputs = super().call(inputs, training=training, mask=mask)

@@ -22,7 +22,6 @@ from kseg.layers import (
     ScaleImages,
 )
 from kseg.models.diagram.flow import Flow, Place, flow_of
-from kseg.models.segmenter import Segmenter
 
 MOST_BOXES = 48  # beyond, a picture of boxes by name cannot be read: one box per stride, down and up
 WHOLE = re.compile(r"(refine\d+)_")  # layers whose branches are one box: a block of RefineNet
@@ -101,7 +100,7 @@ def boxes_of(model: keras.Model) -> tuple[list[Box], list[Arrow]]:
         ValueError: if the model is not functional, or takes something else than one image.
     """
     flow = flow_of(model)
-    training_heads = isinstance(model, Segmenter)  # its further outputs are for training, and end where they are scored
+    training_heads = getattr(model, "has_aux", False)  # a Segmenter's further outputs: they end where they are scored
     grouping = _Grouping(flow, training_heads, by_stride=False)
     if len(grouping.boxes) > MOST_BOXES:
         grouping = _Grouping(flow, training_heads, by_stride=True)
