@@ -82,7 +82,7 @@ def _draw_route(axes, route, training_only, raised):
         _draw_head(axes, route.points[-2], route.points[-1], colour)
     if route.label:
         x, y, text = route.label
-        _write(axes, x, y, text, size=10.5, colour=colour)
+        _write(axes, x, y, text, size=10, colour=colour)
 
 
 def _draw_head(axes, before, end, colour):
@@ -92,7 +92,8 @@ def _draw_head(axes, before, end, colour):
     (x, y), length = end, abs(end[0] - before[0]) + abs(end[1] - before[1])
     along = ((end[0] - before[0]) / length, (end[1] - before[1]) / length)
     across = (-along[1], along[0])
-    corners = [(x, y), *((x - 6 * along[0] + side * across[0], y - 6 * along[1] + side * across[1]) for side in (3, -3))]
+    corners = [(x, y), *((x - 6 * along[0] + side * across[0], y - 6 * along[1] + side * across[1])
+                         for side in (3, -3))]
     axes.add_patch(Polygon(corners, facecolor=colour, linewidth=0))
 
 

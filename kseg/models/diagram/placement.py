@@ -1,4 +1,4 @@
-"""Where the boxes and arrows of a diagram stand: a column per step of the way, a lane per stride. Pixels, y downwards."""
+"""Where boxes and arrows of a diagram stand: a column per step of the way, a lane per stride; pixels, y downwards."""
 
 import dataclasses
 
@@ -239,7 +239,9 @@ def _label(arrow, source, target, points):
         texts.append(str(arrow.channels))
     if before > after and arrow.kind == "flow" and "unpool" not in arrow.marks:  # which always doubles
         texts.append(f"×{before // after}")
-    return (points[0][0] + 3, points[0][1] - 4, " ".join(texts)) if texts else None
+    if before == after and "pool" in arrow.marks:  # and enlarged again: SegNet-Basic's deepest stage
+        texts.append("÷2 ×2")
+    return (points[0][0] + 2, points[0][1] - 4, " ".join(texts)) if texts else None
 
 
 def _simplified(points):

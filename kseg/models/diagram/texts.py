@@ -66,7 +66,7 @@ def _short(name):
 
 
 def _kernels(box, hide_points=False):
-    """Return ["2 × 3×3"]: how many kernels wider than one pixel there are, or the 1x1 ones where there are no others."""
+    """Return ["2 × 3×3"]: how many kernels there are of each size wider than one pixel, or of 1x1 alone."""
     sides = [tuple(layer.kernel_size) for layer in box.kernels]
     wide = [side for side in sides if max(side) > 1]
     if not sides or (hide_points and not wide):
@@ -82,7 +82,8 @@ def _kernels(box, hide_points=False):
 def _block(box):
     """Return what is inside a block of RefineNet: residual units, a fusion, a chain of poolings."""
     names = [layer.name for layer in box.layers]
-    units = [sum(bool(re.search(pattern, name)) for name in names) for pattern in (r"\d_unit\d+_add", r"output_unit\d+_add")]
+    units = [sum(bool(re.search(pattern, name)) for name in names)
+             for pattern in (r"\d_unit\d+_add", r"output_unit\d+_add")]
     chains = poolings(box)
     if not chains:
         return []
