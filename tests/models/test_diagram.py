@@ -13,24 +13,28 @@ from kseg.models.diagram.boxes import boxes_of
 from kseg.models.diagram.placement import LINE, placed
 from kseg.models.walk import layers_of
 from tests.conftest import structured_image
+from tests.models.tiny_backbone import tiny_backbone
 
 SIDE = 128
 TINY = {
-    "FCN32s": {"fc_filters": 8, "encoder_name": "resnet18"}, "FCN16s": {"fc_filters": 8, "geometry": "paper"},
-    "FCN8s": {"encoder_name": "resnet18", "at_once": True},
+    "FCN32s": {"fc_filters": 8, "encoder_name": tiny_backbone}, "FCN16s": {"fc_filters": 8, "geometry": "paper"},
+    "FCN8s": {"encoder_name": tiny_backbone, "at_once": True},
     "SegNet": {"filters": (4, 4, 6, 8, 8)}, "SegNetBasic": {"filters": 4}, "UNet": {"filters": 4},
     "DeepLabV1": {"fc6_filters": 8, "multi_scale": True, "encoder_name": "resnet18"},
-    "DeepLabV2": {"encoder_name": "resnet18", "scales": (0.5, 0.75, 1.0)},
+    "DeepLabV2": {"encoder_name": tiny_backbone, "output_stride": 32, "scales": (0.5, 0.75, 1.0)},
     "DeepLabV3": {"encoder_name": "resnet18", "filters": 8, "output_stride": 8, "aux": True},
     "DeepLabV3Plus": {"encoder_name": "mobilenetv2", "filters": 8},
-    "RefineNet": {"encoder_name": "resnet18", "filters": 4},
+    "RefineNet": {"encoder_name": tiny_backbone, "filters": 4},
     "PSPNet": {"encoder_name": "resnet18", "filters": 8, "aux": True},
     "DilatedFCN": {"encoder_name": "resnet18", "concatenate_input": True},
 }
 
 
 def built(name, **arguments):
-    return getattr(kseg.models, name)(3, compile=False, **{**TINY[name], **arguments})
+    arguments = {**TINY[name], **arguments}
+    if arguments.get("encoder_name") is tiny_backbone:
+        arguments["encoder_name"] = tiny_backbone()
+    return getattr(kseg.models, name)(3, compile=False, **arguments)
 
 
 def stride_of(array):
@@ -81,6 +85,7 @@ def check_nothing_overlaps(layout):
                 assert not inside, (route, left, top, right, bottom)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", kseg.models.BUILDERS)
 def test_every_builder_is_drawn_as_it_is(name, tmp_path):
     model = built(name)
@@ -101,6 +106,7 @@ def named(boxes, kind):
     return [box for box in boxes if box.kind == kind]
 
 
+@pytest.mark.slow
 def test_rates_are_those_of_the_model():
     boxes, _ = boxes_of(built("DeepLabV3"))
     assert [box.rates for box in named(boxes, "stage")] == [(), (), (), (2,), (2, 4)]
@@ -125,6 +131,7 @@ def test_skips_of_unet_and_places_of_segnet():
     assert places == {("c5", "decoder5"), *((f"places{level}", f"decoder{level}") for level in range(1, 5))}
 
 
+@pytest.mark.slow
 def test_heads():
     boxes, arrows = boxes_of(built("PSPNet"))
     texts = [spot.lines for spot in placed(boxes, arrows, ink.text_width).spots]
@@ -164,6 +171,7 @@ def test_models_of_others(tmp_path):
     assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
 
 
+@pytest.mark.slow
 def test_many_layers_are_gathered_by_stride(tmp_path):
     model = foreign(layers=60)
     boxes, arrows = boxes_of(model)

@@ -126,7 +126,10 @@ class _Walk:
         for address, value in zip(_addresses(config["input_layers"]), inputs, strict=True):
             known[tuple(address)] = value
         # Deepest first, without recursion: the graph of a large network is thousands of calls deep.
-        for target in (tuple(address) for address in _addresses(config["output_layers"])):
+        # Keras counts a model's own inputs as its first call among outputs, and nowhere else.
+        targets = [(name, node - isinstance(operations[name], keras.Model), index)
+                   for name, node, index in _addresses(config["output_layers"])]
+        for target in targets:
             waiting = [target]
             while waiting:
                 address = waiting[-1]
@@ -140,7 +143,7 @@ class _Walk:
                     continue
                 results = self._call(operations[address[0]], node, known, in_encoder)
                 known.update({(*address[:2], index): result for index, result in enumerate(results)})
-        outputs = [known[tuple(address)] for address in _addresses(config["output_layers"])]
+        outputs = [known[target] for target in targets]
         if model.name == ENCODER and not self.taps and isinstance(config["output_layers"], dict):
             self.taps = dict(zip(sorted(config["output_layers"]), (place for place, _ in outputs)))
         return outputs
