@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg import training as training
     from kseg.data.guards import DataWarning as DataWarning
     from kseg.inference.evaluation import evaluate as evaluate
+    from kseg.inference.figure import show as show
     from kseg.inference.predict import predict as predict
     from kseg.labels import LabelSet as LabelSet
     from kseg.pretrained.load import load_model as load_model
@@ -54,6 +55,7 @@ _PUBLIC = {
     "predict": "kseg.inference.predict",
     "pretrained": None,
     "serving": None,
+    "show": "kseg.inference.figure",
     "tasks": None,
     "training": None,
 }

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 
+import kseg
 from kseg import cli
 from kseg.cli.recipe_options import recipe
 from kseg.training import TrainingRecipe
@@ -375,3 +376,19 @@ def test_data_convert_writes_a_folder_shows_its_progress_and_refuses_another(tmp
     assert "3/3" in capsys.readouterr().err
     assert cli.main(words[:4] + ["--data-dir", str(tmp_path / "set")]) == 1
     assert "kseg: `splits` must have the same classes, ['background', 'dog']; 'train' has" in capsys.readouterr().err
+
+
+def test_draw(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["draw", "unet", "--option", "filters=4", "--classes", "5"]) == 0
+    assert capsys.readouterr().out == "unet.svg\n" and "UNet" in (tmp_path / "unet.svg").read_text()
+    kseg.models.SegNetBasic(2, filters=4, compile=False, name="mine").save("own.keras")
+    assert cli.main(["draw", "own.keras", "--output", "folder/own.png"]) == 0
+    assert (tmp_path / "folder" / "own.png").read_bytes().startswith(b"\x89PNG")
+    for arguments, said in [
+            (["UNett"], "Did you mean 'UNet'?"), (["UNet", "--option", "filter=4"], "Did you mean 'filters'?"),
+            (["UNet", "--output", "net.jpg"], "`path` must end in .svg or .png, got path='net.jpg'."),
+            (["none.keras"], "`path` must be the path of a file, got path='none.keras'."),
+            (["own.keras", "--classes", "3"], "`model` must be a builder's name, to be given classes, got")]:
+        assert cli.main(["draw", *arguments]) == 1
+        assert said in capsys.readouterr().err

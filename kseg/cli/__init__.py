@@ -23,6 +23,7 @@ COMMANDS = {
     "check-data": "find what is wrong with a dataset",
     "data convert": "write any dataset as a plain folder of images and label files",
     "data show": "write a sheet of images with their labels, before and after augmentation",
+    "draw": "draw the architecture of a model",
     "models": "list builders, encoders and trained models",
 }
 GROUPS = {"data": "look at datasets and convert them"}  # first words of commands of two words

@@ -97,7 +97,7 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
     if source.label_axes and border_weights is not None:
         raise ValueError(checks.sentence("border_weights", f"must be None for task={source.task!r}", border_weights,
                                          "Weights between cells are of labels with one class per pixel."))
-    function, recipe = ((adapters.function_of(augment), None) if callable(augment)
+    function, recipe = ((adapters.function_of(augment, source.task), None) if callable(augment)
                         else (None, augmentation.recipe(augment)))
     seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(
         "seed", seed, "Pass a whole number from 0.", minimum=0)

@@ -207,6 +207,8 @@ class Predictor:
             if batched:
                 chosen = [open_image(one, self.run.in_channels, pixel_range=self.pixel_range) for one in chosen]
             guards.warn(self, guards.of_pixels([one for one in chosen if isinstance(one, np.ndarray)], "images"))
+            guards.warn(self, guards.of_depth([one.numbers.dtype for one in chosen if isinstance(one, StoredImage)],
+                                              self.pixel_range))
             for top, left, scores in strategy.pieces(chosen, counted):
                 yield first, chosen, (slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])), scores
 

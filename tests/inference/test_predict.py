@@ -471,3 +471,18 @@ def test_confidence_is_the_probability_of_the_label(monkeypatch):
         assert (labels[3:9, 20:31] == 255).all() and np.abs(sure - 255 * best).max() <= 0.5 + 1e-3
     with pytest.raises(ValueError, match="`output` must be one of"):
         Predictor(model, "logits").with_confidence(image)
+
+
+def test_images_of_8_bits_for_a_model_of_more_are_told_once():
+    model = kseg.models.SegNetBasic(2, filters=4, compile=False)
+    model.pixel_range, pixels = (0, 4095), photo(32, 48)
+    predictor = kseg.inference.Predictor(model)
+    with pytest.warns(kseg.DataWarning, match=r"pixel_range \[\(0\.0, 4095\.0\)\] makes pixels 0 to 255; these have 8"):
+        predictor(pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictor(pixels)  # told already
+        kseg.predict(model, pixels.astype(np.uint16) * 16)
+        kseg.inference.Predictor(model, scaled=True)(pixels)
+        model.pixel_range = (20, 200)  # such numbers fit 8 bits
+        kseg.predict(model, pixels)
