@@ -12,7 +12,7 @@ OUTCOMES = ("answered", "refused", "error", "wrong", "crash", "hang", "memory")
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=sys.modules["tests.campaigns"].__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description="Run the campaigns.")
     commands = parser.add_subparsers(dest="command", required=True)
     fuzz = commands.add_parser("fuzz", help="damaged inputs through a reader")
     fuzz.add_argument("targets", nargs="*", help=f"{', '.join(fuzzing.target_names())}; left out: all")

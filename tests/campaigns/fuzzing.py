@@ -3,12 +3,12 @@
 A target is a file of `tests/campaigns/targets` with
 
     def seeds(folder): ...            # bytes of valid inputs, made in `folder`
-    def read(content, folder): ...    # give the bytes to kseg; return what it answers, or None if there is no more to ask
+    def read(content, folder): ...    # give the bytes to kseg; return what it answers
     damage = mutations.damaged        # may be left out
     def check(answer, content): ...   # may be left out: raise AssertionError if the answer is silently wrong
 
-The reader runs in a process of its own, which is watched: one that dies, stands still for `HANG` seconds, or comes to hold
-`MEMORY` more bytes than before is a fault, as is every error that is not kseg's sentence.
+The reader runs in a process of its own, which is watched: one that dies, stands still for `HANG` seconds, or comes to
+hold `MEMORY` more bytes than before is a fault, as is every error that is not kseg's sentence.
 """
 
 import collections

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 
-_NUMBERS = (0, 1, -1, 2, 7, 8, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64)
-_TEXTS = ("", " ", "../../etc/passwd", "/etc/passwd", "nul\0l", "\ud7ff", "\u202e", "<script>alert(1)</script>", "1e999",
-          "NaN", "-0", "é" * 300, "%s%n", "{{7*7}}", "a" * 70_000)
+_NUMBERS = (0, 1, -1, 2, 7, 8, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1,
+            2**63 - 1, 2**64)
+_TEXTS = ("", " ", "../../etc/passwd", "/etc/passwd", "nul\0l", "\ud7ff", "\u202e", "<script>alert(1)</script>",
+          "1e999", "NaN", "-0", "é" * 300, "%s%n", "{{7*7}}", "a" * 70_000)
 
 
 def damaged(content, others, random):
