@@ -7,11 +7,13 @@ program over all of them (`keras.distribution.DataParallel`). The batch is the r
 import contextlib
 import dataclasses
 import functools
+import numbers
 
 import keras
 import tensorflow as tf
 
 from kseg import checks
+from kseg.data.parallelism import untuned
 from kseg.labels import IGNORE_CLASS
 
 ALL = "all"
@@ -36,11 +38,13 @@ class Devices:
         Raises:
             ValueError, TypeError: if `asked` is neither "all" nor as many as are present, or the backend is PyTorch.
         """
-        if asked is None or (asked == 1 and asked is not True):
+        if asked is None or (asked == 1 and not isinstance(asked, bool)):
             return cls(asked)
         advice = "Pass 'all' for those that are present, or 1 for one."
-        if asked != ALL:
-            checks.positive_integer("devices", asked, advice)
+        if not isinstance(asked, (str, numbers.Integral)) or isinstance(asked, bool):
+            raise TypeError(checks.sentence("devices", "must be 'all' or a positive integer", asked, advice))
+        if asked != ALL and (isinstance(asked, str) or asked < 1):
+            raise ValueError(checks.sentence("devices", "must be 'all' or a positive integer", asked, advice))
         backend = keras.backend.backend()
         if backend not in ("tensorflow", "jax"):
             raise ValueError(checks.sentence("KERAS_BACKEND", "must be 'tensorflow' or 'jax' for several devices",
@@ -78,22 +82,34 @@ class Devices:
                 "batch_size", f"(or the number of training images, if that is less) must be a multiple of the "
                 f"{len(self.names)} devices", images, "Change it, or train on another number of devices."))
 
-    def filled(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Return validation batches (pixels, labels) that can be shared out.
+    def shared_out(self, batches: tf.data.Dataset) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+        """Return validation batches (pixels, labels) so that each device has a part of each.
 
-        TensorFlow wants equal parts of the first batch, JAX of every one: there one that has none is filled with images
-        of which every pixel is ignored. They change no score and no loss of a batch; but in JAX's mean over several
-        batches, the last weighs as much as its images with those.
+        TensorFlow wants an image for each device, and as many for each in the first batch, JAX in every one. A batch of
+        fewer is filled with images of which every pixel is ignored. They change no score and no loss of a batch; but in
+        the mean over several batches the last one weighs as much as its images with those.
         """
-        if not self.several or (self.replicas and len(batches) > 1):
+        if not self.several:
             return batches
+        count, equal = len(self.names), not self.replicas or len(batches) == 1
 
-        def whole(*parts):
-            missing = -tf.shape(parts[0])[0] % len(self.names)
+        def filled(*parts):
+            images = tf.shape(parts[0])[0]
+            missing = -images % count if equal else tf.maximum(count - images, 0)
             return tuple(tf.pad(part, [[0, missing]] + [[0, 0]] * (len(part.shape) - 1), constant_values=value)
                          for part, value in zip(parts, (0, IGNORE_CLASS), strict=True))
 
-        return batches.map(whole)
+        def parts_of(*whole):
+            bounds = tf.range(count + 1) * tf.shape(whole[0])[0] // count
+            return tf.data.Dataset.from_tensor_slices((bounds[:-1], bounds[1:])).map(
+                lambda start, stop: tuple(part[start:stop] for part in whole))
+
+        batches = batches.map(filled)
+        if not self.replicas:
+            return batches
+        # TensorFlow's own cut leaves a device without images of a last batch, which some of its operations cannot do.
+        parts = untuned(batches.flat_map(parts_of))
+        return _strategy(self.names).distribute_datasets_from_function(lambda context: parts)
 
 
 @functools.cache
