@@ -108,7 +108,7 @@ class Devices:
         if not self.replicas:
             return batches
         # TensorFlow's own cut leaves a device without images of a last batch, which some of its operations cannot do.
-        parts = untuned(batches.flat_map(parts_of))
+        parts = untuned(batches.flat_map(parts_of).filter(lambda *part: True))  # else Keras counts parts as batches
         return _strategy(self.names).distribute_datasets_from_function(lambda context: parts)
 
 

@@ -23,7 +23,6 @@ def runs(request, tmp_path_factory):
                           text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-4000:]
     results = json.loads((folder / "results.json").read_text())
-    results["exact"] = request.param == "tensorflow"
     return folder, results
 
 
@@ -31,23 +30,23 @@ def _weights(folder):
     return keras.models.load_model(folder / "last.keras", compile=False).get_weights()
 
 
-def _equal(folder, results, one, other, atol, names=None):
-    for first, second in zip(_weights(folder / one.replace(" ", "_")), _weights(folder / other.replace(" ", "_"))):
+def _equal(folder, results, one, other, atol, but=()):
+    for first, second in zip(_weights(folder / one), _weights(folder / other), strict=True):
         np.testing.assert_allclose(second, first, rtol=0, atol=atol)
     assert results[one]["confusion"] == results[other]["confusion"]
     for first, second in zip(results[one]["history"], results[other]["history"], strict=True):
-        for name in names or first:
+        for name in set(first).difference(but):
             np.testing.assert_allclose(second[name], first[name], rtol=1e-5, err_msg=name)
 
 
-# AdamW's first steps have the size of the rate whatever the gradient: where that is nearly 0, rounding decides.
 @pytest.mark.slow
-@pytest.mark.parametrize("name, atol", [("statistics", 1e-6), ("adamw", 1e-4)])
-def test_two_devices_train_as_one(runs, name, atol):
-    """Weights, statistics of batch normalisation, losses and counts; the last validation batch is one image."""
+@pytest.mark.parametrize("name", ["statistics", "adamw"])
+def test_two_devices_train_as_one(runs, name):
+    """Weights, synchronised statistics, losses, counts; in `val_loss` the last batch, one image, weighs as two."""
     folder, results = runs
-    of_training = ("loss", "mean_iou", "val_mean_iou")  # on JAX the last batch weighs two images in `val_loss`
-    _equal(folder, results, f"{name} None", f"{name} all", atol, None if results["exact"] else of_training)
+    if f"{name} all" not in results:
+        pytest.skip("TensorFlow's optimiser alone adds up the gradients of replicas")
+    _equal(folder, results, f"{name} None", f"{name} all", 1e-6, but=["val_loss"])
     assert results[f"{name} all"]["record"] == "all"
 
 
@@ -55,17 +54,17 @@ def test_two_devices_train_as_one(runs, name, atol):
 def test_resumed_on_two_devices_equals_uninterrupted(runs):
     """With a moving average of the weights, float16, an auxiliary head and each device's own statistics."""
     folder, results = runs
-    _equal(folder, results, "whole", "killed, then as begun", 1e-6)
-    assert results["killed, then as begun"]["record"] == results["whole"]["record"] == 2
+    _equal(folder, results, "whole", "killed", 1e-6)
+    assert results["killed"]["record"] == results["whole"]["record"] == 2
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_devices(runs):
     _, results = runs
-    begun, resumed = results["whole"]["history"], results["killed, then 1"]["history"]
-    assert results["killed, then 1"]["record"] == 1
+    begun, resumed = results["whole"]["history"], results["on one"]["history"]
+    assert results["on one"]["record"] == 1
     assert begun[0] == pytest.approx(resumed[0]) and len(resumed) == 2
-    assert all("aux_loss" in row and np.isfinite(row["aux_loss"]) for row in resumed)
+    assert all(np.isfinite(row["aux_loss"]) for row in resumed)
 
 
 @pytest.mark.slow
