@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from kseg import load_model
 from kseg.cli import main
 from kseg.training import AdversarialRecipe, TrainingRecipe, train
 from kseg.training.devices import Devices
@@ -27,7 +28,7 @@ def runs(request, tmp_path_factory):
 
 
 def _weights(folder):
-    return keras.models.load_model(folder / "last.keras", compile=False).get_weights()
+    return load_model(folder / "last.keras", compile=False).get_weights()
 
 
 def _equal(folder, results, one, other, atol, but=()):
