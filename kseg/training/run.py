@@ -193,7 +193,8 @@ def _fit(recipe, folder, verbose, callbacks, share, devices):
             fitted.model.optimizer.finalize_variable_values(fitted.model.trainable_variables)
         else:
             fitted.model.fit(batches, validation_data=devices.shared_out(validation), epochs=epochs,
-                             initial_epoch=progress.epochs_done, validation_freq=validated_epochs(epochs, recipe.validate_every), shuffle=False,
+                             initial_epoch=progress.epochs_done, shuffle=False,
+                             validation_freq=validated_epochs(epochs, recipe.validate_every),
                              verbose=verbose, callbacks=callbacks)
         if share.writes:
             save_model(fitted.segmenter, folder.last)
