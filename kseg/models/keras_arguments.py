@@ -11,12 +11,18 @@ from kseg import replicas
 
 
 def without_pauses(method: Callable, arguments: tuple, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a method of `keras.Model` by name, each `tf.data.Dataset` with its autotuning off."""
+    """Return the arguments of a method of `keras.Model` by name, each `tf.data.Dataset` with its autotuning off.
+
+    Nor is a dataset to be shuffled, which is what `fit` asks for by default and then warns of.
+    """
     import tensorflow as tf  # its datasets feed every backend
 
     from kseg.data.parallelism import untuned
 
-    given = inspect.signature(method).bind(*arguments, **options).arguments
+    signature = inspect.signature(method)
+    given = signature.bind(*arguments, **options).arguments
+    if isinstance(given.get("x"), tf.data.Dataset) and "shuffle" in signature.parameters:
+        given.setdefault("shuffle", False)
     for name in ("x", "validation_data"):
         if isinstance(given.get(name), tf.data.Dataset):
             given[name] = untuned(given[name])
