@@ -11,7 +11,7 @@ from kseg.encoders import build_encoder, canonical_name, names, parameter_count,
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.stem import adapt_stem
 from kseg.encoders.weights import save_arrays
-from tests.conftest import structured_image
+from tests.conftest import structured_image, without_values
 from tests.encoders.test_atrous_consistency import randomize
 
 
@@ -292,7 +292,8 @@ def test_pytorch_names_of_efficientnet_lite(tmp_path):
 
 @pytest.mark.parametrize("name", ["mobilenetv2", "resnet18", "efficientnetlite0", "mitb0", "xception41"])
 def test_table_counts_parameters(name):
-    assert next(row["parameters"] for row in table() if row["name"] == name) == parameter_count(name)
+    count = parameter_count(name) if name == "mitb0" else without_values(parameter_count, name)  # keras_cv counts values
+    assert next(row["parameters"] for row in table() if row["name"] == name) == count
 
 
 @pytest.mark.slow

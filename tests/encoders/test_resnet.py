@@ -11,6 +11,7 @@ from kseg.encoders import build_encoder
 from kseg.encoders.assign import assign_arrays
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.torch_names import keras_names
+from tests.conftest import without_values
 from tests.data.golden.weights import draw_all, picture, sample
 from tests.encoders.test_atrous_consistency import randomize
 
@@ -52,10 +53,9 @@ def test_features_equal_those_of_torch(name):
             assert error < 1e-4, (height, width, key, error)
 
 
-@pytest.mark.parametrize("name", ["resnet18", *(pytest.param(name, marks=pytest.mark.slow)
-                                                for name in COUNTS if name != "resnet18")])
+@pytest.mark.parametrize("name", COUNTS)
 def test_counts_of_torchvision_and_timm(name):
-    encoder = build_encoder(name)
+    encoder = without_values(build_encoder, name)
     trainable, statistics = (sum(int(np.prod(weight.shape)) for weight in weights)
                              for weights in (encoder.trainable_variables, encoder.non_trainable_variables))
     assert (trainable, statistics) == COUNTS[name]
@@ -109,7 +109,7 @@ def test_dense_features_lie_on_the_pixels_of_the_strided_ones(name, output_strid
 ])
 def test_rates(output_stride, multi_grid, fourth, fifth, monkeypatch):
     rows_of_four_units(monkeypatch)
-    encoder = build_encoder("resnet50deep", output_stride, multi_grid=multi_grid)
+    encoder = without_values(build_encoder, "resnet50deep", output_stride, multi_grid=multi_grid)
     assert {encoder.get_layer(f"layer3_{unit}_conv2").dilation_rate[0] for unit in (0, 1)} == fourth
     assert [encoder.get_layer(f"layer4_{unit}_conv2").dilation_rate[0] for unit in (0, 1, 2)] == fifth
 

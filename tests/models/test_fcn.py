@@ -12,7 +12,7 @@ import tensorflow as tf
 from kseg.layers.bilinear_upsampling import bilinear_kernel
 from kseg.models import FCN8s, FCN16s, FCN32s
 from kseg.models.fcn_weights import copy_dense_layers, copy_torch_dense_layers
-from tests.conftest import structured_image
+from tests.conftest import structured_image, without_values
 from tests.models.tiny_backbone import tiny_backbone
 
 BUILDERS = {32: FCN32s, 16: FCN16s, 8: FCN8s}
@@ -35,7 +35,6 @@ def with_random_scores(model):
 
 
 # Shelhamer's released nets; at-once FCN-8s has fixed scales and the same weights.
-@pytest.mark.slow
 @pytest.mark.parametrize("stride, options, trainable, frozen", [
     (32, {}, 134_346_581, 1_806_336),
     (16, {"geometry": "paper"}, 134_357_354, 458_640),
@@ -43,7 +42,7 @@ def with_random_scores(model):
     (8, {"upsampling": "learned"}, 134_489_759, 0),
 ])
 def test_counts_of_the_published_networks(stride, options, trainable, frozen):
-    assert counts(BUILDERS[stride](21, compile=False, **options)) == (trainable, frozen)
+    assert counts(without_values(BUILDERS[stride], 21, compile=False, **options)) == (trainable, frozen)
 
 
 @pytest.mark.parametrize("upsampling, trained", [("frozen", []), ("learned", [2, 2, 8]), ("intermediate", [2, 2])])

@@ -25,7 +25,10 @@ def draw(name, shape):
     elif len(shape) == 1:  # biases and means
         values = 0.4 * (unit - 0.5)
     else:
-        values = (2 * unit - 1) * np.sqrt(6 / np.prod(shape[1:]))  # variance 2 / fan-in
+        values = unit  # in place: some kernels have millions of weights
+        values *= 2
+        values -= 1
+        values *= np.sqrt(6 / np.prod(shape[1:]))  # variance 2 / fan-in
     return values.astype("float32")
 
 
