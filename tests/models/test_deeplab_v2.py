@@ -124,9 +124,9 @@ def test_scaled_size(size, scale, expected):
     ({"encoder_name": "vgg16", "output_stride": 16},
      "`output_stride` must be one of (8,) for encoder 'vgg16' of DeepLab v1 and v2, got output_stride=16. "
      "Use 8, or another encoder."),
-    ({"encoder_name": "mitb0", "output_stride": 32, "image_size": (64, 64), "scales": (0.5, 1.0)},
-     "`scales` must be (1,) for an encoder of one image size, got scales=(0.5, 1.0). "
-     "Average over scales in kseg.predict instead."),
+    pytest.param({"encoder_name": "mitb0", "output_stride": 32, "image_size": (64, 64), "scales": (0.5, 1.0)},
+                 "`scales` must be (1,) for an encoder of one image size, got scales=(0.5, 1.0). "
+                 "Average over scales in kseg.predict instead.", marks=pytest.mark.slow),
 ])
 def test_bad_input(options, message):
     with pytest.raises(ValueError) as caught:

@@ -35,7 +35,8 @@ def test_parameters_of_the_paper(encoder_name, aux, expected):
 
 def test_parameters_with_the_plain_stem():
     # The deep stem's statistics: 2 x (64 + 64 + 128) against 2 x 64.
-    assert counts(without_values(PSPNet, classes=21, compile=False)) == (46_716_373 - DEEP_STEM + PLAIN_STEM, 58_624 - 512 + 128)
+    assert counts(without_values(PSPNet, classes=21, compile=False)) == (46_716_373 - DEEP_STEM + PLAIN_STEM,
+                                                                         58_624 - 512 + 128)
 
 
 def test_pyramid_levels_have_a_quarter_of_the_channels():

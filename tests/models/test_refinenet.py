@@ -101,6 +101,7 @@ def test_frozen_batch_norm_stands_still(frozen):
     assert any("gamma" in weight.path for weight in model.trainable_weights) is not frozen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [(1, 2, 3, 4, 5), (2, 3, 4, 5)])
 def test_modes_sizes_gradients_and_saving(levels, tmp_path):
     model, image = RefineNet(2, tiny_backbone(levels), filters=4, compile=False), pixels(97, 129)
