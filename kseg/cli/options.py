@@ -49,6 +49,15 @@ def add_inference(parser: argparse.ArgumentParser, quiet: str = "draw no progres
     group.add_argument("--quiet", action="store_true", help=quiet)
 
 
+def add_ray(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add `--ray` and `--workers`, and return their group."""
+    group = parser.add_argument_group("many machines")
+    group.add_argument("--ray", metavar="ADDRESS", help="run on a Ray cluster, extra ray: 'local' (this machine), 'auto' "
+                       "or the head's host:port; machines must share the paths")
+    group.add_argument("--workers", type=int, metavar="N", help="processes; left out: as many as there is room for")
+    return group
+
+
 def add_threshold(parser: argparse._ActionsContainer) -> None:
     """Add `--threshold`."""
     parser.add_argument("--threshold", type=float, nargs="+", metavar="PROBABILITY",
