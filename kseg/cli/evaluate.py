@@ -34,11 +34,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.output is not None:
         refuse_report(arguments.output, arguments.overwrite)  # before minutes are spent
-    evaluate, workers = kseg.evaluate, {}
-    if arguments.ray is not None:
-        evaluate, workers = kseg.distributed.evaluate, {"address": arguments.ray, "workers": arguments.workers}
-    evaluation = evaluate(
-        arguments.model, arguments.data, arguments.split, **workers, data_dir=arguments.data_dir,
+    on_ray = options.read_ray(arguments)
+    evaluation = (kseg.distributed.evaluate if on_ray else kseg.evaluate)(
+        arguments.model, arguments.data, arguments.split, **on_ray, data_dir=arguments.data_dir,
         image_size=tuple(arguments.image_size) if arguments.image_size else None,
         full_resolution=not arguments.at_image_size, boundaries=not arguments.no_boundaries,
         data_options=dict(arguments.data_options) or None, **options.read_inference(arguments))

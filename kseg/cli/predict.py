@@ -31,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Segment the files and say what was written."""
-    if arguments.ray is not None:
-        return _run_on_ray(arguments)
+    on_ray = options.read_ray(arguments)
+    if on_ray:
+        return _run_on_ray(arguments, on_ray)
+    if arguments.format != "png":
+        raise ValueError(checks.sentence("format", "must be 'png' without --ray", arguments.format,
+                                         "Add --ray local."))
     from kseg.inference import predict_files
 
     written = predict_files(arguments.model, arguments.inputs, arguments.output, overlays=not arguments.no_overlays,
@@ -43,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
         say(written[-1])
 
 
-def _run_on_ray(arguments):
+def _run_on_ray(arguments, on_ray):
     """Segment images with workers on Ray: one folder, list or set of records, labels alone."""
     if len(arguments.inputs) != 1 or arguments.polygons:
         raise ValueError(checks.sentence(
@@ -52,9 +56,9 @@ def _run_on_ray(arguments):
     import kseg
 
     job = kseg.distributed.predict(
-        arguments.model, arguments.inputs[0], arguments.output, address=arguments.ray, workers=arguments.workers,
-        format=arguments.format, image_column=arguments.image_column, key_column=arguments.key_column,
-        overwrite=arguments.overwrite, **options.read_inference(arguments))
+        arguments.model, arguments.inputs[0], arguments.output, **on_ray, format=arguments.format,
+        image_column=arguments.image_column, key_column=arguments.key_column, overwrite=arguments.overwrite,
+        **options.read_inference(arguments))
     say(f"{job.written} images segmented in {job.seconds:.1f} s, {job.kept} were done before, below {arguments.output}")
     if job.errors:
         say(f"{len(job.errors)} could not be segmented: {job.errors_file}")

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -110,10 +111,10 @@ class Manifest:
 
 
 class Log:
-    """The lines of one worker; its file appears with the first."""
+    """The lines of one worker; its file, named after machine and process, appears with the first."""
 
     def __init__(self, output: str):
-        self._path = os.path.join(output, FOLDER, uuid.uuid4().hex + _LINES)
+        self._path = os.path.join(output, FOLDER, f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}{_LINES}")
 
     def add(self, outcomes: Iterable[tuple[str, str | None]]) -> None:
         """Append (key, error or None) of images, in one write, which a killed process has made or not."""

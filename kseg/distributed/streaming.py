@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 16 * 2 ** 20  # bytes of encoded images that a worker takes at once, at most
 _DEATHS = 3  # of a worker, at most
-_LESS = ("The usual cause is memory: take fewer workers or a smaller batch_size, or a window, by which large images are "
-         "not taken whole.")
+_LESS = ("The usual cause is memory: take fewer workers or a smaller batch_size, or a window, by which large images "
+         "are not taken whole.")
 _AGAIN = "Then run the same again."
 
 
@@ -75,7 +75,8 @@ def on_one_worker(function: Callable[..., Any], *arguments: Any) -> Any:
     """Return what `function` returns in a worker without a GPU; what it raises is raised here."""
     import ray
 
-    task = ray.remote(num_cpus=0.1, max_retries=0)(_answer)
+    once = {"max_calls": 1} if ray.cluster_resources().get("GPU") else {}  # TensorFlow saw no GPU there
+    task = ray.remote(num_cpus=0.1, max_retries=0, **once)(_answer)
     with _sentences(None):
         answer, said = ray.get(task.remote(function, *arguments))
     return _checked(answer, said, set())
@@ -102,7 +103,7 @@ def stream(dataset: "ray.data.Dataset", worker: type, arguments: dict[str, Any],
 
     deaths = ray.remote(num_cpus=0)(_Deaths).remote(workers.count)
     answers = dataset.map_batches(
-        _Guarded, fn_constructor_args=(worker, arguments, deaths), batch_size=rows, batch_format="pyarrow",
+        _Guarded, fn_constructor_args=(worker, arguments, deaths, workers.cpus), batch_size=rows, batch_format="pyarrow",
         compute=ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=2), num_cpus=workers.cpus,
         num_gpus=workers.gpus)
     seen: set[str] = set()
@@ -137,10 +138,12 @@ class _Deaths:
 class _Guarded:
     """The worker inside Ray's actor: what it raises is an answer too, for Ray would try again and wrap it."""
 
-    def __init__(self, worker, arguments, deaths):
+    def __init__(self, worker, arguments, deaths, cpus):
         import ray
 
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        for kind in ("INTRAOP", "INTEROP"):  # else the workers of a machine would each start threads for all of it
+            os.environ.setdefault(f"TF_NUM_{kind}_THREADS", str(max(1, int(cpus))))
         self._deaths, self._failure = deaths, None
         if ray.get(deaths.made.remote()):
             self._worker, self._said = _answer(worker, **arguments)
