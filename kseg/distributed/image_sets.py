@@ -148,12 +148,20 @@ def _records(place, kind, shards, columns):
             except (OSError, pyarrow.ArrowInvalid) as failure:
                 raise ValueError(checks.sentence("images", f"must be Parquet files ({failure})", shard,
                                                  "It is damaged or of another kind.")) from failure
-            names = held.schema.to_arrow_schema().names
-            columns = [given and checks.one_of(argument, given, names) or _found(argument, usual, names)
-                       for argument, given, usual in zip(("image_column", "key_column"), columns, (_IMAGES, _KEYS))]
+            columns = _columns_in(held.schema.to_arrow_schema(), *columns)
         if not count:
             raise FileNotFoundError(checks.sentence("images", "must hold at least one image", place, "It is empty."))
     return ImageSet(place, kind, count, {}, shards, columns)
+
+
+def _columns_in(schema, image, key):
+    """Return the columns of the image and of the key in an Arrow schema; no key where images come with their paths."""
+    image = checks.one_of("image_column", image, schema.names) if image else _found("image_column", _IMAGES,
+                                                                                     schema.names)
+    kind = schema.field(image).type
+    if key is None and hasattr(kind, "fields") and "path" in [field.name for field in kind.fields]:
+        return image, None
+    return image, checks.one_of("key_column", key, schema.names) if key else _found("key_column", _KEYS, schema.names)
 
 
 def _in_pieces(rows, workers):

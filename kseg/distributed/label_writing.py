@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from kseg import checks, files
 from kseg.distributed.image_sets import image_of
-from kseg.distributed.manifest import FOLDER, LABELS, PARTS, WORK, Log
+from kseg.distributed.manifest import FOLDER, LABELS, PARTS, WORK, Log, Outcome
 from kseg.distributed.sent_model import SentModel
 from kseg.distributed.streaming import is_out_of_memory
 from kseg.inference.file_prediction import label_paths
@@ -23,7 +23,6 @@ from kseg.labels import LabelSet
 
 _SCHEMA = pyarrow.schema([("key", pyarrow.string()), ("class", pyarrow.string()), ("height", pyarrow.int32()),
                           ("width", pyarrow.int32()), ("labels", pyarrow.binary())])
-Outcome = tuple[str, str | None, bool]  # an image's key, its error or None, whether it was segmented now
 
 
 class LabelWriter:
@@ -55,22 +54,24 @@ class LabelWriter:
     def _file(self, row):
         """Write the labels of a row as files."""
         outcome = self._outcome(row, self._into_files)
-        if outcome[2]:
-            self._log.add([outcome[:2]])
+        if outcome[0] not in self._done:
+            self._log.add([outcome])
         return outcome
 
     def _into_files(self, image):
+        """Write the label files of an image, unless they are there; return whether they were not."""
         with image.as_file() as path:
             kind = kind_for(path, self._run.in_channels, self._run.task)
             targets = label_paths(os.path.join(self._output, LABELS), image.name + kind.suffix, self._label_set,
                                   self._run.task)
             if all(map(os.path.exists, targets)):  # a worker was killed before it said so
-                return
+                return False
             with self._drafts(kind) as drafts:
                 self._write(kind, path, drafts)
                 for draft, target in zip(drafts, targets, strict=True):
                     os.makedirs(os.path.dirname(target), exist_ok=True)
                     os.replace(draft, target)
+            return True
 
     def _part(self, rows):
         """Write the labels of all rows as one file; its name follows from the keys, so that it is written once."""
@@ -85,14 +86,14 @@ class LabelWriter:
         if encoded:
             with files.draft(path, unique=True) as temporary, files.refusals(path):
                 parquet.write_table(pyarrow.Table.from_pylist(sum(encoded.values(), []), _SCHEMA), temporary)
-        self._log.add([outcome[:2] for outcome in outcomes if outcome[2]])
+        self._log.add([outcome for outcome in outcomes if outcome[2]])
         return outcomes
 
     def _encode(self, image, encoded):
-        """Add to `encoded` the rows of an image: its labels as a PNG file, or those of each class."""
+        """Add to `encoded` the rows of an image, labels as PNG files; return whether it was not among them."""
         task = self._run.task
         if image.key in encoded:
-            return
+            return False
         with image.as_file() as path, self._drafts(PICTURE) as drafts:
             kind = kind_for(path, self._run.in_channels, task)
             if kind in (VOLUME, GEOTIFF):
@@ -105,6 +106,7 @@ class LabelWriter:
                     rows.append({"key": image.key, "class": name, "height": size[0], "width": size[1],
                                  "labels": file.read()})
             encoded[image.key] = rows
+        return True
 
     def _outcome(self, row, write):
         """Return what becomes of a row that `write` gets as a `StoredRow`; failures not of the image are raised."""
@@ -112,10 +114,9 @@ class LabelWriter:
         if key in self._done:
             return key, None, False
         try:
-            write(image_of(row, self._columns))
+            return key, None, write(image_of(row, self._columns))
         except Exception as failure:
             return key, self._listed(failure, key), True
-        return key, None, True
 
     def _shown(self, row):
         """Return the key of a row, or for one without what it begins with."""

@@ -20,6 +20,7 @@ from kseg import checks, files
 
 FOLDER, LABELS, PARTS, ERRORS = "manifest", "labels", "parquet", "errors.csv"
 WORK = "work"  # below the manifest: what is being written; each worker has its own folder in it
+Outcome = tuple[str, str | None, bool]  # an image's key, its error or None, whether it was segmented then
 _JOB, _LINES = "job.json", ".jsonl"
 
 
@@ -116,9 +117,9 @@ class Log:
     def __init__(self, output: str):
         self._path = os.path.join(output, FOLDER, f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}{_LINES}")
 
-    def add(self, outcomes: Iterable[tuple[str, str | None]]) -> None:
-        """Append (key, error or None) of images, in one write, which a killed process has made or not."""
-        lines = "".join(json.dumps([key, error]) + "\n" for key, error in outcomes).encode()
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Append what became of images, in one write, which a killed process has made or not."""
+        lines = "".join(json.dumps(outcome) + "\n" for outcome in outcomes).encode()
         with files.refusals(self._path):
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
@@ -133,7 +134,7 @@ def _lines(path):
     with open(path, "rb") as file:
         for line in file:
             try:
-                key, error = json.loads(line)
+                key, error, _ = json.loads(line)
             except ValueError:  # cut short
                 continue
             yield key, error

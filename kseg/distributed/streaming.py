@@ -103,9 +103,9 @@ def stream(dataset: "ray.data.Dataset", worker: type, arguments: dict[str, Any],
 
     deaths = ray.remote(num_cpus=0)(_Deaths).remote(workers.count)
     answers = dataset.map_batches(
-        _Guarded, fn_constructor_args=(worker, arguments, deaths, workers.cpus), batch_size=rows, batch_format="pyarrow",
-        compute=ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=2), num_cpus=workers.cpus,
-        num_gpus=workers.gpus)
+        _Guarded, fn_constructor_args=(worker, arguments, deaths, workers.cpus), batch_size=rows,
+        batch_format="pyarrow", num_cpus=workers.cpus, num_gpus=workers.gpus,
+        compute=ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=2))
     seen: set[str] = set()
     with _sentences(workers.count):
         for table in answers.iter_batches(batch_size=None, batch_format="pyarrow"):

@@ -12,7 +12,7 @@ pytest.importorskip("ray")
 
 
 def test_equal_to_one_machine(cluster, tmp_path):
-    model = tiny_model(6)
+    model = tiny_model(5)
     model.save(tmp_path / "tiny.keras")
     options = {"image_size": (32, 48), "keep_worst": 3}
     wanted = kseg.evaluate(str(tmp_path / "tiny.keras"), "shapes", "validation", **options)
@@ -32,7 +32,7 @@ def test_equal_to_one_machine(cluster, tmp_path):
 
 
 def test_what_workers_cannot_open(cluster, tmp_path):
-    model = tiny_model(6)
+    model = tiny_model(5)
     with pytest.raises(FileNotFoundError, match="`data_dir`"):
         distributed.evaluate(model, "camvid", data_dir=tmp_path / "nowhere", workers=1)
     with pytest.raises(TypeError, match="`dataset` must be the name of a dataset, which every worker opens itself"):

@@ -16,9 +16,9 @@ def test_union_of_many_writers_without_cut_lines(tmp_path):
     assert manifest.outcomes() == {}
     with manifest.held():
         first, second = Log(output), Log(output)
-        first.add([("a", None), ("b/ü\n", "broken")])
-        second.add([("c", "broken"), ("d", None)])
-        second.add([("c", None)])  # repaired
+        first.add([("a", None, True), ("b/ü\n", "broken", True)])
+        second.add([("c", "broken", True), ("d", None, False)])
+        second.add([("c", None, True)])  # repaired
         path = next((tmp_path / "manifest").glob("*.jsonl"))
         path.write_bytes(path.read_bytes() + b'["e", nul')  # killed while it wrote
         outcomes = Manifest(output, JOB).outcomes()
