@@ -1,10 +1,10 @@
 """Sets of images as rows of a Ray dataset: a folder or a list of files, or records that hold the encoded images."""
 
+import contextlib
 import os
 import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kseg import checks
@@ -51,6 +51,8 @@ class ImageSet(NamedTuple):
             rows = [{"key": key, "name": name, _FILE: path} for path, (key, name) in self.files.items()
                     if key not in done]
             return _in_pieces(rows, workers)
+        with contextlib.suppress(ImportError):  # by Ray's threads otherwise, which get in each other's way over it
+            import fsspec.implementations.http  # noqa: F401
         options = {"num_cpus": 0, "override_num_blocks": max(len(self.shards), 2 * workers)}
         if self.kind == "parquet":
             columns = [column for column in self.columns if column]
@@ -191,7 +193,7 @@ class StoredRow(NamedTuple):
     content: bytes | None
     suffix: str
 
-    @contextmanager
+    @contextlib.contextmanager
     def as_file(self) -> Iterator[str]:
         """Yield the path of the image; a record's is read from a file too, in every format as `kseg.predict` reads."""
         if self.path is not None:

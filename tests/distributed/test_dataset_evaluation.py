@@ -14,7 +14,7 @@ pytest.importorskip("ray")
 def test_equal_to_one_machine(cluster, tmp_path):
     model = tiny_model(5)
     model.save(tmp_path / "tiny.keras")
-    options = {"image_size": (32, 48), "keep_worst": 3}
+    options = {"image_size": (32, 48), "keep_worst": 3, "boundaries": True}
     wanted = kseg.evaluate(str(tmp_path / "tiny.keras"), "shapes", "validation", **options)
     found = distributed.evaluate(str(tmp_path / "tiny.keras"), "shapes", "validation", workers=2, **options)
     assert found.confusion.dtype == np.int64 and len(found.images) > 16  # several shares
