@@ -51,8 +51,6 @@ class ImageSet(NamedTuple):
             rows = [{"key": key, "name": name, _FILE: path} for path, (key, name) in self.files.items()
                     if key not in done]
             return _in_pieces(rows, workers)
-        with contextlib.suppress(ImportError):  # by Ray's threads otherwise, which get in each other's way over it
-            import fsspec.implementations.http  # noqa: F401
         options = {"num_cpus": 0, "override_num_blocks": max(len(self.shards), 2 * workers)}
         if self.kind == "parquet":
             columns = [column for column in self.columns if column]

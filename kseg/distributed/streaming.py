@@ -61,6 +61,7 @@ def quiet_data() -> Iterator[None]:
         context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.target_max_block_size = _BLOCK
+    context.use_datasource_v2 = False  # its threads import fsspec at once and fail over it now and then (Ray 2.60)
     logger = logging.getLogger("ray.data")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
