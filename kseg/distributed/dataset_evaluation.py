@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kseg import checks, tasks
 from kseg.distributed.cluster import connected
 from kseg.distributed.sent_model import SentModel
-from kseg.distributed.streaming import Workers, on_one_worker, quiet_data, stream
+from kseg.distributed.streaming import Workers, in_pieces, on_one_worker, quiet_data, stream
 from kseg.inference.progress import progress_bar
 from kseg.inference.report.outcome import Evaluation
 from kseg.labels import LabelSet
@@ -69,8 +69,8 @@ def evaluate(model: "keras.Model | str | os.PathLike", dataset: str, split: str 
             raise ValueError(checks.sentence("dataset", "must hold at least one image", outcome.dataset,
                                              "Check the split."))
         with progress_bar(progress, images) as advance:
-            for share in stream(_numbers(images, crew.count), Counter, {"sent": sent, "arguments": arguments}, crew,
-                                _ROWS):
+            numbers = in_pieces([{"number": number} for number in range(images)], crew.count)
+            for share in stream(numbers, Counter, {"sent": sent, "arguments": arguments}, crew, _ROWS):
                 counts.merge(share)
                 advance(len(share))
     return dataclasses.replace(
@@ -90,7 +90,7 @@ class Counter:
         """Return what is counted of images by their numbers, with pictures of those that are its worst so far."""
         counts = self._measurement.new_counts()
         for row in rows:
-            self._measurement.add(counts, row["id"], *self._measurement.found.read(row["id"]))
+            self._measurement.add(counts, row["number"], *self._measurement.found.read(row["number"]))
         counts.without_pictures_but(self._worst)
         return counts
 
@@ -106,10 +106,3 @@ def _measurement(sent, arguments):
     from kseg.inference.measurement import Measurement
 
     return Measurement(sent.opened(), **arguments)
-
-
-def _numbers(images, workers):
-    """Return the dataset of the numbers of images, in pieces that workers take their turns with."""
-    import ray.data
-
-    return ray.data.range(images, override_num_blocks=max(min(workers, images), -(-images // _ROWS)))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kseg import checks
+from kseg.distributed.streaming import in_pieces
 
 if TYPE_CHECKING:
     import ray.data
@@ -21,8 +22,6 @@ _IMAGES = ("image", "jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp", "npy", "
            "image/encoded")
 _FILE = "__file__"  # the column with the path of an image
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".npy")
-_BLOCKS = 20_000  # rows of a dataset lie in at most so many pieces, for each costs the program memory
-_ROWS = 8  # in a piece at least
 
 
 class ImageSet(NamedTuple):
@@ -50,8 +49,9 @@ class ImageSet(NamedTuple):
         if self.kind == "files":
             rows = [{"key": key, "name": name, _FILE: path} for path, (key, name) in self.files.items()
                     if key not in done]
-            return _in_pieces(rows, workers)
-        options = {"num_cpus": 0, "override_num_blocks": max(len(self.shards), 2 * workers)}
+            return in_pieces(rows, workers)
+        options = {"num_cpus": 0,  # the workers may have them all, and would wait for ever
+                   "override_num_blocks": max(len(self.shards), 2 * workers)}
         if self.kind == "parquet":
             columns = [column for column in self.columns if column]
             return ray.data.read_parquet(self.shards, columns=columns if len(columns) == 2 else None, **options)
@@ -162,16 +162,6 @@ def _columns_in(schema, image, key):
     if key is None and hasattr(kind, "fields") and "path" in [field.name for field in kind.fields]:
         return image, None
     return image, checks.one_of("key_column", key, schema.names) if key else _found("key_column", _KEYS, schema.names)
-
-
-def _in_pieces(rows, workers):
-    """Return the dataset of rows, in pieces that several workers take their turns with."""
-    import pyarrow
-    import ray.data
-
-    size = max(_ROWS, -(-len(rows) // _BLOCKS)) if len(rows) > _ROWS * workers else -(-len(rows) // workers)
-    return ray.data.from_arrow([pyarrow.Table.from_pylist(rows[first:first + size])
-                                for first in range(0, len(rows), size)])
 
 
 class StoredRow(NamedTuple):

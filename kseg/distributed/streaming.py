@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import ray.data
 
 _BLOCK = 16 * 2 ** 20  # bytes of encoded images that a worker takes at once, at most
+_PIECES = 20_000  # that the rows of a dataset lie in at most, for each costs the program memory
+_ROWS = 8  # in a piece at least
 _DEATHS = 3  # of a worker, at most
 _LESS = ("The usual cause is memory: take fewer workers or a smaller batch_size, or a window, by which large images "
          "are not taken whole.")
@@ -72,14 +74,27 @@ def quiet_data() -> Iterator[None]:
         logger.setLevel(before)
 
 
+def in_pieces(rows: list[dict[str, Any]], workers: int) -> "ray.data.Dataset":
+    """Return the dataset of rows, in pieces that workers take their turns with.
+
+    Nothing reads it in a task with a CPU of its own, which would wait for ever where the workers have them all.
+    """
+    import pyarrow
+    import ray.data
+
+    size = max(_ROWS, -(-len(rows) // _PIECES)) if len(rows) > _ROWS * workers else -(-len(rows) // workers)
+    return ray.data.from_arrow([pyarrow.Table.from_pylist(rows[first:first + size])
+                                for first in range(0, len(rows), size)])
+
+
 def on_one_worker(function: Callable[..., Any], *arguments: Any) -> Any:
     """Return what `function` returns in a worker without a GPU; what it raises is raised here."""
     import ray
 
     once = {"max_calls": 1} if ray.cluster_resources().get("GPU") else {}  # TensorFlow saw no GPU there
-    task = ray.remote(num_cpus=0.1, max_retries=0, **once)(_answer)
+    task = ray.remote(num_cpus=0.1, max_retries=0, **once)(_pickled_answer)
     with _sentences(None):
-        answer, said = ray.get(task.remote(function, *arguments))
+        answer, said = pickle.loads(ray.get(task.remote(function, *arguments)))
     return _checked(answer, said, set())
 
 
@@ -181,6 +196,11 @@ def _answer(function, *arguments, **options):
         except Exception as failure:
             answer = _Raised(_portable(failure))
     return answer, [str(one.message) for one in caught if issubclass(one.category, DataWarning)]
+
+
+def _pickled_answer(function, *arguments):
+    """Return `_answer` as bytes: arrays that Ray hands over itself cannot be written to."""
+    return pickle.dumps(_answer(function, *arguments))
 
 
 def _portable(failure):

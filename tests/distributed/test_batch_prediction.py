@@ -143,7 +143,7 @@ def test_records_are_read_lazily_into_the_same_images(cluster, tmp_path):
 
 def test_parquet_to_parquet(cluster, model, tmp_path):
     found, output = records(tmp_path, 10), tmp_path / "out"
-    job = distributed.predict(model, tmp_path / "parquet", output, workers=1, format="parquet")
+    job = distributed.predict(model, tmp_path / "parquet", output, workers=2, format="parquet")
     assert (job.written, job.kept, job.errors) == (10, 0, {})
     names = sorted(os.listdir(output / "parquet"))
     rows = parquet.read_table(output / "parquet").to_pylist()
@@ -233,15 +233,15 @@ class Refusing:
 
 
 def test_what_happens_to_workers_is_said(cluster):
-    from kseg.distributed.streaming import Workers, on_one_worker, quiet_data, stream
+    from kseg.distributed.streaming import Workers, in_pieces, on_one_worker, quiet_data, stream
 
     crew = Workers(1, 1, 0)
     with quiet_data():
         with pytest.raises(FileNotFoundError, match="^no model here$"):
-            list(stream(ray.data.range(4), Refusing, {"place": "model"}, crew, 2))
+            list(stream(in_pieces([{"id": number} for number in range(4)], 1), Refusing, {"place": "model"}, crew, 2))
         with pytest.raises(ChildProcessError, match=r"`workers` must live, and 4 have died over \{'id': 0\} or one of "
                                                     "the 1 after it, .* take fewer workers or a smaller batch_size"):
-            list(stream(ray.data.range(4), Dying, {"place": "here"}, crew, 2))
+            list(stream(in_pieces([{"id": number} for number in range(4)], 1), Dying, {"place": "here"}, crew, 2))
     with pytest.raises(ChildProcessError, match="`workers` must live, and Ray has lost one"):
         on_one_worker(os._exit, 1)
     with pytest.raises(ChildProcessError, match="`workers` must fit into the memory of their machines"):
