@@ -4,6 +4,8 @@ import tensorflow as tf
 
 _HEAD = 1 << 18  # bytes of a file that are searched: metadata stand in front of the pixels
 _ORIENTATION, _ENTRY = 0x0112, 12  # tag and bytes of an entry in a directory of TIFF
+_SHORT, _LONG = 3, 4  # types of an entry, of 2 and 4 bytes
+_MARKS = (b"MM\0*", b"II*\0")  # the first bytes of TIFF, most or least significant byte first
 
 
 def upright(pixels: tf.Tensor, content: tf.Tensor) -> tf.Tensor:
@@ -30,7 +32,7 @@ def orientation(content: tf.Tensor) -> tf.Tensor:
 def _in_jpeg(head, length):
     """Return where the TIFF data of an APP1 segment "Exif" begin, or 0 if there is none."""
     def is_exif(place):
-        return (head[place + 1] == 0xE1) & tf.reduce_all(head[place + 4:place + 8] == list(b"Exif"))
+        return (head[place + 1] == 0xE1) & tf.reduce_all(head[place + 4:place + 10] == list(b"Exif\0\0"))
 
     def further(place):
         return (place < length) & (head[place] == 0xFF) & (head[place + 1] != 0xDA) & ~is_exif(place)
@@ -61,7 +63,7 @@ def _in_png(head, length):
 
 
 def _of_tiff(head, start):
-    """Return the orientation in the first directory of the TIFF data that begin at `start`."""
+    """Return the orientation in the first directory of the TIFF data that begin at `start`; 1 if they are damaged."""
     little, end = head[start] == 0x49, tf.shape(head)[0] - 1
 
     def number(place, count):
@@ -74,6 +76,9 @@ def _of_tiff(head, start):
 
     directory = start + tf.clip_by_value(number(start + 4, 4), 0, _HEAD)
     entries = directory + 2 + _ENTRY * tf.range(tf.clip_by_value(number(directory, 2), 0, 512))
-    found = tf.boolean_mask(number(entries + 8, 2), number(entries, 2) == _ORIENTATION)
-    value = tf.concat([found, [1]], 0)[0]
-    return tf.where((value >= 1) & (value <= 8), value, 1)
+    kind, one = number(entries + 2, 2), number(entries + 4, 4) == 1
+    values = tf.where(kind == _SHORT, number(entries + 8, 2), number(entries + 8, 4))
+    legal = (number(entries, 2) == _ORIENTATION) & one & ((kind == _SHORT) | (kind == _LONG))
+    value = tf.concat([[1], tf.boolean_mask(values, legal)], 0)[-1]
+    whole = tf.reduce_any([tf.reduce_all(head[start:start + 4] == list(mark)) for mark in _MARKS])
+    return tf.where(whole & (value >= 1) & (value <= 8), value, 1)

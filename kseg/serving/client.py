@@ -5,7 +5,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kseg import checks
-from kseg.serving.encoding import from_png, from_pngs, to_bytes
+from kseg.serving.answers import picture
+from kseg.serving.encoding import to_bytes
 from kseg.serving.errors import ServingError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Client:
             uint8 `[H, W]` (or `[H, W, 3]` for "color") for one image, a list of them for a list. Labels of a
             binary model are 0 and 1, those of a multi-label model 0 and 1 `[H, W, classes]`.
         Raises:
-            ServingError: if the server refuses or does not answer.
+            ServingError: if the server refuses, does not answer, or answers what does not belong to the image.
         """
         signature, name = _ANSWERS[checks.one_of("output", output, _ANSWERS)]
         several = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
@@ -75,7 +76,7 @@ class Client:
             if len(answered) != len(batch):
                 raise ServingError(f"The server answered {len(answered)} images to {len(batch)}.")
             answers.extend(answered)
-        label_maps = [from_pngs(answer) if isinstance(answer, list) else from_png(answer) for answer in answers]
+        label_maps = [picture(answer, content, output == "color") for answer, content in zip(answers, contents)]
         return label_maps if several else label_maps[0]
 
     def status(self) -> list[dict[str, Any]]:

@@ -48,12 +48,26 @@ def to_bytes(image: Any) -> bytes:
 
 
 def from_png(content: bytes) -> np.ndarray:
-    """Return a PNG file (bytes) as uint8 `[H, W]` or `[H, W, 3]`."""
+    """Return a PNG file (bytes) as uint8 `[H, W]` or `[H, W, 3]`.
+
+    Raises:
+        ValueError: if it is damaged, or holds anything else.
+    """
     from PIL.PngImagePlugin import PngImageFile  # unlike Image.open it takes any size, as the request had
 
-    return np.array(PngImageFile(io.BytesIO(content)))
+    from kseg.data.plain_files import DECODER_FAILURES, wrong_part
+
+    try:
+        picture = PngImageFile(io.BytesIO(content))
+        if (wrong := wrong_part(content)) is not None:  # Pillow does not check those of the pixels
+            raise ValueError(f"wrong checksum of part {wrong!r}")
+        if picture.mode not in ("L", "RGB"):
+            raise ValueError(f"pixels of mode {picture.mode}")
+        return np.array(picture)
+    except DECODER_FAILURES as failure:
+        raise ValueError(str(failure) or type(failure).__name__) from failure
 
 
 def from_pngs(contents: list[bytes]) -> np.ndarray:
-    """Return grey PNG files (bytes), one per class, as uint8 `[H, W, classes]`."""
+    """Return grey PNG files (bytes), one per class, as uint8 `[H, W, classes]`. Raises as `from_png`."""
     return np.stack([from_png(content) for content in contents], axis=-1)

@@ -1,5 +1,6 @@
 """TensorFlow Serving's gRPC protocol. Needs the `grpc` extra, whose message classes load TensorFlow."""
 
+import math
 from typing import Any
 
 from kseg import checks
@@ -60,9 +61,12 @@ class GrpcTransport:
                                "kseg.export.saved_model.")
         found = answer.outputs[output]
         files, sides = list(found.string_val), [side.size for side in found.tensor_shape.dim]
+        if len(sides) > 2 or math.prod(sides) != len(files):
+            raise ServingError(f"The server's answer says that {output!r} has shape {sides}, and holds {len(files)} files. "
+                               "Serve a model exported by kseg.export.saved_model.")
         if len(sides) < 2:
             return files
-        return [files[start:start + sides[1]] for start in range(0, len(files), sides[1])]
+        return [files[start:start + sides[1]] for start in range(0, len(files), sides[1] or 1)]
 
     def status(self, timeout: float) -> list[dict[str, Any]]:
         """Return the versions of the model and their states, a list of dicts."""
@@ -71,20 +75,25 @@ class GrpcTransport:
         request = get_model_status_pb2.GetModelStatusRequest()
         self._name(request.model_spec)
         states = get_model_status_pb2.ModelVersionStatus.State
-        return [{"version": str(entry.version), "state": states.Name(entry.state),
+        names = {number: name for name, number in states.items()}
+        return [{"version": str(entry.version), "state": names.get(entry.state, str(entry.state)),
                  "status": {"error_code": entry.status.error_code, "error_message": entry.status.error_message}}
                 for entry in self._call(self._models.GetModelStatus, request, timeout).model_version_status]
 
     def metadata(self, timeout: float) -> dict[str, Any]:
         """Return the signatures of the model as the server describes them, a dict."""
-        from google.protobuf import json_format
+        from google.protobuf import json_format, message
         from tensorflow_serving.apis import get_model_metadata_pb2
 
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         self._name(request.model_spec)
         answer = self._call(self._predictions.GetModelMetadata, request, timeout)
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
+        try:
+            answer.metadata["signature_def"].Unpack(signatures)
+        except message.DecodeError as failure:
+            raise ServingError(f"The server at {self._url} described its signatures by bytes that are damaged. Is it "
+                               "TensorFlow Serving's gRPC port (8500)?") from failure
         return {"signature_def": json_format.MessageToDict(signatures, preserving_proto_field_name=True)}
 
     def close(self) -> None:
@@ -105,7 +114,7 @@ class GrpcTransport:
             return method(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as failure:
             name = failure.code().name
-            text = " ".join(failure.details().split())[:600]
+            text = " ".join((failure.details() or "it does not say why").split())[:600]
             if name == "DEADLINE_EXCEEDED":
                 message = (f"The server at {self._url} did not answer within {timeout:g} s. Raise `timeout` or send "
                            "fewer images at once.")

@@ -1,4 +1,4 @@
-"""What a client sends, read with an end to the time and to the bytes of a request's head."""
+"""What the other side sends, read with an end to the time, and to the bytes of a request's head."""
 
 import http.client
 import io
@@ -8,11 +8,11 @@ import time
 HEAD_BYTES = 16384  # of the first line, and of all headers together
 
 
-class _Arriving(io.RawIOBase):
+class Arriving(io.RawIOBase):
     """The bytes of a socket until `deadline`; a time limit per `recv` would let a byte per minute hold a thread."""
 
-    def __init__(self, connection):
-        self.connection, self.deadline = connection, 0.0
+    def __init__(self, connection: socket.socket, deadline: float = 0.0):
+        self.connection, self.deadline = connection, deadline
 
     def readable(self):
         return True
@@ -20,7 +20,7 @@ class _Arriving(io.RawIOBase):
     def readinto(self, buffer):
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the client is too slow")
+            raise TimeoutError("the other side is too slow")
         self.connection.settimeout(left)
         return self.connection.recv_into(buffer)
 
@@ -29,7 +29,7 @@ class Received(io.BufferedReader):
     """A buffered reader of a socket, in the place of the `rfile` of `http.server`'s handlers."""
 
     def __init__(self, connection: socket.socket):
-        super().__init__(_Arriving(connection))
+        super().__init__(Arriving(connection))
         self._head_left = HEAD_BYTES
 
     def allow(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.campaigns import fuzzing
+from tests.campaigns import fuzzing, load
 
 OUTCOMES = ("answered", "refused", "error", "wrong", "crash", "hang", "memory")
 
@@ -19,8 +19,26 @@ def main(arguments=None):
     fuzz.add_argument("--inputs", type=int, default=10_000, help="of each target (default: 10,000)")
     fuzz.add_argument("--seed", type=int, default=0)
     fuzz.add_argument("--output", default="campaigns", help="folder of states and faults (default: campaigns)")
+    served = commands.add_parser("load", help="clients of one server at once, with faults between them")
+    served.add_argument("--protocol", choices=("rest", "grpc"), default="rest")
+    served.add_argument("--minutes", type=float, default=10.0)
+    served.add_argument("--clients", type=int, default=8)
+    served.add_argument("--seed", type=int, default=0)
+    served.add_argument("--output", default="campaigns", help="folder of the model and the results")
     options = parser.parse_args(arguments)
-    console, faults = Console(), 0
+    return (_load if options.command == "load" else _fuzz)(options, Console())
+
+
+def _load(options, console):
+    with console.status("starting") as status:
+        summary = load.run(options.protocol, options.minutes, options.clients, options.seed, options.output,
+                           lambda seconds, requests: status.update(f"{seconds:.0f} s, {requests:,} requests"))
+    console.print(load.table(options.protocol, summary))
+    return 1 if load.faults(summary) else 0
+
+
+def _fuzz(options, console):
+    faults = 0
     table = Table("reader", "inputs", *OUTCOMES)
     for name in options.targets or fuzzing.target_names():
         with console.status(name) as status:

@@ -5,6 +5,7 @@ A target is a file of `tests/campaigns/targets` with
     def seeds(folder): ...            # bytes of valid inputs, made in `folder`
     def read(content, folder): ...    # give the bytes to kseg; return what it answers
     damage = mutations.damaged        # may be left out
+    refusals = (ServingError,)        # may be left out: errors other than the sentence that are legal
     def check(answer, content): ...   # may be left out: raise AssertionError if the answer is silently wrong
 
 The reader runs in a process of its own, which is watched: one that dies, stands still for `HANG` seconds, or comes to
@@ -79,7 +80,7 @@ def outcome_of(module, content, folder):
     try:
         answer = module.read(content, folder)
     except Exception as failure:
-        if SENTENCE.search(str(failure)):
+        if SENTENCE.search(str(failure)) or isinstance(failure, getattr(module, "refusals", ())):
             return "refused", str(failure)
         return "error", traceback.format_exc()
     try:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from kseg.data.orientation import exif_orientation
 from kseg.export import exif, image_bytes
 from tests.conftest import structured_image
 
@@ -58,3 +59,19 @@ def test_damaged_metadata_end_the_search(kind):
             damaged[place] = random.integers(0, 256)
         for data in (bytes(damaged), content[:random.integers(0, 200)]):
             assert 1 <= int(ORIENTATION(data)) <= 8
+
+
+@pytest.mark.filterwarnings("ignore:Tag data larger than file")
+@pytest.mark.parametrize("place, value", [(4, 1), (5, 255), (6, 93), (8, 1), (17, 0x83), (18, 0x20), (20, 255)])
+def test_a_damaged_orientation_is_none_as_for_pillow(place, value):
+    data = Image.Exif()
+    data.endian = ">"
+    data[274] = 6
+    content = io.BytesIO()
+    Image.fromarray(structured_image(8, 16)).save(content, "JPEG", exif=data)
+    damaged = bytearray(content.getvalue())
+    start = damaged.index(b"Exif\0\0MM\0*")
+    assert int(ORIENTATION(bytes(damaged))) == 6
+    assert damaged[start + place] != value
+    damaged[start + place] = value
+    assert int(ORIENTATION(bytes(damaged))) == (exif_orientation(bytes(damaged)) or 1) == 1
