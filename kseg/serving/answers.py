@@ -1,47 +1,49 @@
-"""What a server answered to an image, held against the image: a damaged answer, or another image's, is not given on."""
+"""What a server answered to an image, held against the image: what is damaged, or another image's, is not given on."""
 
 import numpy as np
 
 from kseg.serving.encoding import from_png, from_pngs
 from kseg.serving.errors import ServingError
 
-_PNG_SIZE = slice(16, 24)  # where a PNG says its width and its height, 4 bytes each
+_HEIGHT, _WIDTH = slice(20, 24), slice(16, 20)  # where a PNG file says them
 
 
 def picture(answer: bytes | list[bytes], sent: bytes, colour: bool) -> np.ndarray:
-    """Return the uint8 `[H, W]`, or `[H, W, 3]` in `colour`, or of a list `[H, W, classes]`, that answers an image.
+    """Return what answers an image: labels uint8 `[H, W]`, those of a list `[H, W, classes]`, a `colour` `[H, W, 3]`.
 
     Args:
         answer: bytes of a PNG file, or a list of them, one per class.
         sent: bytes of the image's file.
         colour: bool, whether colours were asked for rather than labels.
     Raises:
-        ServingError: if it is damaged or of another size or kind.
+        ServingError: if the answer is damaged, or of another size or kind than asked for.
     """
-    files = answer if isinstance(answer, list) else [answer]
-    wanted = _size(sent)
-    for file in files:
-        found = [int.from_bytes(file[_PNG_SIZE][start:start + 4], "big") for start in (4, 0)]
-        if wanted is not None and sorted(found) != sorted(wanted):  # EXIF data may turn it
-            raise ServingError(f"The server answered with a picture of {found[0]}×{found[1]} pixels to an image of "
-                               f"{wanted[0]}×{wanted[1]}. Is something between this program and the server that mixes up "
-                               "answers?")
+    several = isinstance(answer, list)
+    _check_size(answer if several else [answer], sent)
     try:
-        made = from_pngs(answer) if isinstance(answer, list) else from_png(answer)
-        if made.ndim != 2 + (colour or isinstance(answer, list)) or colour and isinstance(answer, list):
-            raise ValueError("it is not grey" if not colour else "it has no colours")
+        made = from_pngs(answer) if several else from_png(answer)
+        if colour and several or made.ndim != 2 + (colour or several):
+            raise ValueError("it is grey" if colour else "it is coloured")
     except (ValueError, MemoryError) as failure:
-        raise ServingError(f"The server's answer is not the PNG file that was asked for: {failure}. Serve a model exported "
-                           "by kseg.export.saved_model; if you do, something damages answers on their way.") from failure
+        raise ServingError(f"The server's answer is not the PNG file that was asked for: {failure}. Serve a model "
+                           "exported by kseg.export.saved_model; if you do, something damages its answers on their "
+                           "way.") from failure
     return made
 
 
-def _size(content):
-    """Return (height, width) of an image file by its head, or None if Pillow does not know it."""
-    from kseg.data import decode
+def _check_size(files, sent):
+    """Raise `ServingError` if a PNG file is of another size than the image; EXIF data may have turned it."""
+    from kseg.data import decode, mask_values  # which load OpenCV
 
     try:
         with decode.any_size():
-            return decode.image_size(content)
-    except (ValueError, ImportError):
-        return None
+            height, width = decode.image_size(sent)
+    except (ValueError, ImportError):  # the server may know more formats
+        return
+    for file in files:
+        if not file.startswith(mask_values.PNG_SIGNATURE):
+            continue  # it has no size, and will not be read
+        found = int.from_bytes(file[_HEIGHT], "big"), int.from_bytes(file[_WIDTH], "big")
+        if found not in ((height, width), (width, height)):
+            raise ServingError(f"The server answered {found[0]}×{found[1]} pixels to an image of {height}×{width}: "
+                               "something between here and the model mixes up answers, or damages them.")

@@ -62,8 +62,8 @@ class GrpcTransport:
         found = answer.outputs[output]
         files, sides = list(found.string_val), [side.size for side in found.tensor_shape.dim]
         if len(sides) > 2 or math.prod(sides) != len(files):
-            raise ServingError(f"The server's answer says that {output!r} has shape {sides}, and holds {len(files)} files. "
-                               "Serve a model exported by kseg.export.saved_model.")
+            raise ServingError(f"The server's answer says that {output!r} has shape {sides}, but holds {len(files)} "
+                               "files. Serve a model exported by kseg.export.saved_model.")
         if len(sides) < 2:
             return files
         return [files[start:start + sides[1]] for start in range(0, len(files), sides[1] or 1)]

@@ -23,7 +23,7 @@ def read_whole(response: http.client.HTTPResponse) -> bytes:
     """Return the body of an answer.
 
     Raises:
-        http.client.IncompleteRead: if it ends before its Content-Length.
+        http.client.IncompleteRead: if it ends before its Content-Length, or, where that is not told, with the head.
         http.client.HTTPException: if it is implausibly large.
         TimeoutError, OSError: if it does not arrive.
     """
@@ -34,7 +34,7 @@ def read_whole(response: http.client.HTTPResponse) -> bytes:
         if size > _LARGEST:
             raise http.client.HTTPException(f"the answer has more than {_LARGEST} bytes")
     missing = getattr(response, "length", None)
-    if missing:
+    if missing or missing is None and not pieces:  # a head that is cut off passes for a whole one
         raise http.client.IncompleteRead(b"".join(pieces), missing)
     return b"".join(pieces)
 

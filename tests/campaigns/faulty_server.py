@@ -15,7 +15,8 @@ def serve(protocol, path, share, timeout, seed, pipe):
         kseg.export.saved_model(coded_images.model(), path, warm_up_requests=False)
     served = Served(path, "coded")
     served.requests = _Forgotten()  # the tests look at them; here they would fill memory
-    served.run("serve_bytes", {"image_bytes": [coded_images.encoded(coded_images.coded(0)[1], "png")]})  # the first is slow
+    image = coded_images.encoded(coded_images.coded(0)[1], "png")
+    served.run("serve_bytes", {"image_bytes": [image]})  # the first run is slow
     made, faulty = ((RestServer, faulty_rest.FaultyRest) if protocol == "rest"
                     else (GrpcServer, faulty_grpc.FaultyGrpc))
     upstream = made(served)
