@@ -63,5 +63,10 @@ class ONNXModel(Runner):
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         pixels = (np.rint(batch) if self.dtype.kind in "ui" else batch).astype(self.dtype)
-        answer, = self._session.run([self._output], {self._input: pixels})
+        try:
+            answer, = self._session.run([self._output], {self._input: pixels})
+        except Exception as failure:  # see above
+            raise ValueError(checks.sentence(
+                "model", "must be an ONNX file that can be run", f"pixels {batch.shape}",
+                f"ONNX Runtime says: {' '.join(str(failure).split()).rstrip('.')}. Export it again.")) from failure
         return answer if self.labels_only else answer.astype(np.float32, copy=False)
