@@ -61,8 +61,8 @@ def test_two_members_of_one_name(tmp_path):
 
 
 def test_honest_arrays_are_read(tmp_path):
-    values = {"bias": np.zeros((0, 3)), "kernel": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "text": np.array("é"),
-              "steps": np.int64(3), "on": np.array([True, False])}
+    values = {"bias": np.zeros((0, 3)), "kernel": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+              "text": np.array("é"), "steps": np.int64(3), "on": np.array([True, False])}
     for save in (np.savez, np.savez_compressed):
         save(tmp_path / "a.npz", **values)
         found = archives.read_npz(str(tmp_path / "a.npz"))

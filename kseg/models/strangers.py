@@ -123,9 +123,11 @@ def check_memory(config: dict[str, Any], path: str) -> None:
 
 
 def said(failure: Exception) -> str:
-    """Return the beginning and the end of a message of Keras's; whole descriptions stand in between."""
+    """Return what Keras says of a failure, without the descriptions of whole models around it."""
     text = " ".join(str(failure).split())
-    return text if len(text) <= 500 else f"{text[:200]} … {text[-300:]}"
+    for mark in ("Exception encountered: ", "Error encountered during deserialization: "):
+        text = text.rpartition(mark)[2]
+    return text.partition(" Full object config")[0][:500]
 
 
 def _bytes_of_weights(config):

@@ -11,7 +11,8 @@ from tests.campaigns.mutations import damaged_archive as damage  # noqa: F401 (t
 def seeds(folder):
     for classes, compiled in ((2, False), (3, True)):
         pixels = keras.Input((None, None, 3), name="pixels")
-        features = keras.layers.Conv2D(2, 3, strides=2, padding="same")(NormalizePixels([127.5] * 3, [64.0] * 3)(pixels))
+        features = NormalizePixels([127.5] * 3, [64.0] * 3)(pixels)
+        features = keras.layers.Conv2D(2, 3, strides=2, padding="same")(features)
         model = Segmenter(pixels, ResizeTo(dtype="float32")(keras.layers.Conv2D(classes, 1)(features), pixels),
                           label_set=kseg.LabelSet([f"class {index}" for index in range(classes)]))
         if compiled:

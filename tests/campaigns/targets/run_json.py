@@ -12,15 +12,16 @@ from tests.campaigns.mutations import damaged_json as damage  # noqa: F401 (the 
 
 
 def seeds(folder):
-    report = {"recipe": TrainingRecipe(data="nowhere", model="UNet").to_dict(), "status": "interrupted", "resumed": 0,
-              "versions": {"kseg": "0.1"}, "machine": {"cores": 2, "devices": ["cpu"]}, "epochs_done": 0,
+    plain = TrainingRecipe(data="nowhere", model="UNet")
+    several = TrainingRecipe(data="nowhere", loss={"dice": 1.0, "cross_entropy": 0.5}, multipliers={"encoder": 0.1})
+    report = {"status": "interrupted", "resumed": 0, "versions": {"kseg": "0.1"}, "seconds": 3.5, "epochs_done": 0,
+              "machine": {"cores": 2, "devices": ["cpu"]}, "length": {"steps_per_epoch": 2, "epochs": 3},
               "data": {"classes": ["sky", "road"], "palette": [[0, 0, 0], [128, 0, 0]], "train_images": 3,
                        "validation_images": 2},
-              "length": {"steps_per_epoch": 2, "epochs": 3}, "parameters": {"total": 3, "trainable": 2, "encoder": None}, "seconds": 3.5,
+              "parameters": {"total": 3, "trainable": 2, "encoder": None},
               "best": {"epoch": 1, "mean_iou": 0.5, "per_class_iou": {"sky": 0.5, "road": None}}}
-    yield json.dumps(report).encode()
-    yield json.dumps({**report, "status": "running", "recipe": TrainingRecipe(
-        data="nowhere", loss={"dice": 1.0, "cross_entropy": 0.5}, multipliers={"encoder": 0.1}, epochs=3).to_dict()}).encode()
+    yield json.dumps({"recipe": plain.to_dict(), **report}).encode()
+    yield json.dumps({"recipe": several.to_dict(), **report, "status": "running"}).encode()
 
 
 def read(content, folder):
