@@ -63,7 +63,7 @@ class RestTransport:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, headers=self._headers)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
+            with urllib.request.urlopen(request, timeout=timeout) as response:  # nosec B310: http(s), see __init__
                 return json.loads(response.read())
         except urllib.error.HTTPError as failure:
             raise ServingError(f"The server at {url} answered status {failure.code}: {_message(failure)}",
