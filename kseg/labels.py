@@ -74,9 +74,14 @@ class LabelSet:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "LabelSet":
-        """Return the set that `to_dict` described."""
-        return cls(tuple(values["names"]), np.asarray(values["palette"], np.uint8), values["ignore_class"],
-                   tuple(values["ignore_color"]))
+        """Return the set that `to_dict` described; ValueError if it did not."""
+        try:
+            return cls(tuple(values["names"]), np.asarray(values["palette"], np.uint8), values["ignore_class"],
+                       tuple(np.asarray(values["ignore_color"], np.uint8).reshape(3).tolist()))
+        except (KeyError, TypeError, OverflowError, ValueError) as failure:
+            raise ValueError(checks.sentence(
+                "label_set", "must hold names, palette, ignore_class and ignore_color", values,
+                f"Write it with LabelSet.to_dict ({' '.join(str(failure).split())[:200]}).")) from failure
 
     def _repr_html_(self) -> str:
         """Return the classes as notebooks show them: colour, id, name, and the ignored id last."""

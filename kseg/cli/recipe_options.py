@@ -47,9 +47,7 @@ def recipe(arguments: argparse.Namespace) -> Recipe:
     """
     stored, of_the_run = {}, typed(arguments)
     if arguments.recipe is not None:
-        with open(arguments.recipe, encoding="utf-8") as file:
-            stored = json.load(file)
-        stored = stored.get("recipe", stored)  # of a whole run.json
+        stored = _stored(arguments.recipe)
     _refuse_what_does_not_belong_together(arguments.in_stages, stored, of_the_run)
     for name in BUILDER_OPTIONS:
         if name in of_the_run:
@@ -61,6 +59,20 @@ def recipe(arguments: argparse.Namespace) -> Recipe:
         if name in of_the_run:
             of_the_run[name] = {**(stored.get(name) or {}), **dict(of_the_run[name])}
     return recipe_from_dict({**stored, **of_the_run})
+
+
+def _stored(path):
+    """Return the recipe in a run.json, or in a file of a recipe alone."""
+    try:
+        with open(checks.existing_file("recipe", path), encoding="utf-8") as file:
+            stored = json.load(file)
+        stored = stored.get("recipe", stored)
+        for name in ("model_options", "data_options", "multipliers"):
+            dict(stored.get(name) or {})
+    except (ValueError, TypeError, AttributeError, RecursionError) as failure:
+        raise ValueError(checks.sentence("recipe", "must be a file of a recipe in JSON", path,
+                                         f"It cannot be read ({failure}). Give the run.json of a run.")) from failure
+    return stored
 
 
 def typed(arguments: argparse.Namespace) -> dict[str, typing.Any]:

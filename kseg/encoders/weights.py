@@ -6,7 +6,7 @@ import warnings
 import keras
 import numpy as np
 
-from kseg import checks, files
+from kseg import archives, checks, files
 from kseg.encoders.assign import assign_arrays
 from kseg.encoders.checkpoint import read_checkpoint
 from kseg.encoders.row import Encoder, Pairs
@@ -18,10 +18,9 @@ from kseg.types import EncoderWeights, ImageSize, Path
 
 def _npz(path, argument):
     try:
-        with np.load(path) as archive:
-            return {key: archive[key] for key in archive.files}
+        return archives.read_npz(path)
     except Exception as error:  # a truncated zip, a wrong header: each raises its own
-        raise ValueError(checks.sentence(argument, "must be a readable file", path,
+        raise ValueError(checks.sentence(argument, "must be a readable file of arrays", path,
                                          "The file is damaged: copy or download it again.")) from error
 
 
@@ -111,6 +110,7 @@ def _load_keras_file(encoder, path, row, library, pairs):
         library.load_weights(path)
         copy_pairs(pairs, row.bgr)
 
+    _check_keras_file(path)
     errors = []
     attempts = [own] + [rgb] * (encoder.inputs[0].shape[-1] > 3) + [of_library] * (library is not None)
     with warnings.catch_warnings():  # a file is recognised by failing as another kind first
@@ -118,11 +118,23 @@ def _load_keras_file(encoder, path, row, library, pairs):
         for attempt in attempts:
             try:
                 return attempt()
-            except (ValueError, KeyError, OSError) as error:
+            except Exception as error:  # HDF5 meets damage with errors of many kinds
                 errors.append(error)
     raise ValueError(checks.sentence(
         "encoder_weights", f"must fit encoder {row.name!r}, as kseg or {row.library} saves it", path,
         "Save it with `model.encoder.save_weights(path)` from the same encoder.")) from errors[0]
+
+
+def _check_keras_file(path):
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            archives.check_hdf5(file, path)
+    except Exception as error:
+        raise ValueError(checks.sentence(
+            "encoder_weights", "must be an undamaged .weights.h5 file", path,
+            f"HDF5 says: {' '.join(str(error).split())[:200]}. Copy or download the file again.")) from error
 
 
 def read_arrays(path: str) -> dict[str, np.ndarray]:
@@ -137,8 +149,8 @@ def recorded_geometry(path: str) -> str | None:
     """Return what `encoder.save_weights` or `save_arrays` wrote of a network's geometry, or None."""
     try:
         if path.endswith(".npz"):
-            with np.load(path) as archive:
-                return as_text(archive["geometry"]) if "geometry" in archive.files else None
+            found = archives.read_npz(path, only="geometry")
+            return as_text(found["geometry"]) if found else None
         if path.endswith(".weights.h5"):
             import h5py
 

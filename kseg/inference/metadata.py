@@ -4,6 +4,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 FILE_NAME = "kseg.json"
+_LONGEST = 2 ** 24  # bytes of a description; 255 classes take 10,000
 
 
 def describe(model: "keras.Model", *, kind: str, label_set: LabelSet | None = None,
@@ -76,6 +78,32 @@ def known_labels(label_set: LabelSet | None, classes: int,
     return label_set
 
 
+def checked(metadata: dict[str, Any] | None, classes: int) -> dict[str, Any]:
+    """Return what a runner needs of a description: `label_set`, `task`, `threshold`, `pixel_range`, `scales_inside`.
+
+    Args:
+        metadata: what was found in the model, or None.
+        classes: how many the model answers with.
+    Raises:
+        ValueError: if it is not as `describe` makes it.
+    """
+    from kseg.data.pixel_range import PixelRange
+
+    try:
+        metadata = metadata or {}
+        given, stored = metadata.get("input") or {}, metadata.get("label_set")
+        task = tasks.known(metadata.get("task"), classes)
+        label_set = known_labels(LabelSet.from_dict(stored), classes, task) if stored else None
+        threshold = task.checked_threshold(metadata.get("threshold"), classes)
+        scale = PixelRange.of(given.get("pixel_range"))
+    except Exception as failure:  # what was text may be a list, a number an object: each has an error of its own
+        raise ValueError(checks.sentence(
+            "model", f"must have a {FILE_NAME} inside that describes it as kseg.export does", str(metadata)[:200],
+            f"It is damaged ({' '.join(str(failure).split())[:300]}): export the model again.")) from failure
+    return {"label_set": label_set, "task": task.name if metadata.get("task") else None, "threshold": threshold,
+            "pixel_range": scale, "scales_inside": scale is not None and bool(given.get("scaled_inside_the_graph"))}
+
+
 def as_properties(metadata: dict[str, Any]) -> dict[str, str]:
     """Return what a file of one model holds besides it: name -> text, the `metadata` and the class names."""
     return {FILE_NAME: json.dumps(metadata, indent=1), "labels.txt": "\n".join(metadata["label_set"]["names"]) + "\n"}
@@ -83,7 +111,18 @@ def as_properties(metadata: dict[str, Any]) -> dict[str, str]:
 
 def in_properties(properties: Mapping[str, str]) -> dict[str, Any] | None:
     """Return the description among the properties of an ONNX file, name -> text; None if there is none."""
-    return json.loads(properties[FILE_NAME]) if FILE_NAME in properties else None
+    try:
+        return _object(properties[FILE_NAME]) if FILE_NAME in properties else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(text):
+    """Return the object that a text in JSON is, which must be one."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    return found
 
 
 def append_to_tflite(content: bytes, metadata: dict[str, Any]) -> bytes:
@@ -141,10 +180,13 @@ def found_metadata(model: str | bytes) -> dict[str, Any] | None:
     try:
         if isinstance(model, str) and os.path.isdir(model):
             with open(os.path.join(model, "assets.extra", FILE_NAME), encoding="utf-8") as file:
-                return json.load(file)
+                return _object(file.read())
         with zipfile.ZipFile(io.BytesIO(model) if isinstance(model, bytes) else model) as files:
-            return json.loads(files.read(FILE_NAME))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+            if files.getinfo(FILE_NAME).file_size > _LONGEST:
+                return None
+            return _object(files.read(FILE_NAME))
+    except (OSError, KeyError, ValueError, RecursionError, EOFError, RuntimeError, NotImplementedError, zlib.error,
+            zipfile.BadZipFile):
         return None
 
 

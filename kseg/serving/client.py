@@ -122,4 +122,4 @@ class Client:
             except ServingError as failure:
                 if not failure.retryable or attempt == self.retries:
                     raise
-                time.sleep(min(30.0, self.backoff * 2 ** attempt) * random.uniform(0.5, 1.0))
+                time.sleep(min(30.0, self.backoff * 2 ** attempt) * random.uniform(0.5, 1.0))  # nosec B311: a pause

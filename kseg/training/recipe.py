@@ -6,6 +6,8 @@
 import copy
 import dataclasses
 import json
+import numbers
+import types
 import typing
 from collections.abc import Mapping
 
@@ -63,13 +65,38 @@ class Recipe(Data, Optimization, Loss):
 
         Raises:
             ValueError: if a key is no field of this kind of recipe.
+            TypeError: if a value is of another type than its field.
         """
-        for name in values:
-            checks.one_of("recipe", name, cls.field_names())
+        kinds = {field.name: field.type for part in cls.PARTS for field in dataclasses.fields(part)}
+        for name, value in values.items():
+            checks.one_of("recipe", name, tuple(kinds))
+            if not _fits(value, kinds[name]):
+                raise TypeError(checks.sentence(name, f"must be of type {_words(kinds[name])}", value,
+                                                "Correct the recipe's file."))
         options = dict(values.get("data_options") or {})
         if isinstance(options.get("classes"), dict):
             options["classes"] = LabelSet.from_dict(options["classes"])
         return cls(**{**values, "data_options": options})
+
+
+def _fits(value, kind):
+    """Whether a value, as JSON has it, is of the type of a field."""
+    members = typing.get_args(kind)
+    if isinstance(kind, types.UnionType):
+        return any(_fits(value, member) for member in members)
+    outer = typing.get_origin(kind) or kind
+    if outer is tuple:
+        return isinstance(value, (list, tuple)) and len(value) == len(members) and all(map(_fits, value, members))
+    if outer is dict:
+        return isinstance(value, Mapping) and (not members or all(_fits(one, members[1]) for one in value.values()))
+    if outer in (int, float):
+        number = numbers.Integral if outer is int else numbers.Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, outer)
+
+
+def _words(kind):
+    return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
 
 
 def documented(recipe: type[Recipe]) -> type[Recipe]:

@@ -129,10 +129,11 @@ def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
         `TrainingResult`.
     Raises:
         FileNotFoundError: if the folder holds no run.
+        ValueError, TypeError: if one of its files is damaged.
     """
     folder = RunFolder(output_dir)
     report = read_report(checks.existing_file("output_dir", folder.report, "Give the folder that `kseg train` wrote."))
-    if report["status"] != "finished":
+    if report.get("status") != "finished":
         run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks,
             devices=report.get("devices") if devices is None else devices)
     elif not os.path.exists(folder.page):  # a run of an earlier kseg

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import kseg
-from kseg import files
+from kseg import checks, files
 from kseg.machine import processor_name
 from kseg.metrics import iou_from_confusion
 from kseg.models.segmenter import Segmenter
@@ -104,6 +104,23 @@ class RunReport:
 
 
 def read_report(path: str | os.PathLike) -> dict[str, typing.Any]:
-    """Return the values of the report at `path`."""
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    """Return the values of the report at `path`.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = json.load(file)
+        if not isinstance(values, dict) or not isinstance(values.get("recipe"), dict):
+            raise ValueError("it holds no recipe")
+    except (ValueError, RecursionError) as failure:
+        raise damaged(path, failure) from failure
+    return values
+
+
+def damaged(path: str | os.PathLike, failure: Exception) -> ValueError:
+    """Return the error of a file of a run at `path` that is not as a run writes it."""
+    said = " ".join(str(failure).split())[:200]
+    return ValueError(checks.sentence("output_dir", f"must hold an undamaged {os.path.basename(path)}", os.fspath(path),
+                                      f"It cannot be read ({type(failure).__name__}: {said}): copy it again."))

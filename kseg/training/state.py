@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kseg import checks, files
+from kseg import archives, checks, files
 
 
 def save(path: str | os.PathLike, variables: Sequence[keras.Variable], facts: dict[str, typing.Any]) -> None:
@@ -26,25 +26,42 @@ def save(path: str | os.PathLike, variables: Sequence[keras.Variable], facts: di
 
 
 def facts(path: str | os.PathLike) -> dict[str, typing.Any]:
-    """Return the facts saved at `path`, without reading the variables."""
-    with np.load(path) as stored:
-        return json.loads(stored["facts"].tobytes().decode())
+    """Return the facts saved at `path`, without reading the variables.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    try:
+        found = json.loads(archives.read_npz(os.fspath(path), only="facts")["facts"].tobytes())
+        if not all(isinstance(found[name], kind) for name, kind in (("history", list), ("best", dict))):
+            raise ValueError("facts of another kind")
+        return found
+    except Exception as failure:  # zip, NumPy and JSON meet damage with errors of many kinds
+        raise _damaged(path) from failure
 
 
 def restore(path: str | os.PathLike, variables: Sequence[keras.Variable]) -> None:
     """Set `variables` to the values saved at `path`.
 
     Raises:
-        ValueError: if the file belongs to another model or optimiser.
+        ValueError: if the file is damaged, or belongs to another model or optimiser.
     """
-    with np.load(path) as stored:
-        arrays = [stored[f"variable_{index}"] for index in range(len(stored.files) - 1)]  # one file holds the facts
+    try:
+        stored = archives.read_npz(os.fspath(path))
+        arrays = [stored[f"variable_{index}"] for index in range(len(stored) - 1)]  # one file holds the facts
+    except Exception as failure:
+        raise _damaged(path) from failure
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
         raise ValueError(checks.sentence(
             "output_dir", "must hold the state of this model and optimiser", str(path),
             "Resume with the versions of kseg and Keras that began the run, or begin anew in another folder."))
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
+
+
+def _damaged(path):
+    return ValueError(checks.sentence("output_dir", "must hold an undamaged state.npz", os.fspath(path),
+                                      "Copy the folder again, or begin anew in another one."))
 
 
 @dataclasses.dataclass

@@ -1,6 +1,8 @@
 """Damage: what a wire, a disk, a hurried programmer or an enemy does to a file."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 
@@ -32,6 +34,40 @@ def damaged_json(content, others, random):
         holder, key = places[int(random.integers(len(places)))]
         _injure(holder, key, random)
     return json.dumps(document).encode("utf-8", "surrogatepass")
+
+
+def damaged_archive(content, others, random):
+    """As `damaged`, but most injuries are to what a ZIP archive holds; its checksums and its directory stay right."""
+    members = _members(content)
+    if not members or random.random() < 0.2:
+        return damaged(content, others, random)
+    names = list(members)
+    for _ in range(int(random.integers(1, 3))):
+        name = names[int(random.integers(len(names)))]
+        donors = [held[name] for held in map(_members, others) if held and name in held] or [members[name]]
+        choice = int(random.integers(10))
+        if choice == 0:
+            members[name] = donors[int(random.integers(len(donors)))]
+        elif choice == 1:
+            members[f"{name}{_TEXTS[int(random.integers(8))]}"] = members[name]
+            members[name] = b""
+        else:
+            members[name] = (damaged_json if name.endswith(".json") else damaged)(members[name], donors, random)
+    file = io.BytesIO()
+    start = content.find(b"PK\x03\x04")  # what an archive stands behind stays
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED if random.random() < 0.2 else zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return content[:start] + file.getvalue()
+
+
+def _members(content):
+    """Return what the members of a ZIP archive hold, by name; None if it is none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    except Exception:  # damaged already
+        return None
 
 
 def _flip(content, others, random):

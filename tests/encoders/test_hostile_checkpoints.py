@@ -2,14 +2,19 @@
 
 import os
 import pickle
+import re
 import subprocess
 import tracemalloc
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 
+from kseg.encoders import names, row_of
 from kseg.encoders.checkpoint import read_checkpoint
+from kseg.encoders.weights import load_file
+from kseg.pretrained.zoo import PUBLISHED
 from tests.encoders.torch_files import (
     EXPECTED,
     GOLDEN,
@@ -188,3 +193,26 @@ def test_mutated_bytes(seed, tmp_path):
     for key, array in arrays.items():
         assert isinstance(key, str) and isinstance(array, np.ndarray)
         assert np.array(array).nbytes <= 4 * 2 ** 24
+
+
+def test_weights_of_keras_and_numpy_that_are_damaged(tmp_path):
+    pixels = keras.Input((None, None, 3))
+    encoder = keras.Model(pixels, keras.layers.Conv2D(2, 3, name="conv")(pixels))
+    encoder.save_weights(tmp_path / "m.weights.h5")
+    content = (tmp_path / "m.weights.h5").read_bytes()
+    assert content.count(b"TREE") and content.count(b"SNOD")
+    for damaged in (b"", content[:500], content.replace(b"TREE", b"tree"), content.replace(b"SNOD", b"snod")):
+        (tmp_path / "m.weights.h5").write_bytes(damaged)
+        with pytest.raises(ValueError, match="^`encoder_weights` must be an undamaged .weights.h5 file, got"):
+            load_file(encoder, tmp_path / "m.weights.h5", row_of("resnet18"))
+    with zipfile.ZipFile(tmp_path / "m.npz", "w") as archive:  # NumPy gives the bytes of what is no array
+        archive.writestr("conv/kernel.npy", "no array")
+    with pytest.raises(ValueError, match="^`encoder_weights` must be a readable file of arrays, got"):
+        load_file(encoder, tmp_path / "m.npz", row_of("resnet18"))
+
+
+def test_every_file_that_is_downloaded_has_its_hash_in_its_name():
+    urls = [row_of(name).url for name in names()] + [row.url for row in PUBLISHED.values()]
+    unnamed = [url for url in urls if url and not re.search(r"-[0-9a-f]{8,64}\.pth$", url)]
+    assert all(url.startswith("kaggle://") for url in unnamed), unnamed  # whose client has its own
+    assert sum(map(bool, urls)) > 50

@@ -66,3 +66,25 @@ def test_label_set_must_fit():
         metadata.known_labels(LabelSet(("road", "sky", "car")), 4)
     assert str(caught.value) == ("`label_set` must name the 4 classes of the model, got label_set=['road', 'sky', "
                                  "'car']. Pass the label set the model was trained on.")
+
+
+@pytest.mark.parametrize("change", [
+    {"label_set": 7}, {"label_set": {"names": ["sky", "road"]}}, {"task": ["binary"]}, {"threshold": "high"},
+    {"input": {"pixel_range": "wide"}}, {"input": [1]}, {"label_set": {"names": ["one"], "palette": [[1, 2, 3]],
+                                                                       "ignore_class": 255, "ignore_color": [1, 2, 3]}},
+    {"label_set": {"names": ["a", "b"], "palette": [[1], [2, 3]], "ignore_class": 255, "ignore_color": [1, 2, 3]}}],
+    ids=str)
+def test_damaged_descriptions_are_called_so(change):
+    with pytest.raises(ValueError, match="^`model` must have a kseg.json inside that describes it as kseg.export does"):
+        metadata.checked(change, 2)
+
+
+def test_what_is_no_description_is_none(tmp_path):
+    for text in ("[1]", "{", "[" * 100_000, "7"):
+        assert metadata.in_properties({"kseg.json": text}) is None
+        with zipfile.ZipFile(tmp_path / "m.tflite", "w") as archive:
+            archive.writestr("kseg.json", text)
+        assert metadata.found_metadata(str(tmp_path / "m.tflite")) is None
+    with zipfile.ZipFile(tmp_path / "m.tflite", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("kseg.json", b"{" + b" " * 2 ** 25 + b"}")
+    assert metadata.found_metadata(str(tmp_path / "m.tflite")) is None

@@ -9,6 +9,7 @@ import numpy as np
 
 from kseg import checks, tasks
 from kseg.data.pixel_range import PixelRange
+from kseg.inference.metadata import checked
 from kseg.inference.results import votes
 from kseg.labels import LabelSet
 from kseg.layers.margins import valid_loss, valid_sizes
@@ -46,16 +47,14 @@ class Runner(abc.ABC):
                  pixel_range: PixelRange | None = None, task: str | None = None, threshold: tasks.Threshold = None):
         self.shape, self.classes, self.batch_size, self.dtype = tuple(shape), int(classes), batch_size, np.dtype(dtype)
         self.in_channels, self.image_size = self.shape[2], None if None in self.shape[:2] else self.shape[:2]
-        described = metadata or {}
-        stored = described.get("label_set")
-        self.label_set = LabelSet.from_dict(stored) if label_set is None and stored else label_set
-        self.task = tasks.known(task or described.get("task"), self.classes)
-        self.threshold = threshold or described.get("threshold") or (
+        described = checked(metadata, self.classes)
+        self.label_set = described["label_set"] if label_set is None else label_set
+        self.task = tasks.known(task or described["task"], self.classes)
+        self.threshold = threshold or described["threshold"] or (
             None if self.task.exclusive else tasks.DEFAULT_THRESHOLD)
         self.poolings, self.labels_only, self.metadata = poolings, labels_only, metadata
-        given = (metadata or {}).get("input", {})
-        self.pixel_range = PixelRange.of(given.get("pixel_range")) if pixel_range is None else pixel_range
-        self.scales_inside = bool(given.get("scaled_inside_the_graph"))
+        self.pixel_range = described["pixel_range"] if pixel_range is None else pixel_range
+        self.scales_inside = described["scales_inside"]
         down, right = (0 if None in sides else int(sides[0]) - int(sides[1]) for sides in zip(self.shape, answer))
         same = down == right > 0 and down % 2 == 0
         self.margin = valid_loss(poolings) // 2 if poolings else down // 2 if same else 0

@@ -45,12 +45,12 @@ class ONNXModel(Runner):
         options.log_severity_level = 3  # errors
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=list(providers))
+            given, made = self._session.get_inputs()[0], self._session.get_outputs()[0]
+            metadata = in_properties(self._session.get_modelmeta().custom_metadata_map)
+            self._input, self._output = given.name, made.name  # of a damaged file they may be no text
         except Exception as failure:  # ONNX Runtime has a class of its own for every status, with no common one
             raise ValueError(checks.sentence("model", "must be an ONNX file that ONNX Runtime takes", shown,
                                              f"It says: {str(failure).rstrip('.')}.")) from failure
-        given, made = self._session.get_inputs()[0], self._session.get_outputs()[0]
-        metadata = in_properties(self._session.get_modelmeta().custom_metadata_map)
-        self._input, self._output = given.name, made.name
         taken, answer = ([side if isinstance(side, int) else None for side in tensor.shape] for tensor in (given, made))
         classes = answer[-1] if len(answer) == 4 else (metadata or {}).get("classes")
         if (len(self._session.get_inputs()) != 1 or given.type not in _DTYPES or len(taken) != 4 or taken[-1] is None
@@ -63,5 +63,10 @@ class ONNXModel(Runner):
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         pixels = (np.rint(batch) if self.dtype.kind in "ui" else batch).astype(self.dtype)
-        answer, = self._session.run([self._output], {self._input: pixels})
+        try:
+            answer, = self._session.run([self._output], {self._input: pixels})
+        except Exception as failure:  # see above
+            raise ValueError(checks.sentence(
+                "model", "must be an ONNX file that can be run", f"pixels {batch.shape}",
+                f"ONNX Runtime says: {' '.join(str(failure).split()).rstrip('.')}. Export it again.")) from failure
         return answer if self.labels_only else answer.astype(np.float32, copy=False)

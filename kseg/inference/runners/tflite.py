@@ -31,12 +31,13 @@ class TFLiteModel(Runner):
         try:
             self._interpreter = Interpreter(**{"model_content" if content else "model_path": model},
                                             num_threads=threads)
-        except ValueError as failure:
+            self._interpreter.allocate_tensors()
+            self._input = self._interpreter.get_input_details()[0]
+            self._output = self._interpreter.get_output_details()[0]
+        except Exception as failure:  # of a file without tensors, with names that are no text, with unknown operators
             raise ValueError(checks.sentence(
-                "model", "must be a TFLite file", shown, f"The interpreter says: {failure}.")) from failure
-        self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]
-        self._output = self._interpreter.get_output_details()[0]
+                "model", "must be a TFLite file", shown,
+                f"The interpreter says: {' '.join(str(failure).split()).rstrip('.')}.")) from failure
         metadata, made = found_metadata(model), self._output["shape"]
         given = [None if side < 0 else int(side) for side in self._input["shape_signature"]]
         classes = made[-1] if len(made) == 4 else (metadata or {}).get("classes")
@@ -54,12 +55,17 @@ class TFLiteModel(Runner):
                       "zero": int(one["quantization"][1])} for one in (self._input, self._output))
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        if self.image_size is None:
-            self._interpreter.resize_tensor_input(self._input["index"], batch.shape)
-            self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(self._input["index"], quantized(batch, self._input))
-        self._interpreter.invoke()
-        answer = self._interpreter.get_tensor(self._output["index"])
+        try:
+            if self.image_size is None:
+                self._interpreter.resize_tensor_input(self._input["index"], batch.shape)
+                self._interpreter.allocate_tensors()
+            self._interpreter.set_tensor(self._input["index"], quantized(batch, self._input))
+            self._interpreter.invoke()
+            answer = self._interpreter.get_tensor(self._output["index"])
+        except (RuntimeError, ValueError) as failure:
+            raise ValueError(checks.sentence(
+                "model", "must be a TFLite file that can be run", f"pixels {batch.shape}",
+                f"The interpreter says: {' '.join(str(failure).split()).rstrip('.')}. Export it again.")) from failure
         return answer if self.labels_only else dequantized(answer, self._output)
 
 

@@ -20,6 +20,23 @@ _LEGAL = {  # options of a folder's config.json that kseg's builders have
     "decoder_aspp_separable": (None, True, False), "upsampling": (None, 4, 8, 16), "aux_params": (None,)}
 
 
+def _positive(value):
+    return type(value) is int and 0 < value < 2 ** 16
+
+
+_NAME = (lambda value: isinstance(value, str), "a text")
+_NAME_OR_NONE = (lambda value: value is None or isinstance(value, str), "a text or null")
+_SHARE = (lambda value: type(value) in (int, float) and 0 <= value < 1, "a number from 0 to 1")
+_KINDS = {  # what plan reads of a config.json -> (whether a value can be meant, in words)
+    "_model_class": _NAME, "encoder_name": _NAME, "encoder_weights": _NAME_OR_NONE,
+    "encoder_output_stride": (_positive, "a whole number"), "psp_dropout": _SHARE, "decoder_aspp_dropout": _SHARE,
+    "decoder_channels": (lambda value: _positive(value) or isinstance(value, list) and all(map(_positive, value)),
+                         "a whole number, or several"),
+    "decoder_atrous_rates": (lambda value: isinstance(value, list) and len(value) == 3 and all(map(_positive, value)),
+                             "three whole numbers"),
+}
+
+
 def read_config(folder: str) -> dict[str, Any]:
     """Return what `config.json` of a `save_pretrained` folder holds.
 
@@ -30,12 +47,16 @@ def read_config(folder: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             config = json.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(checks.sentence("checkpoint", "must be a folder with smp's config.json", folder,
                                          "Write it with `model.save_pretrained(folder)`.")) from error
     if not isinstance(config, dict) or "_model_class" not in config:
         raise ValueError(checks.sentence("checkpoint", "must be a folder whose config.json names a model of smp",
                                          folder, "Write it with `model.save_pretrained(folder)`."))
+    for key, (fits, rule) in _KINDS.items():
+        if key in config and not fits(config[key]):
+            raise ValueError(checks.sentence("checkpoint", f"must have {rule} as {key} in its config.json", config[key],
+                                             "Write it with `model.save_pretrained(folder)`."))
     return config
 
 

@@ -72,7 +72,14 @@ class AdversarialRecipe(Recipe, Adversarial):
 
 
 def recipe_from_dict(values: Mapping[str, typing.Any]) -> Recipe:
-    """Return the recipe that `to_dict` of either kind described."""
+    """Return the recipe that `to_dict` of either kind described.
+
+    Raises:
+        ValueError, TypeError: if it did not.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(checks.sentence("recipe", "must be an object of fields and values", values,
+                                        "Give the run.json that `kseg train` wrote."))
     return (AdversarialRecipe if values.get("start_from") else TrainingRecipe).from_dict(values)
 
 

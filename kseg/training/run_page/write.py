@@ -5,9 +5,11 @@ import os
 import typing
 from collections.abc import Sequence
 
+from jinja2 import TemplateError
+
 from kseg import checks, files
 from kseg.pages import charts, environment
-from kseg.training.run_folder import RunFolder, read_report
+from kseg.training.run_folder import RunFolder, damaged, read_report
 from kseg.training.run_page.story import Story, clock
 
 _ROOM = "kseg.training.run_page"
@@ -26,14 +28,18 @@ def write_run_page(output_dir: str | os.PathLike) -> str:
         output_dir: str or path, a folder of `train`, running, finished or killed, or of `train_fcn_in_stages`.
     Raises:
         FileNotFoundError: if the folder holds no run.
+        ValueError: if one of its files is damaged.
         OSError: if the page cannot be written.
     """
     folder = RunFolder(output_dir)
     if os.path.exists(os.path.join(folder.path, _STAGES)):
         return _write_stages(folder.path)
     checks.existing_file("output_dir", folder.report, "Give the folder that `kseg train` wrote.")
-    story = Story.read(folder)
-    files.write_text(folder.page, _run_page(story))
+    try:
+        page = _run_page(Story.read(folder))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, TemplateError) as failure:
+        raise damaged(folder.report, failure) from failure
+    files.write_text(folder.page, page)
     above = os.path.dirname(os.path.abspath(folder.path))
     if os.path.exists(os.path.join(above, _STAGES)):
         _write_stages(above)
