@@ -135,7 +135,7 @@ def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
     if report["status"] != "finished":
         run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks,
             devices=report.get("devices") if devices is None else devices)
-    elif not os.path.exists(folder.page):  # a run of an earlier kseg
+    elif not folder.page_is_of_now():
         write_run_page(folder.path)
     return TrainingResult.read(folder)
 

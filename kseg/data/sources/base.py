@@ -194,6 +194,6 @@ def failure_sentence(failure: BaseException) -> str | None:
 
     TensorFlow wraps what a reader raises in `InvalidArgumentError` with its own traceback; this is for messages.
     """
-    match = re.search(r"(?:ValueError|FileNotFoundError|IllegalIds): (`.*?)(?:\nTraceback|\n\n|$)", str(failure),
+    match = re.search(r"(?:ValueError|FileNotFoundError|PermissionError|OSError|IllegalIds): (`.*?)(?:\nTraceback|\n\n|$)", str(failure),
                       re.DOTALL)
     return match[1].strip() if match else None

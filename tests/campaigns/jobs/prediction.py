@@ -1,0 +1,17 @@
+"""`kseg predict FOLDER`."""
+
+import os
+
+from kseg import cli
+from tests.campaigns import jobs
+from tests.data.conftest import make_folder
+
+
+def prepare(inputs):
+    jobs.save_trained(os.path.join(inputs, "trained.keras"))
+    make_folder(os.path.join(inputs, "set"), count=40, splits=("train",))
+
+
+def work(inputs, output):
+    return cli.main(["predict", os.path.join(inputs, "trained.keras"), os.path.join(inputs, "set", "train", "images"),
+                     "--output", os.path.join(output, "seen"), "--quiet"])
