@@ -57,7 +57,7 @@ def draft(path: str | os.PathLike, *, overwrite: bool = True, unique: bool = Fal
         except OSError as failure:
             if not _disk_refused(failure, temporary):
                 raise
-            raise type(failure)(_refusal(path, _said(failure))) from failure
+            raise type(failure)(refusal(path, _said(failure))) from failure
         with refusals(path):
             _replace(temporary, path)
         done = True
@@ -96,11 +96,11 @@ def refusals(path: str | os.PathLike) -> Iterator[None]:
     except OSError as failure:
         if _in_words(failure):
             raise
-        raise type(failure)(_refusal(path, _said(failure))) from failure
+        raise type(failure)(refusal(path, _said(failure))) from failure
     except Exception as failure:
         if not _from_tensorflow_files(failure):
             raise
-        raise OSError(_refusal(path, failure.message)) from failure
+        raise OSError(refusal(path, _said(failure))) from failure
 
 
 def _in_words(failure):
@@ -111,7 +111,8 @@ def _in_words(failure):
 def _said(failure):
     while failure.__cause__ is not None:
         failure = failure.__cause__
-    return getattr(failure, "strerror", None) or getattr(failure, "message", None) or str(failure)
+    message = getattr(failure, "message", "").rpartition("; ")[2]  # TensorFlow's: "path; reason"
+    return getattr(failure, "strerror", None) or message or str(failure)
 
 
 def _disk_refused(failure, temporary):
@@ -122,8 +123,9 @@ def _disk_refused(failure, temporary):
     return failure.errno in _DISK_ERRORS and all(name.startswith(temporary) for name in names)
 
 
-def _refusal(path, said):
-    return checks.sentence("path", "must be a place that can be written to", path,
+def refusal(path: str | os.PathLike, said: str) -> str:
+    """Return the error sentence about a `path` of which the system says that it cannot be written."""
+    return checks.sentence("path", "must be a place that can be written to", os.fspath(path),
                            f"The system says: {said}. Free space or choose another folder.")
 
 

@@ -9,6 +9,8 @@ import os
 
 import tensorflow as tf
 
+from kseg import files
+
 _owned = {}  # path -> open file that this process has locked
 
 
@@ -28,7 +30,8 @@ def _owns(path):
         return False
     if path in _owned:
         return False  # this process may be writing; what it gives up, TensorFlow removes
-    owner = open(f"{path}.owner", "w")
+    with files.refusals(path):
+        owner = open(f"{path}.owner", "w")
     try:
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

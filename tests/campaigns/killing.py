@@ -31,7 +31,8 @@ MOST_KILLS = 3  # of one run
 # "right"; "half": a file with a finished name is not whole; "refused": a start after a kill fails; "wrong": the
 # result differs; "leftover": temporary files remain; "hang"
 OUTCOMES = ("right", "half", "refused", "wrong", "leftover", "hang")
-_TENSORFLOWS_OWN = "__autograph_generated_file"  # a page of Python each, removed by processes that exit
+# TensorFlow's, a page of Python each, removed by processes that exit; ONNX Runtime's, one for ever
+_TEMPORARY_OF_OTHERS = ("__autograph_generated_file", ".ses")
 _CHANGES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 
 
@@ -172,7 +173,7 @@ def _judged(name, undisturbed, target, start, log):
         return "half"
     left = left_behind(target)
     if not hasattr(job(name), "MOCKED"):  # which has temporary files of its own
-        left += [file for file in os.listdir(start.scratch) if not file.startswith(_TENSORFLOWS_OWN)]
+        left += [file for file in os.listdir(start.scratch) if not file.startswith(_TEMPORARY_OF_OTHERS)]
     log.append(f"differences: {differences}\nleft behind: {left}")
     return "wrong" if differences else "leftover" if left else "right"
 

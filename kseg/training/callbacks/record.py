@@ -46,18 +46,17 @@ class Record(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._summaries = tf.summary.create_file_writer(self.folder.tensorboard)
-        if self.progress.history:  # the run may have been killed between its state and these
-            self._write_tables()
 
     def on_epoch_end(self, epoch, logs=None):
         self._summarize(self.progress.history[-1])  # first: rather twice than never
         state.save(self.folder.state, self.fitted.variables, self.progress.facts())
-        self._write_tables()
+        self.write_tables()
 
     def on_train_end(self, logs=None):
         self._summaries.close()
 
-    def _write_tables(self):
+    def write_tables(self) -> None:
+        """Write history and curve."""
         write_history(self.folder.history, self.progress.history)
         write_classes(self.folder.classes, self.fitted.segmenter, self.progress)
         write_learning_curve(self.folder.curve, self.progress.history)

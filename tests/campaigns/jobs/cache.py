@@ -8,7 +8,7 @@ from tests.data.conftest import make_folder
 
 
 def prepare(inputs):
-    make_folder(inputs, count=40, splits=("train",))
+    make_folder(inputs, count=240, size=(60, 80), splits=("train",))
 
 
 def work(inputs, output):

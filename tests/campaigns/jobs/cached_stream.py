@@ -31,9 +31,7 @@ def work(inputs, output):
             "segmentation_mask": tf.TensorSpec((None, None, 1), tf.uint8)})
 
     def read(part):  # an epoch
-        folder = os.path.join(output, part)
-        os.makedirs(folder, exist_ok=True)
-        jobs.save_batches(folder, data.load(
+        jobs.save_batches(os.path.join(output, part), data.load(
             "tfds:oxford_iiit_pet", "train", image_size=(20, 30), seed=5, batch_size=8, augment=True,
             cache=os.path.join(output, "cache")))
 

@@ -7,7 +7,7 @@ from tests.data.conftest import make_folder
 
 
 def prepare(inputs):
-    make_folder(inputs, count=30)
+    make_folder(inputs, count=150, size=(60, 80))
 
 
 def work(inputs, output):

@@ -5,10 +5,10 @@ from tests.data.conftest import make_folder
 
 
 def prepare(inputs):
-    make_folder(inputs, count=40, splits=("train",))
+    make_folder(inputs, count=300, size=(120, 160), splits=("train",))
 
 
 def work(inputs, output):
     from kseg import data
 
-    return jobs.told(data.write_records, "folder", output, "train", shards=8, data_dir=inputs, classes=3)
+    return jobs.told(data.write_records, "folder", output, "train", shards=30, data_dir=inputs, classes=3)

@@ -12,4 +12,4 @@ def prepare(inputs):
 def work(inputs, output):
     jobs.small()
     return jobs.train(os.path.join(output, "run"), *jobs.SHORT, "--ema", "0.5", "--early-stopping", "9",
-                      "--augment", "scenes")
+                      "--augment", "deeplab")
