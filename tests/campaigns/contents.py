@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 from PIL import Image
 
-_TIMES = {"seconds", "seconds_an_epoch", "started", "resumed", "milliseconds", "date_saved"}
+_TIMES = {"seconds", "seconds_an_epoch", "started", "resumed", "milliseconds", "date_saved",
+          "shared_object_id"}  # an address in memory
 _LOGS = "tensorboard"  # every start of a run begins a file of events
 
 
@@ -32,7 +33,7 @@ def contents(folder):
         name = path.relative_to(root)
         if path.is_file() and _LOGS not in name.parts and not unfinished(name):
             try:
-                found[str(name)] = _said(path)
+                found[str(name)] = _json(path, root) if path.suffix == ".json" else _said(path)
             except Exception as failure:
                 raise Half(f"{name}: {failure!r}") from failure
     return found
@@ -62,7 +63,7 @@ def _keras(path):
         with h5py.File(io.BytesIO(file.read("model.weights.h5"))) as stored:
             stored.visititems(lambda name, one: weights.update({name: one[()].tobytes()})
                               if isinstance(one, h5py.Dataset) else None)
-        return file.read("config.json"), weights
+        return _timeless(json.loads(file.read("config.json"))), weights
 
 
 def _arrays(path):
@@ -82,8 +83,8 @@ def _table(path):
     return [_timeless(row) for row in csv.DictReader(io.StringIO(path.read_text()))]
 
 
-def _json(path):
-    return _timeless(json.loads(path.read_text()))
+def _json(path, root):
+    return _timeless(json.loads(path.read_text().replace(str(root), "")))  # recipes name files of earlier stages
 
 
 def _picture(path):
@@ -104,5 +105,5 @@ def _timeless(values):
     return [_timeless(value) for value in values] if isinstance(values, list) else values
 
 
-_READERS = {".keras": _keras, ".npz": _arrays, ".npy": _array, ".csv": _table, ".json": _json, ".html": _page,
+_READERS = {".keras": _keras, ".npz": _arrays, ".npy": _array, ".csv": _table, ".html": _page,
             ".png": _picture, ".jpg": _picture}

@@ -173,7 +173,8 @@ def _judged(name, undisturbed, target, start, log):
         return "half"
     left = left_behind(target)
     if not hasattr(job(name), "MOCKED"):  # which has temporary files of its own
-        left += [file for file in os.listdir(start.scratch) if not file.startswith(_TEMPORARY_OF_OTHERS)]
+        left += [path.name for path in start.scratch.rglob("*")
+                 if path.is_file() and not path.name.startswith(_TEMPORARY_OF_OTHERS)]
     log.append(f"differences: {differences}\nleft behind: {left}")
     return "wrong" if differences else "leftover" if left else "right"
 

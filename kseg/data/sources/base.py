@@ -190,7 +190,7 @@ def digest(source: Source) -> str:
 
 
 # As TensorFlow writes it, the path of a cache without what it adds while writing:
-_REFUSED = re.compile(r"(/[^;\n]*?)(?:_\d+\.\S+)?; (No space left on device|Read-only file system|Permission denied|"
+_REFUSED = re.compile(r"(/[^;\n}]*?)(?:_\d+\.\S+)?; (No space left on device|Read-only file system|Permission denied|"
                       "Disk quota exceeded|File too large|Input/output error)")
 
 
