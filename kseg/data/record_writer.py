@@ -62,7 +62,8 @@ def write_records(name: str | sources.Source, folder: str, split: str | None = N
         if progress is not None:
             progress(shard + 1, count)
     index = os.path.join(folder, f"{split}.json")
-    filesystems.write_json(index, {**identity, "split": split, "label_set": chosen.label_set.to_dict(), "files": written})
+    filesystems.write_json(index, {**identity, "split": split, "label_set": chosen.label_set.to_dict(),
+                                   "files": written})
     return index
 
 

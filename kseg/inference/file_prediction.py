@@ -85,8 +85,8 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     sheet_path = os.path.join(output_dir, "sheet.png")
     there = next(filter(os.path.exists, [*itertools.chain(*targets.values()), *([sheet_path] if sheet else [])]), None)
     begun = Begun(output_dir, model, names, [
-        list(names.values()), label_set.to_dict(), overlays, sheet, opacity, sheet_rows, overwrite, polygons, batch_size,
-        window, overlap, blend, scales, flip, threshold])
+        list(names.values()), label_set.to_dict(), overlays, sheet, opacity, sheet_rows, overwrite, polygons,
+        batch_size, window, overlap, blend, scales, flip, threshold])
     going_on = begun.here() and not overwrite
     if there is not None and not overwrite and not going_on:
         raise FileExistsError(checks.sentence("output_dir", "must not hold these files already", there,

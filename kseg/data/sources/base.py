@@ -203,6 +203,6 @@ def failure_sentence(failure: BaseException) -> str | None:
     refused = _REFUSED.search(str(failure))
     if refused:
         return files.refusal(refused[1], refused[2])
-    match = re.search(r"(?:ValueError|FileNotFoundError|PermissionError|OSError|IllegalIds): (`.*?)(?:\nTraceback|\n\n|$)", str(failure),
-                      re.DOTALL)
+    match = re.search(r"(?:ValueError|FileNotFoundError|PermissionError|OSError|IllegalIds): (`.*?)"
+                      r"(?:\nTraceback|\n\n|$)", str(failure), re.DOTALL)
     return match[1].strip() if match else None
