@@ -17,7 +17,8 @@ def work(inputs, output):
 
     jobs.small()
     staged.STAGES = ("FCN32s", "FCN16s")
-    staged.train_fcn_in_stages.__defaults__ = (staged.STAGES, (1.0, 0.1), "auto", ())
+    defaults = staged.train_fcn_in_stages.__defaults__
+    staged.train_fcn_in_stages.__defaults__ = (staged.STAGES, (1.0, 0.1), *defaults[2:])
     for stage in staged.STAGES:
         builder = getattr(models, stage)
         setattr(models, stage, lambda classes, builder=builder, **options: builder(classes, tiny_backbone(), **{
