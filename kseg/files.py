@@ -1,12 +1,21 @@
 """Files and folders that appear complete or not at all; the one owner of writing to a temporary name and moving."""
 
 import contextlib
+import errno
 import os
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 
 from kseg import checks
+
+_ASIDE = ".old"
+_ABANDONED = 600.0  # seconds after its last change
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # what NumPy says of a full disk
+_UNIQUE_DRAFT = re.compile(r"\..*\.[0-9a-f]{8}\.part(\.[^.]*)?")
 
 
 @contextlib.contextmanager
@@ -21,13 +30,16 @@ def draft(path: str | os.PathLike, *, overwrite: bool = True, unique: bool = Fal
         path: the file or folder to be; missing folders above it are made.
         overwrite: whether an existing `path` may be replaced.
         unique: whether other processes may write the same `path` at the same time. The temporary name is then a new
-            one every time, so that a killed process leaves its own behind; otherwise the next draft takes its place.
+            one every time, so that a killed process leaves its own behind, for `sweep`; otherwise the next draft takes
+            its place.
         folder_with: a folder in the way is replaced only if it is empty or holds a file of this name.
     Raises:
         FileExistsError: if `path` exists and `overwrite` is False, or if it is a folder of other things.
         OSError: with the error sentence, where the disk refuses (no permission, no space).
     """
     path = os.path.abspath(os.fspath(path))
+    temporary = _temporary_name(path, unique)
+    _finish_replacing(temporary, path)
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(checks.sentence(
             "path", "must not exist", path, "Choose another path or pass overwrite=True."))
@@ -37,11 +49,15 @@ def draft(path: str | os.PathLike, *, overwrite: bool = True, unique: bool = Fal
             "path", f"must not be a folder that holds other things{f' than {folder_with}' if folder_with else ''}",
             path, "Choose another path."))
     made = _make_parents(path)
-    temporary = _temporary_name(path, unique)
     done = False
     try:
         _remove(temporary)
-        yield temporary
+        try:
+            yield temporary
+        except OSError as failure:
+            if not _disk_refused(failure, temporary):
+                raise
+            raise type(failure)(refusal(path, _said(failure))) from failure
         with refusals(path):
             _replace(temporary, path)
         done = True
@@ -58,21 +74,58 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         file.write(text)
 
 
+def discard(path: str | os.PathLike) -> None:
+    """Remove the file `path` if there is one."""
+    with refusals(path), contextlib.suppress(FileNotFoundError):
+        os.remove(path)
+
+
+def sweep(folder: str | os.PathLike) -> None:
+    """Remove the `unique` drafts that killed processes left in `folder`: those that nobody wrote to for ten minutes."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # where nothing can be removed, nothing is lost
+        for entry in entries:
+            if _UNIQUE_DRAFT.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _ABANDONED:
+                _remove(entry.path)
+
+
 @contextlib.contextmanager
 def refusals(path: str | os.PathLike) -> Iterator[None]:
     """Turn what the operating system and TensorFlow's file system say into the error sentence about `path`."""
     try:
         yield
     except OSError as failure:
-        raise type(failure)(_refusal(path, failure.strerror or str(failure))) from failure
+        if _in_words(failure):
+            raise
+        raise type(failure)(refusal(path, _said(failure))) from failure
     except Exception as failure:
         if not _from_tensorflow_files(failure):
             raise
-        raise OSError(_refusal(path, failure.message)) from failure
+        raise OSError(refusal(path, _said(failure))) from failure
 
 
-def _refusal(path, said):
-    return checks.sentence("path", "must be a place that can be written to", path,
+def _in_words(failure):
+    """Return whether an error is a sentence of its own, not what the system says about a draft in a draft."""
+    return failure.errno is None and failure.__cause__ is None and str(failure).startswith("`")
+
+
+def _said(failure):
+    while failure.__cause__ is not None:
+        failure = failure.__cause__
+    message = getattr(failure, "message", "").rpartition("; ")[2]  # TensorFlow's: "path; reason"
+    return getattr(failure, "strerror", None) or message or str(failure)
+
+
+def _disk_refused(failure, temporary):
+    """Return whether an error is that `temporary` cannot be written, not that something else cannot be read."""
+    if failure.errno is None:
+        return _SHORT_WRITE.search(str(failure)) is not None
+    names = [os.fsdecode(name) for name in (failure.filename, failure.filename2) if isinstance(name, (str, bytes))]
+    return failure.errno in _DISK_ERRORS and all(name.startswith(temporary) for name in names)
+
+
+def refusal(path: str | os.PathLike, said: str) -> str:
+    """Return the error sentence about a `path` of which the system says that it cannot be written."""
+    return checks.sentence("path", "must be a place that can be written to", os.fspath(path),
                            f"The system says: {said}. Free space or choose another folder.")
 
 
@@ -99,12 +152,22 @@ def _make_parents(path):
     return missing
 
 
+def _finish_replacing(temporary, path):
+    """Do what a process did not that was killed in `_replace`: bring the old folder back, or remove it."""
+    aside = temporary + _ASIDE
+    if os.path.lexists(path):
+        _remove(aside)
+    elif os.path.lexists(aside):
+        with refusals(path):
+            os.rename(aside, path)
+
+
 def _replace(temporary, path):
     """Rename `temporary` to `path`; a folder in the way steps aside first and comes back if the rename fails."""
     if not os.path.isdir(path) or os.path.islink(path):
         os.replace(temporary, path)
         return
-    aside = temporary + ".old"
+    aside = temporary + _ASIDE
     os.rename(path, aside)
     try:
         os.rename(temporary, path)

@@ -118,3 +118,68 @@ def test_two_writers_of_one_path_share_no_draft(tmp_path):
         for name in (one, other):
             open(name, "w").close()
     assert os.listdir(tmp_path) == ["m"]
+
+
+@pytest.mark.parametrize("moment", ["before the new one came", "before the old one went"])
+def test_a_folder_whose_replacing_was_killed_is_there_and_replaced_next_time(tmp_path, moment):
+    aside = tmp_path / ".1.part.old"
+    aside.mkdir()
+    (aside / "saved_model.pb").write_text("old")
+    if moment == "before the old one went":
+        (tmp_path / "1").mkdir()
+        (tmp_path / "1" / "saved_model.pb").write_text("new")
+    with files.draft(tmp_path / "1", folder_with="saved_model.pb") as temporary:
+        assert (tmp_path / "1" / "saved_model.pb").read_text() == ("old" if "came" in moment else "new")
+        os.mkdir(temporary)
+        with open(os.path.join(temporary, "saved_model.pb"), "w") as file:
+            file.write("newer")
+    assert os.listdir(tmp_path) == ["1"] and (tmp_path / "1" / "saved_model.pb").read_text() == "newer"
+
+
+def test_sweeping_takes_old_drafts_of_killed_processes_alone(tmp_path):
+    left = tmp_path / ".7.0123abcd.part.npy"
+    for path in (left, tmp_path / "7.npy", tmp_path / ".7.part.npy"):
+        path.write_text("")
+        os.utime(path, (0, 0))
+    with files.draft(tmp_path / "8.npy", unique=True) as live:
+        open(live, "w").close()
+        files.sweep(tmp_path)
+        assert not left.exists() and os.path.exists(live)
+    files.sweep(tmp_path / "nowhere")
+    assert sorted(os.listdir(tmp_path)) == [".7.part.npy", "7.npy", "8.npy"]
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"),
+                                     OSError("80 requested and 16 written")])
+def test_a_disk_that_fills_while_a_draft_is_written_is_the_error_sentence(tmp_path, failure):
+    path = str(tmp_path / "m.npy")
+    with pytest.raises(OSError) as caught:
+        with files.draft(path):
+            raise failure
+    assert str(caught.value) == (f"`path` must be a place that can be written to, got path={path!r}. The system says: "
+                                 f"{failure.strerror or failure}. Free space or choose another folder.")
+
+
+def test_what_cannot_be_read_for_a_draft_is_told_as_it_is(tmp_path):
+    failure = PermissionError(errno.EACCES, "Permission denied", "photo.jpg")
+    with pytest.raises(PermissionError) as caught:
+        with files.draft(tmp_path / "m.npy"):
+            raise failure
+    assert caught.value is failure
+
+
+def test_a_draft_in_a_draft_is_told_of_the_outer_path_once(tmp_path):
+    with pytest.raises(OSError) as caught:
+        with files.draft(tmp_path / "page") as folder, files.refusals(tmp_path / "page"):
+            with files.draft(os.path.join(folder, "m.tflite")):
+                raise OSError(errno.ENOSPC, "No space left on device")
+    path = str(tmp_path / "page")
+    assert str(caught.value) == (f"`path` must be a place that can be written to, got path={path!r}. The system says: "
+                                 "No space left on device. Free space or choose another folder.")
+
+
+def test_discarding(tmp_path):
+    (tmp_path / "m.json").write_text("")
+    for _ in range(2):
+        files.discard(tmp_path / "m.json")
+        assert os.listdir(tmp_path) == []

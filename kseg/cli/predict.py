@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-sheet", action="store_true", help="write no sheet")
     parser.add_argument("--polygons", action="store_true", help="write polygons/NAME.geojson too, of GeoTIFFs")
     parser.add_argument("--opacity", type=float, default=0.5, help="of the labels in overlays, 0 to 1")
-    parser.add_argument("--overwrite", action="store_true", help="replace label files and a sheet that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace label files and a sheet that are there; not "
+                        "needed to go on after the same command was killed")
     options.add_inference(parser)
     group = options.add_ray(parser)
     group.add_argument("--format", choices=("png", "parquet"), default="png", help="what labels go into")

@@ -107,13 +107,19 @@ def _begin(output, chosen):
 
 
 def _refuse_other_things(output):
-    entries = [entry for entry in (os.listdir(output) if os.path.isdir(output) else ()) if not entry.startswith(".")]
+    empty = {split for split in sources.SPLITS if not _entries(os.path.join(output, split))}  # killed before _BEGUN
+    entries = [entry for entry in _entries(output) if entry not in empty]
     known = [split for split in sources.SPLITS if os.path.isfile(os.path.join(output, split, _BEGUN))]
     others = sorted(set(entries) - {*known, "classes.txt"}) or (entries if not known else [])
     if others:
         raise FileExistsError(checks.sentence(
             "output", f"must be a new folder, or one that an earlier run began; it holds {others[:6]}", output,
             "Choose another folder."))
+
+
+def _entries(folder):
+    """Return what a folder holds but for drafts; nothing if there is none."""
+    return [entry for entry in (os.listdir(folder) if os.path.isdir(folder) else ()) if not entry.startswith(".")]
 
 
 def _lines(label_set: LabelSet) -> str:
@@ -138,7 +144,8 @@ def _text(path):
 def _write_split(source, folder, progress):
     """Write the pairs of a source that are not there; return how many there are."""
     for part in ("images", "labels"):
-        os.makedirs(os.path.join(folder, part), exist_ok=True)
+        with files.refusals(os.path.join(folder, part)):
+            os.makedirs(os.path.join(folder, part), exist_ok=True)
     done = {os.path.splitext(name)[0] for name in os.listdir(os.path.join(folder, "images"))}
     for index, stem in enumerate(_stems(source)):
         if stem not in done:  # images are written last

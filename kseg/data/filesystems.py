@@ -5,6 +5,8 @@ import json
 import os
 from collections.abc import Iterator
 
+from kseg import files
+
 
 def read_bytes(path: str) -> bytes:
     """Return the content of the file at `path`."""
@@ -27,10 +29,20 @@ def draft(path: str) -> Iterator[str]:
 
     `kseg.files.draft` is for local paths. A killed process leaves `path` + ".part" behind, which the next draft
     overwrites and no pattern `*.tfrecord` finds.
+
+    Raises:
+        OSError: with the error sentence, where the disk refuses.
     """
     import tensorflow as tf
-    yield path + ".part"
-    tf.io.gfile.rename(path + ".part", path, overwrite=True)
+    temporary = path + ".part"
+    try:
+        with files.refusals(path):
+            yield temporary
+            tf.io.gfile.rename(temporary, path, overwrite=True)
+    except BaseException:
+        with contextlib.suppress(tf.errors.OpError):
+            tf.io.gfile.remove(temporary)
+        raise
 
 
 def write_json(path: str, values: dict) -> None:

@@ -14,6 +14,7 @@ from kseg.data import geometry, windows
 from kseg.data.order import Order
 from kseg.data.parallelism import parallel_calls
 from kseg.data.sources.base import Source, digest
+from kseg.data.stream_cache import cached
 
 _LOG = logging.getLogger("kseg")
 _AUTOMATIC_CACHE_BYTES = 1 << 30  # decoded sets up to this size are kept in memory unless told otherwise
@@ -104,8 +105,10 @@ def kept_stream(stream: tf.data.Dataset, source: Source, order: Order, cache: bo
     cache = _settled(cache, source, cache_size)
     if cache is False:
         return stream
-    return stream.cache("" if cache == "memory" else os.path.join(
-        _folder(cache, source, cache_size, order.shard), f"examples-{order.streamed_images}"))
+    if cache == "memory":
+        return stream.cache()
+    return cached(stream, os.path.join(_folder(cache, source, cache_size, order.shard),
+                                       f"examples-{order.streamed_images}"))
 
 
 def _settled(cache, source, size, on_error="raise"):
@@ -138,5 +141,7 @@ def _folder(cache, source, size, shard=None):
     if shard is not None:
         words.append(f"{shard[0]}of{shard[1]}")
     path = os.path.join(os.fspath(cache), re.sub(r"[/\\:]", "-", "-".join([*words, digest(source)])))
-    os.makedirs(path, exist_ok=True)
+    with files.refusals(path):
+        os.makedirs(path, exist_ok=True)
+    files.sweep(path)
     return path

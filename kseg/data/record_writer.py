@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from kseg import checks
+from kseg import checks, files
 from kseg.data import filesystems, sources, windows
 from kseg.data.orientation import without_orientation
 from kseg.data.sources.base import digest
@@ -44,7 +44,8 @@ def write_records(name: str | sources.Source, folder: str, split: str | None = N
     split = chosen.split
     size = None if image_size is None else checks.image_size(image_size)
     count = min(checks.positive_integer("shards", shards), max(len(chosen), 1))
-    tf.io.gfile.makedirs(folder)
+    with files.refusals(folder):
+        tf.io.gfile.makedirs(folder)
     scale = {} if chosen.pixel_range is None else {"pixel_range": chosen.pixel_range.to_list()}
     identity = {**scale, "name": chosen.name, "pairs": len(chosen), "channels": chosen.channels,
                 "image_size": size and list(size), "source": digest(chosen)}
@@ -52,16 +53,17 @@ def write_records(name: str | sources.Source, folder: str, split: str | None = N
         identity["task"] = chosen.task
     _refuse_others(folder, split, identity)
     bounds = np.linspace(0, len(chosen), count + 1).astype(int)
-    files = []
+    written = []
     for shard in range(count):
         path = os.path.join(folder, f"{split}-{shard:05d}-of-{count:05d}.tfrecord")
         if not _finished(path):
             _write_shard(path, chosen, range(bounds[shard], bounds[shard + 1]), size, identity)
-        files.append(os.path.basename(path))
+        written.append(os.path.basename(path))
         if progress is not None:
             progress(shard + 1, count)
     index = os.path.join(folder, f"{split}.json")
-    filesystems.write_json(index, {**identity, "split": split, "label_set": chosen.label_set.to_dict(), "files": files})
+    filesystems.write_json(index, {**identity, "split": split, "label_set": chosen.label_set.to_dict(),
+                                   "files": written})
     return index
 
 
@@ -84,7 +86,7 @@ def _write_shard(path, chosen, indices, size, identity):
     rows, offset = [], 0
     with filesystems.draft(path) as temporary, tf.io.TFRecordWriter(temporary) as writer:
         for index in indices:
-            record = _example(chosen, int(index), size).SerializeToString()
+            record = _example(chosen, int(index), size).SerializeToString(deterministic=True)
             writer.write(record)
             rows.append([offset + _HEAD, len(record), zlib.crc32(record)])
             offset += _HEAD + len(record) + _TAIL

@@ -85,6 +85,7 @@ def onnx(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int |
             **parity.measure(KerasRunner(original.model), exported, compared, evaluate_on,
                              {f"ONNX Runtime, {threads} threads": exported}))
         report.check()
+        files.discard(f"{os.fspath(path)}.parity.json")  # of what is replaced now
     report.save(f"{os.fspath(path)}.parity.json")
     return report
 

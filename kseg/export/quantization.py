@@ -1,12 +1,14 @@
 """Conversion to TFLite in fewer bits: what the converter is told and calibrates on, and which layers pay for it."""
 
-import tempfile
+import contextlib
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kseg import checks, files
+from kseg import checks
 from kseg.export import graphs
 from kseg.export.operators import walk
 from kseg.export.original import Original
@@ -14,9 +16,14 @@ from kseg.inference.results import label_map
 from kseg.inference.runners.tflite import dequantized, quantized
 
 
-def convert(original: Original, quantize: str | None = None, output: str = "logits",
+def convert(original: Original, scratch: str, quantize: str | None = None, output: str = "logits",
             samples: np.ndarray | None = None) -> bytes:
-    """Return a model of one size as the bytes of a TFLite file; `samples`, float32 `[N, H, W, C]`, are for int8."""
+    """Return a model of one size as the bytes of a TFLite file.
+
+    Args:
+        scratch: path of a folder that is made, and gone at the end; a killed process leaves it to the next.
+        samples: float32 `[N, H, W, C]`, for int8.
+    """
     logits, described = graphs.captured_logits(original, "a converter", 1), original.description
 
     @tf.function(input_signature=logits.input_signature, autograph=False)
@@ -28,10 +35,9 @@ def convert(original: Original, quantize: str | None = None, output: str = "logi
 
     module = tf.Module()
     module.serve = serve
-    with tempfile.TemporaryDirectory() as folder:
-        with files.refusals(folder):
-            tf.saved_model.save(module, folder, signatures=serve)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    with _emptied(scratch):
+        tf.saved_model.save(module, scratch, signatures=serve)
+        converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
         int8 = quantize in ("int8", "int8_float_io")
         operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8 if int8 else tf.lite.OpsSet.TFLITE_BUILTINS
         converter.target_spec.supported_ops = [operators]
@@ -46,6 +52,14 @@ def convert(original: Original, quantize: str | None = None, output: str = "logi
             if output == "logits":
                 converter.inference_output_type = tf.int8
         return converter.convert()
+
+
+@contextlib.contextmanager
+def _emptied(folder: str) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def calibration_array(quantize: str | None, calibration: tf.data.Dataset | np.ndarray | None, original: Original,

@@ -99,6 +99,7 @@ def saved_model(model: "keras.Model", path: str | os.PathLike, *,
             bytes_agreement=signatures.bytes_agreement(run, serve, compared, original.pixel_range) if serve else None,
             **parity.measure(run, exported, compared, evaluate_on, {"SavedModel": exported, "Keras": run}))
         report.check()
+        files.discard(f"{os.fspath(path)}.parity.json")  # of what is replaced now
     report.save(f"{os.fspath(path)}.parity.json")
     return report
 

@@ -73,9 +73,12 @@ def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int
     samples = quantization.calibration_array(quantize, calibration, original, calibration_images)
     compared = compared_images(samples[:4] if images is None and samples is not None else images, original)
     with files.draft(path, overwrite=overwrite) as temporary:
-        content = quantization.convert(original, quantize, output, samples)
-        with files.refusals(path), open(temporary, "wb") as file:
-            file.write(metadata.append_to_tflite(content, original.description))
+        with files.refusals(path):
+            content = quantization.convert(original, temporary, quantize, output, samples)
+            explained = samples is not None and layer_errors
+            plain = quantization.convert(original, temporary, None, output) if explained else None
+            with open(temporary, "wb") as file:
+                file.write(metadata.append_to_tflite(content, original.description))
         exported = TFLiteModel(temporary, threads)
         counts = operators.tflite_operators(temporary)
         report = ParityReport(
@@ -83,9 +86,9 @@ def tflite(model: keras.Model, path: str | os.PathLike, image_size: Sequence[int
             operators=counts, gpu_unfriendly_operators=operators.gpu_unfriendly(counts), limits=original.limits,
             **parity.measure(KerasRunner(original.model), exported, compared, evaluate_on,
                              {f"TFLite, {threads} threads": exported}))
-        if samples is not None and layer_errors:
-            plain = quantization.convert(original, None, output)
+        if plain is not None:
             report.layer_errors = quantization.layer_errors(plain, content, compared[0][:1])
         report.check()
+        files.discard(f"{os.fspath(path)}.parity.json")  # of what is replaced now
     report.save(f"{os.fspath(path)}.parity.json")
     return report

@@ -10,6 +10,7 @@ import numpy as np
 
 from kseg import checks, pictures, tasks
 from kseg.inference import label_files, scenes
+from kseg.inference.begun import Begun
 from kseg.inference.metadata import known_labels
 from kseg.inference.predict import Model, Predictor
 from kseg.inference.progress import progress_bar
@@ -40,6 +41,9 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     that memory does not grow with it. A NIfTI volume (extra `medical`) gives `labels/NAME.nii.gz`, slice by slice along
     the third axis, with its affine; overlay and sheet show the slice in the middle.
 
+    The same call again goes on after one that was killed: images whose files are all there are not segmented again,
+    but for the first ones, which the sheet shows. It does so for a model given by its path or name.
+
     Args:
         model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
         inputs: path of an image file or of a folder, or a list of such.
@@ -58,7 +62,7 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
         list of str, the paths written, the labels first.
     Raises:
         FileNotFoundError: if an input is missing, or no image file lies in a folder.
-        FileExistsError: if a label file or the sheet is there and `overwrite` is False.
+        FileExistsError: if a label file or the sheet is there, not by the same call killed, and `overwrite` is False.
         ValueError: if an image cannot be read, an argument is out of range, or polygons are asked for of an image
             without a place on earth.
     """
@@ -80,33 +84,42 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
                for path, name in names.items()}
     sheet_path = os.path.join(output_dir, "sheet.png")
     there = next(filter(os.path.exists, [*itertools.chain(*targets.values()), *([sheet_path] if sheet else [])]), None)
-    if there is not None and not overwrite:
+    begun = Begun(output_dir, model, names, [
+        list(names.values()), label_set.to_dict(), overlays, sheet, opacity, sheet_rows, overwrite, polygons,
+        batch_size, window, overlap, blend, scales, flip, threshold])
+    going_on = begun.here() and not overwrite
+    if there is not None and not overwrite and not going_on:
         raise FileExistsError(checks.sentence("output_dir", "must not hold these files already", there,
                                               "Take another folder or pass overwrite=True."))
     written, painted, rows = [], [], []
     alone = len(names) == 1  # then the bar counts windows
-    with progress_bar(progress and not alone, len(names)) as advance:
+    with begun.marked(), progress_bar(progress and not alone, len(names)) as advance:
         for path, name in names.items():
+            areas = [os.path.join(output_dir, "polygons", f"{name}.geojson")] if polygons else []
+            overlay = [os.path.join(output_dir, "overlays", f"{name}.png")] if overlays else []
+            written.extend(targets[path])
+            painted.extend(areas + overlay)
+            shown = sheet and len(rows) < sheet_rows
+            if going_on and not shown and all(map(os.path.exists, targets[path] + areas + overlay)):
+                advance(1)
+                continue
             pixels, labels = kinds[path].write(functools.partial(predictor, progress=progress and alone), path,
                                                targets[path], label_set, run.in_channels, run.pixel_range)
-            written.extend(targets[path])
-            if polygons:
-                painted.append(os.path.join(output_dir, "polygons", f"{name}.geojson"))
-                scenes.write_polygons(painted[-1], targets[path][0], label_set)
-            if overlays:
-                painted.append(os.path.join(output_dir, "overlays", f"{name}.png"))
-                pictures.write_picture(painted[-1], pictures.overlay(
+            for target in areas:
+                scenes.write_polygons(target, targets[path][0], label_set)
+            for target in overlay:
+                pictures.write_picture(target, pictures.overlay(
                     *_thinned(pixels, labels, _OVERLAY_PIXELS), label_set, opacity))
-            if sheet and len(rows) < sheet_rows:
+            if shown:
                 small, ids = _thinned(pixels, labels, _SHEET_PIXELS)
                 rows.append((pictures.as_rgb(small), pictures.overlay(small, ids, label_set, opacity),
                              pictures.painted(ids, label_set)[0] if run.task.stacked else ids))
             del pixels, labels  # two large images at once would not fit
             advance(1)
-    if sheet:
-        painted.append(sheet_path)
-        pictures.write_picture(sheet_path, pictures.sheet(
-            rows, label_set, ("image", "overlay", "prediction"), list(names.values())[:len(rows)]))
+        if sheet:
+            painted.append(sheet_path)
+            pictures.write_picture(sheet_path, pictures.sheet(
+                rows, label_set, ("image", "overlay", "prediction"), list(names.values())[:len(rows)]))
     return written + painted
 
 

@@ -87,6 +87,13 @@ def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "a
         train(recipe, "runs/third", devices="all")
         train(recipe, "runs/fourth", callbacks=[keras.callbacks.TensorBoard("logs", histogram_freq=1)])
 
+    The same recipe gives the same weights, bit for bit, whenever it runs on the same CPU with the same versions of
+    kseg, Keras and TensorFlow, by themselves or stopped and resumed; so do the stages of `train_fcn_in_stages`. On
+    another CPU, with another number of threads, or with oneDNN switched on or off (`TF_ENABLE_ONEDNN_OPTS`) sums are
+    added in another order and the last bits differ. A GPU adds in any order unless
+    `tf.config.experimental.enable_op_determinism()` is called first, and several processes (`kseg.distributed`) give
+    the weights of as many processes again. `on_error="skip"` and functions of your own must do the same each time.
+
     Args:
         recipe: `TrainingRecipe`, or an `AdversarialRecipe` to fine-tune a trained model.
         output_dir: str, created; must not hold a run.
@@ -136,7 +143,7 @@ def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
     if report.get("status") != "finished":
         run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks,
             devices=report.get("devices") if devices is None else devices)
-    elif not os.path.exists(folder.page):  # a run of an earlier kseg
+    elif not folder.page_is_of_now():
         write_run_page(folder.path)
     return TrainingResult.read(folder)
 
@@ -205,8 +212,10 @@ def _writers(folder, report, progress, fitted, splits):
     """Return callbacks that see validated weights, callbacks that record an epoch, and the context of the whole run."""
     refresh = Refresh(folder, report, progress, splits.label_set)
     panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES), refresh.keep)
-    return ([BestModel(folder.best, fitted, progress), panel], [Record(folder, fitted, progress, panel), refresh],
-            refresh.course())
+    record = Record(folder, fitted, progress, panel)
+    if progress.history:
+        record.write_tables()  # the run may have been killed between its state and these
+    return [BestModel(folder.best, fitted, progress), panel], [record, refresh], refresh.course()
 
 
 def validated_epochs(epochs: int, every: int) -> list[int]:

@@ -43,6 +43,10 @@ class RunFolder:
         """Return whether a run was begun here."""
         return os.path.exists(self.report)
 
+    def page_is_of_now(self) -> bool:
+        """Return whether there is a page, written after the report: not so of earlier kseg, or killed in between."""
+        return os.path.exists(self.page) and os.path.getmtime(self.page) >= os.path.getmtime(self.report)
+
 
 class RunReport:
     """Writes `run.json` at `path`, and goes on with the one that is there.

@@ -6,7 +6,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from tests.campaigns import fuzzing, load
+from tests.campaigns import disks, fuzzing, killing, load
 
 OUTCOMES = ("answered", "refused", "error", "wrong", "crash", "hang", "memory")
 
@@ -25,8 +25,17 @@ def main(arguments=None):
     served.add_argument("--clients", type=int, default=8)
     served.add_argument("--seed", type=int, default=0)
     served.add_argument("--output", default="campaigns", help="folder of the model and the results")
+    kills = commands.add_parser("kills", help="jobs killed again and again, then left to end")
+    kills.add_argument("jobs", nargs="*", help=f"{', '.join(killing.job_names())}; left out: all")
+    kills.add_argument("--runs", type=int, default=20, help="of each job (default: 20)")
+    kills.add_argument("--seed", type=int, default=0)
+    kills.add_argument("--output", default="campaigns", help="folder of states and faults (default: campaigns)")
+    full = commands.add_parser("disks", help="jobs on disks that are full or read-only; for root")
+    full.add_argument("jobs", nargs="*", help="as of kills; left out: all")
+    full.add_argument("--output", default="campaigns", help="folder of what was told (default: campaigns)")
     options = parser.parse_args(arguments)
-    return (_load if options.command == "load" else _fuzz)(options, Console())
+    run = {"fuzz": _fuzz, "load": _load, "kills": _kill, "disks": _fill}[options.command]
+    return run(options, Console())
 
 
 def _load(options, console):
@@ -46,6 +55,35 @@ def _fuzz(options, console):
                                  lambda done, counts, name=name: status.update(f"{name}: {done:,} {dict(counts)}"))
         table.add_row(name, f"{sum(counts.values()):,}", *(f"{counts[outcome]:,}" for outcome in OUTCOMES))
         faults += sum(counts[outcome] for outcome in OUTCOMES[2:])
+    console.print(table)
+    return 1 if faults else 0
+
+
+def _kill(options, console):
+    killing.load_tensorflow()
+    faults = 0
+    table = Table("job", "runs", "kills", *killing.OUTCOMES)
+    for name in options.jobs or killing.job_names():
+        with console.status(name) as status:
+            counts = killing.run(name, options.runs, options.seed, options.output,
+                                 lambda done, counts, name=name: status.update(f"{name}: {done} {dict(counts)}"))
+        row = [counts[outcome] for outcome in killing.OUTCOMES]
+        table.add_row(name, str(sum(row)), str(counts["kills"]), *map(str, row))
+        faults += sum(row[1:])
+    console.print(table)
+    return 1 if faults else 0
+
+
+def _fill(options, console):
+    killing.load_tensorflow()
+    faults = 0
+    table = Table("job", *disks.OUTCOMES)
+    for name in options.jobs or killing.job_names():
+        with console.status(name) as status:
+            counts = disks.run(name, options.output,
+                               lambda case, counts, name=name: status.update(f"{name}: {case} {dict(counts)}"))
+        table.add_row(name, *(str(counts[outcome]) for outcome in disks.OUTCOMES))
+        faults += sum(counts[outcome] for outcome in disks.OUTCOMES[2:])
     console.print(table)
     return 1 if faults else 0
 

@@ -16,7 +16,7 @@ def make_folder(root, count=6, classes=3, size=(20, 30), splits=("train", "val")
         for index in range(count):
             coarse = random.integers(0, classes, (size[0] // 5, size[1] // 5))
             ids = np.kron(coarse, np.ones((5, 5), np.int64)).astype(np.uint8)
-            pixels = np.stack([ids * 80, np.full_like(ids, index * 20), np.full_like(ids, 7)], -1)
+            pixels = np.stack([ids * 80, np.full_like(ids, index * 20 % 256), np.full_like(ids, 7)], -1)
             Image.fromarray(pixels).save(os.path.join(root, split, "images", f"{index:03d}{suffix}"))
             Image.fromarray(ids).save(os.path.join(root, split, "labels", f"{index:03d}.png"))
     return str(root)

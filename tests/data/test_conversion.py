@@ -255,3 +255,10 @@ def test_a_split_without_a_share_is_not_there(tmp_path):
     written = kseg.data.convert("folder", str(tmp_path / "made"), data_dir=str(tmp_path / "plain"), classes=2,
                                 split_fractions=(0.8, 0.2))
     assert written == {"train": 4, "validation": 1}
+
+
+def test_a_run_killed_before_it_wrote_down_what_it_makes_is_begun_anew(folder, tmp_path):
+    (tmp_path / "plain" / "train").mkdir(parents=True)
+    (tmp_path / "plain" / "train" / ".conversion.part.json").write_text("{")
+    assert kseg.data.convert("folder", tmp_path / "plain", data_dir=folder, classes=3) == {"train": 6, "validation": 6}
+    assert sorted(os.listdir(tmp_path / "plain" / "train")) == ["conversion.json", "images", "labels"]

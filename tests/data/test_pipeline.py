@@ -307,3 +307,16 @@ exec(ending)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=240, check=False)
     assert done.returncode == 5, done.stderr.decode()[-2000:]
+
+
+def test_a_full_disk_under_a_cache_is_the_error_sentence(folder, tmp_path, monkeypatch):
+    def refuse(path, array):
+        raise OSError("1800 requested and 512 written")  # as NumPy says it
+
+    monkeypatch.setattr(np, "save", refuse)
+    dataset = kseg.data.load("folder", "train", data_dir=folder, batch_size=None, cache=str(tmp_path / "cache"))
+    with pytest.raises(tf.errors.OpError) as caught:
+        next(iter(dataset))
+    assert re.fullmatch("`path` must be a place that can be written to, got path='.*/[0-9]{7}.npy'. The system says: "
+                        "1800 requested and 512 written. Free space or choose another folder.",
+                        kseg.data.failure_sentence(caught.value))

@@ -172,3 +172,28 @@ def test_a_source_is_filed_as_its_own_split(folder, tmp_path):
     assert os.path.basename(record_writer.write_records(chosen, str(tmp_path / "records"))) == "validation.json"
     after = sources.source("records", "validation", data_dir=str(tmp_path / "records"))
     np.testing.assert_array_equal(after.read(5)[0], chosen.read(5)[0])
+
+
+def test_equal_sets_give_equal_bytes(folder, tmp_path):
+    """Protocol buffers order the entries of a map as they like, unless told."""
+    record_writer.write_records("folder", str(tmp_path), "train", shards=1, data_dir=folder)
+    content = (tmp_path / "train-00000-of-00001.tfrecord").read_bytes()
+    first = content[:len(content) // 6]
+    places = [first.index(b"\n" + bytes([len(name)]) + name) for name in (b"image", b"index", b"labels", b"path")]
+    assert places == sorted(places)
+
+
+def test_a_disk_that_refuses_is_the_error_sentence_and_leaves_no_draft(folder, tmp_path, monkeypatch):
+    def refuse(*arguments, **keywords):
+        raise tf.errors.ResourceExhaustedError(None, None, "/disk/a.part; No space left on device")
+
+    monkeypatch.setattr(tf.io.TFRecordWriter, "write", refuse)
+    with pytest.raises(OSError) as caught:
+        record_writer.write_records("folder", str(tmp_path / "records"), "train", shards=1, data_dir=folder)
+    path = str(tmp_path / "records" / "train-00000-of-00001.tfrecord")
+    assert str(caught.value) == (f"`path` must be a place that can be written to, got path={path!r}. The system says: "
+                                 "No space left on device. Free space or choose another folder.")
+    assert os.listdir(tmp_path / "records") == []
+    with pytest.raises(OSError, match="`path` must be a place that can be written to"):
+        record_writer.write_records("folder", os.path.join(folder, "train", "images", "000.png"), "train",
+                                    data_dir=folder)

@@ -63,13 +63,13 @@ def test_two_exports_are_the_same_bytes(tmp_path):
 
 
 @pytest.mark.slow
-def test_local_response_normalization_keeps_its_range_in_int8():
+def test_local_response_normalization_keeps_its_range_in_int8(tmp_path):
     """TFLite's calibration may give a factor the range of its product: the pixels were off by half their deviation."""
     model = kseg.models.SegNetBasic(4, filters=8, compile=False)
     image = structured_images(32, 32)
     original = examined(model, (32, 32), None, {}, kind="tflite")
-    plain = quantization.convert(original)
-    quantized = quantization.convert(original, "int8", samples=image.astype(np.float32))
+    plain = quantization.convert(original, str(tmp_path / "scratch"))
+    quantized = quantization.convert(original, str(tmp_path / "scratch"), "int8", samples=image.astype(np.float32))
     errors = {entry["tensor"]: entry["error"] for entry in quantization.layer_errors(plain, quantized, image[:1], 1000)}
     normalized = [error for name, error in errors.items() if name.startswith("normalize")]
     assert normalized and max(normalized) < 0.05

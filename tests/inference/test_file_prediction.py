@@ -1,11 +1,14 @@
 """predict_files on files and folders."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import kseg
 from kseg.inference import predict_files
+from kseg.inference.images import open_image
 from kseg.labels import LabelSet
 from tests.inference.function_runner import FunctionRunner
 
@@ -78,3 +81,34 @@ def test_bad_input(run, folder):
                                  "Give image files or folders of them.")
     with pytest.raises(ValueError, match="`inputs` must have different file names, got inputs='a.png'"):
         predict_files(run, [folder / "in", folder / "out" / "labels"], folder / "out2")
+
+
+def test_the_same_call_goes_on_after_one_that_was_killed(run, folder, monkeypatch):
+    monkeypatch.setattr("kseg.inference.predict.runner_for", lambda model: run)
+    model, seen = folder / "m.keras", []
+    model.write_text("")
+    for name in "bcd":
+        Image.open(folder / "in" / "a.png").save(folder / "in" / f"{name}.png")
+
+    def killed_at_the_sheet(*_):
+        raise KeyboardInterrupt
+
+    def noted(path, *arguments, **options):
+        seen.append(os.path.basename(path))
+        return open_image(path, *arguments, **options)
+
+    monkeypatch.setattr("kseg.inference.label_files.open_image", noted)
+    call = lambda **options: predict_files(model, folder / "in", folder / "out", **{"sheet_rows": 1, **options})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("kseg.pictures.sheet", killed_at_the_sheet)
+        call()
+    os.remove(folder / "out" / "overlays" / "c.png")  # killed between its two files
+    with pytest.raises(FileExistsError, match="`output_dir` must not hold these files already"):
+        call(flip=True)
+    seen.clear()
+    written = call()
+    assert seen == ["a.png", "c.png"]  # the one on the sheet, and the one that was not done
+    assert len(written) == 2 * 5 + 1 and all(map(os.path.exists, written))
+    assert sorted(os.listdir(folder / "out")) == ["labels", "overlays", "sheet.png"]
+    with pytest.raises(FileExistsError, match="`output_dir` must not hold these files already"):
+        call()

@@ -96,6 +96,18 @@ def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, options):
     assert [one["epoch"] for one in second.panels()["epochs"]] == [1, 2, 3, 4]
 
 
+def _state(folder):
+    with np.load(os.path.join(folder, "state.npz")) as stored:
+        return [stored[f"variable_{index}"].tobytes() for index in range(len(stored.files) - 1)]
+
+
+def test_the_same_recipe_gives_the_same_weights_bit_for_bit(tmp_path, finished):
+    train(TrainingRecipe(**TWO_EPOCHS), str(tmp_path / "again"), verbose=0)
+    assert _state(tmp_path / "again") == _state(finished.output_dir)
+    train(TrainingRecipe(**{**TWO_EPOCHS, "seed": 4}), str(tmp_path / "other"), verbose=0)
+    assert all(one != other for one, other in zip(_state(tmp_path / "other")[:1], _state(finished.output_dir)[:1]))
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """One run of two epochs with a moving average, for the tests that only look at it."""
@@ -200,9 +212,17 @@ def test_early_stopping_counts_validations(tmp_path):
     folder = tmp_path / "run"
     history = train(recipe, str(folder), verbose=0).history
     report = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**report, "status": "running"}))  # killed before the last line of it
+    tables = {name: (folder / name).read_text() for name in ("history.csv", "classes.csv")}
+    (folder / "run.json").write_text(json.dumps({**report, "status": "running"}))  # killed after its last state
+    for name, text in tables.items():
+        (folder / name).write_text("".join(text.splitlines(keepends=True)[:-1]))
     assert resume(str(folder), verbose=0).history == history
     assert json.loads((folder / "run.json").read_text())["status"] == "finished"
+    assert tables == {name: (folder / name).read_text() for name in tables}
+    (folder / "report.html").write_text("of the epoch before")  # killed before its last page
+    os.utime(folder / "report.html", (0, 0))
+    resume(str(folder), verbose=0)
+    assert (folder / "report.html").read_text().startswith("<!doctype html>")
     assert len(history) < 20 and ["val_mean_iou" in row for row in history] == [False, True] * (len(history) // 2)
 
 

@@ -11,7 +11,7 @@ import typing
 
 import numpy as np
 
-from kseg import checks, tasks
+from kseg import checks, files, tasks
 from kseg.data.near_duplicates import Fingerprints
 from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
@@ -189,11 +189,20 @@ def digest(source: Source) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
+# As TensorFlow writes it, the path of a cache without what it adds while writing:
+_REFUSED = re.compile(r"(/[^;\n}]*?)(?:_\d+\.\S+)?; (No space left on device|Read-only file system|Permission denied|"
+                      "Disk quota exceeded|File too large|Input/output error)")
+
+
 def failure_sentence(failure: BaseException) -> str | None:
     """Return the error sentence inside an exception that a pass over a dataset raised, or None if it has none.
 
-    TensorFlow wraps what a reader raises in `InvalidArgumentError` with its own traceback; this is for messages.
+    TensorFlow wraps what a reader raises in `InvalidArgumentError` with its own traceback; this is for messages. What
+    its own cache and logs say of a disk is put into the sentence, too.
     """
-    match = re.search(r"(?:ValueError|FileNotFoundError|IllegalIds): (`.*?)(?:\nTraceback|\n\n|$)", str(failure),
-                      re.DOTALL)
+    refused = _REFUSED.search(str(failure))
+    if refused:
+        return files.refusal(refused[1], refused[2])
+    match = re.search(r"(?:ValueError|FileNotFoundError|PermissionError|OSError|IllegalIds): (`.*?)"
+                      r"(?:\nTraceback|\n\n|$)", str(failure), re.DOTALL)
     return match[1].strip() if match else None

@@ -33,8 +33,9 @@ def keep(folder: str, epoch: int, rows: Sequence[tuple[np.ndarray, np.ndarray, n
     for place, (pixels, truth, prediction) in enumerate(rows, start=1):
         image = os.path.join(folder, f"image-{place}.jpg")
         if not os.path.exists(image):
-            _write(image, Image.fromarray(pictures.as_rgb(pixels)), Image.Resampling.LANCZOS, quality=88)
             _write(os.path.join(folder, f"truth-{place}.png"), data_uris.labels_image(truth, label_set))
+            # Last, as what tells that both are there:
+            _write(image, Image.fromarray(pictures.as_rgb(pixels)), Image.Resampling.LANCZOS, quality=88)
         _write(os.path.join(folder, f"epoch-{epoch:04d}-{place}.png"), data_uris.labels_image(prediction, label_set))
     kept = epochs(folder)
     while len(kept) > MOST:

@@ -48,14 +48,18 @@ class Record(keras.callbacks.Callback):
         self._summaries = tf.summary.create_file_writer(self.folder.tensorboard)
 
     def on_epoch_end(self, epoch, logs=None):
+        self._summarize(self.progress.history[-1])  # first: rather twice than never
         state.save(self.folder.state, self.fitted.variables, self.progress.facts())
-        write_history(self.folder.history, self.progress.history)
-        write_classes(self.folder.classes, self.fitted.segmenter, self.progress)
-        write_learning_curve(self.folder.curve, self.progress.history)
-        self._summarize(self.progress.history[-1])
+        self.write_tables()
 
     def on_train_end(self, logs=None):
         self._summaries.close()
+
+    def write_tables(self) -> None:
+        """Write history and curve."""
+        write_history(self.folder.history, self.progress.history)
+        write_classes(self.folder.classes, self.fitted.segmenter, self.progress)
+        write_learning_curve(self.folder.curve, self.progress.history)
 
     def _summarize(self, row):
         """Write the numbers of an epoch by name, and the latest panel."""

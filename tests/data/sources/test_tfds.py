@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import kseg
-from kseg.data import shapes
+from kseg.data import shapes, stream_cache
 from kseg.data.sources import tfds as room
 from tests.conftest import structured_image
 from tests.data.sources.conftest import pets
@@ -209,3 +209,37 @@ def test_a_set_is_converted_to_a_plain_folder(mocked, tmp_path):
     for index in range(6):
         for part, expected in zip(back.read(index), source.read(index)):
             np.testing.assert_array_equal(part, expected)
+
+
+def test_a_cache_whose_writer_was_killed_is_written_anew(stripes, tmp_path):
+    load = lambda: kseg.data.load("tfds:oxford_iiit_pet", batch_size=None, seed=0, cache=str(tmp_path))
+    load()
+    path, = stream_cache._owned.keys() & {str(owner).removesuffix(".owner") for owner in tmp_path.rglob("*.owner")}
+    stream_cache._owned.pop(path).close()  # as the end of a process does
+    for name in (f"{path}_0.lockfile", f"{path}_0.data-00000-of-00001.tempstate7"):
+        open(name, "w").close()
+    assert sorted(heights(load())) == list(range(20, 26))
+    assert sorted(os.listdir(os.path.dirname(path))) == sorted(
+        os.path.basename(path) + ending for ending in (".data-00000-of-00001", ".index", ".owner"))
+
+
+def test_a_cache_that_another_process_writes_is_left_to_it(stripes, tmp_path):
+    load = lambda: kseg.data.load("tfds:oxford_iiit_pet", batch_size=None, seed=0, cache=str(tmp_path))
+    load()
+    path, = stream_cache._owned.keys() & {str(owner).removesuffix(".owner") for owner in tmp_path.rglob("*.owner")}
+    writer = stream_cache._owned.pop(path)  # still locked
+    open(f"{path}_0.lockfile", "w").close()
+    with pytest.raises(tf.errors.AlreadyExistsError):
+        heights(load())
+    writer.close()
+
+
+def test_a_full_disk_under_a_cache_is_the_error_sentence(stripes, tmp_path):
+    path = f"{tmp_path}/tfds-pets/examples-6"
+    failure = tf.errors.ResourceExhaustedError(None, None, "{{function_node __wrapped__}} "
+                                               f"{path}_0.data-00000-of-00001.tempstate7; No space left on device")
+    assert kseg.data.failure_sentence(failure) == (
+        f"`path` must be a place that can be written to, got path={path!r}. The system says: No space left on device. "
+        "Free space or choose another folder.")
+    memory = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9]")
+    assert kseg.data.failure_sentence(memory) is None

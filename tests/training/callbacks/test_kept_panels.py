@@ -41,3 +41,17 @@ def test_painted_pictures_are_kept_as_they_are(tmp_path):
     painted = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
     kept_panels.keep(str(tmp_path), 1, [(painted, painted, painted)], LABELS)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "epoch-0001-1.png")), painted)
+
+
+def test_a_kill_between_image_and_truth_loses_neither(tmp_path, monkeypatch):
+    written = kept_panels._write
+
+    def killed_after_the_first(path, *arguments, **options):
+        written(path, *arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(kept_panels, "_write", killed_after_the_first)
+        kept_panels.keep(str(tmp_path), 1, rows(1), LABELS)
+    kept_panels.keep(str(tmp_path), 1, rows(1), LABELS)
+    assert sorted(os.listdir(tmp_path)) == ["epoch-0001-1.png", "image-1.jpg", "truth-1.png"]

@@ -1,0 +1,51 @@
+"""By what a prediction of files that was killed is known again, so that the same call goes on where it stopped."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from kseg import files
+
+
+class Begun:
+    """The mark of a prediction that has begun in a folder, and not ended.
+
+    Args:
+        folder: where the results go.
+        model: as `predict_files`; one in memory cannot be known again, and leaves no mark.
+        inputs: paths of the images.
+        settings: whatever else decides the results, JSON-ready or with a `repr` of its own.
+    """
+
+    def __init__(self, folder: str, model: Any, inputs: Iterable[str], settings: Any) -> None:
+        self._path = os.path.join(folder, ".begun")
+        self._mark = None
+        if isinstance(model, (str, os.PathLike)):
+            facts = [_stamp(os.fspath(model)), [_stamp(path) for path in inputs], settings]
+            self._mark = hashlib.sha256(json.dumps(facts, default=repr).encode()).hexdigest()
+
+    def here(self) -> bool:
+        """Return whether the folder holds the mark of the same model, images and settings."""
+        with contextlib.suppress(FileNotFoundError), open(self._path, encoding="utf-8") as file:
+            return file.read() == self._mark
+        return False
+
+    @contextlib.contextmanager
+    def marked(self):
+        """Leave the mark while the block runs, and after a failure, for the next call to go on."""
+        if self._mark is not None:
+            files.write_text(self._path, self._mark)
+        yield
+        files.discard(self._path)
+
+
+def _stamp(path):
+    """Return what tells a file, or a SavedModel folder, from another version of it; a name has nothing else."""
+    path = os.path.join(path, "saved_model.pb") if os.path.isdir(path) else path
+    if not os.path.exists(path):
+        return [path]
+    status = os.stat(path)
+    return [os.path.abspath(path), status.st_size, status.st_mtime_ns]

@@ -1,0 +1,15 @@
+"""`kseg export` of an ONNX file over one that is there."""
+
+import os
+
+from kseg import cli
+from tests.campaigns import jobs
+
+
+def prepare(inputs):
+    jobs.save_trained(os.path.join(inputs, "trained.keras"))
+
+
+def work(inputs, output):
+    return cli.main(["export", os.path.join(inputs, "trained.keras"), os.path.join(output, "m.onnx"), "--overwrite",
+                     "--image-size", "32", "32"])
