@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds the two equal
     from kseg import checks as checks
     from kseg import data as data
+    from kseg import distributed as distributed
     from kseg import encoders as encoders
     from kseg import export as export
     from kseg import inference as inference
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg import training as training
     from kseg.data.guards import DataWarning as DataWarning
     from kseg.inference.evaluation import evaluate as evaluate
+    from kseg.inference.figure import show as show
     from kseg.inference.predict import predict as predict
     from kseg.labels import LabelSet as LabelSet
     from kseg.pretrained.load import load_model as load_model
@@ -37,6 +39,7 @@ _PUBLIC = {
     "LabelSet": "kseg.labels",
     "checks": None,
     "data": None,
+    "distributed": None,
     "encoders": None,
     "evaluate": "kseg.inference.evaluation",
     "export": None,
@@ -52,6 +55,7 @@ _PUBLIC = {
     "predict": "kseg.inference.predict",
     "pretrained": None,
     "serving": None,
+    "show": "kseg.inference.figure",
     "tasks": None,
     "training": None,
 }

@@ -1,6 +1,7 @@
 """Label sets: what the class ids of a dataset mean and how they are drawn. NumPy only."""
 
 import dataclasses
+import html
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,15 @@ class LabelSet:
         """Return the set that `to_dict` described."""
         return cls(tuple(values["names"]), np.asarray(values["palette"], np.uint8), values["ignore_class"],
                    tuple(values["ignore_color"]))
+
+    def _repr_html_(self) -> str:
+        """Return the classes as notebooks show them: colour, id, name, and the ignored id last."""
+        rows = [*enumerate(zip(self.palette.tolist(), self.names)), (self.ignore_class, (self.ignore_color, "ignored"))]
+        return ('<div style="display:flex;flex-wrap:wrap;gap:.2em 1.2em;line-height:1.6">' + "".join(
+            f'<span style="white-space:nowrap"><span style="display:inline-block;width:.9em;height:.9em;margin-right:'
+            f'.4em;border:1px solid #8888;border-radius:3px;vertical-align:-.1em;background:rgb'
+            f'({",".join(str(int(value)) for value in colour)})"></span><span style="opacity:.65">{number}</span> '
+            f"{html.escape(name)}</span>" for number, (colour, name) in rows) + "</div>")
 
     def lookup_table(self) -> npt.NDArray[np.uint8]:
         """Return the colours of all 256 ids, uint8 `[256, 3]`; ids that are no class get the ignore colour."""

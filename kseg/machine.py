@@ -6,6 +6,7 @@ The setting belongs to the whole process, so it is made where the process is kse
 
 import ctypes
 import os
+import platform
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # <malloc.h> of glibc
 _NEVER = (1 << 31) - 1
@@ -28,6 +29,15 @@ def prepare_to_train():
     if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         return
     _keep_freed_memory()
+
+
+def processor_name() -> str:
+    """Return the model of the processor as its maker calls it where Linux tells, else its kind, such as "arm64"."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
 
 
 def _keep_freed_memory():

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 
+import kseg
 from kseg import cli
 from kseg.cli.recipe_options import recipe
 from kseg.training import TrainingRecipe
@@ -84,6 +85,12 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
 
 @pytest.mark.parametrize("words, sentence", [
     (["train"], "`output` must name a new folder for the run, got output=None. Write for example --output runs/first."),
+    (["train", "--output", "x", "--workers", "2"],
+     "`workers` must come with --ray, which says on which cluster, got workers=2. Add --ray local, or its address."),
+    (["train", "--output", "x", "--ray", "local", "--in-stages"], "`ray` must be left out with --in-stages, got "
+     "ray='local'. Train the stages one by one, or in one process."),
+    (["train", "--output", "x", "--ray", "local", "--workers", "3"], "`workers` must divide batch_size=8, got "
+     "workers=3. Each step's batch is split evenly over them; for example batch_size=6."),
     (["train", "--resume", "x", "--in-stages"],
      "`resume` must be left out with --in-stages, got resume='x'. "
      "Repeat the first command line: finished stages are not trained again."),
@@ -103,16 +110,25 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
      "`data` must be given for int8 and for --evaluate, got data=None. "
      "Add for example --data folder --data-dir my_images."),
     (["export", "m.keras", "serving/m/1", "--quantize", "float16"],
-     "`quantize` must be left out for a SavedModel, got quantize='float16'. Give a path that ends in .tflite."),
+     "`quantize` must be left out for a SavedModel, got quantize='float16'. "
+     "Give a path that ends in .tflite or a folder and --web."),
     (["export", "m.keras", "serving/m/1", "--labels"],
      "`labels` must be left out for a SavedModel, got labels=True. "
      "Give a path that ends in .tflite or a path that ends in .onnx."),
     (["export", "m.keras", "m.tflite", "--image-size", "32", "32", "--opset", "17"],
      "`opset` must be left out for a TFLite file, got opset=17. Give a path that ends in .onnx."),
     (["export", "m.keras", "m.onnx", "--quantize", "float16"],
-     "`quantize` must be left out for an ONNX file, got quantize='float16'. Give a path that ends in .tflite."),
+     "`quantize` must be left out for an ONNX file, got quantize='float16'. "
+     "Give a path that ends in .tflite or a folder and --web."),
     (["export", "m.keras", "m.tflite", "--image-size", "32", "32", "--probabilities"],
      "`probabilities` must be left out for a TFLite file, got probabilities=True. Give a folder as the path."),
+    (["export", "m.keras", "page", "--title", "Street"],
+     "`title` must be left out for a SavedModel, got title='Street'. Give a folder and --web."),
+    (["export", "m.keras", "page", "--web", "--labels"],
+     "`labels` must be left out for a web page, got labels=True. "
+     "Give a path that ends in .tflite or a path that ends in .onnx."),
+    (["export", "m.tflite", "page", "--web", "--threshold", "0.3"],
+     "`threshold` must be left out for a .tflite file, which has its own, got threshold=0.3. Give the .keras file."),
     (["export", "m.keras", "serving/m/1", "--data", "shapes"],
      "`image_size` must be given for TFLite and wherever data is used, got image_size=None. "
      "Add for example --image-size 384 512."),
@@ -360,3 +376,19 @@ def test_data_convert_writes_a_folder_shows_its_progress_and_refuses_another(tmp
     assert "3/3" in capsys.readouterr().err
     assert cli.main(words[:4] + ["--data-dir", str(tmp_path / "set")]) == 1
     assert "kseg: `splits` must have the same classes, ['background', 'dog']; 'train' has" in capsys.readouterr().err
+
+
+def test_draw(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["draw", "unet", "--option", "filters=4", "--classes", "5"]) == 0
+    assert capsys.readouterr().out == "unet.svg\n" and "UNet" in (tmp_path / "unet.svg").read_text()
+    kseg.models.SegNetBasic(2, filters=4, compile=False, name="mine").save("own.keras")
+    assert cli.main(["draw", "own.keras", "--output", "folder/own.png"]) == 0
+    assert (tmp_path / "folder" / "own.png").read_bytes().startswith(b"\x89PNG")
+    for arguments, said in [
+            (["UNett"], "Did you mean 'UNet'?"), (["UNet", "--option", "filter=4"], "Did you mean 'filters'?"),
+            (["UNet", "--output", "net.jpg"], "`path` must end in .svg or .png, got path='net.jpg'."),
+            (["none.keras"], "`path` must be the path of a file, got path='none.keras'."),
+            (["own.keras", "--classes", "3"], "`model` must be a builder's name, to be given classes, got")]:
+        assert cli.main(["draw", *arguments]) == 1
+        assert said in capsys.readouterr().err

@@ -79,6 +79,7 @@ def test_no_assert_no_print(path):
 
 
 @pytest.mark.parametrize("statement", ["import kseg", "import kseg.serving.client", "import kseg.labels",
+                                       "import kseg.distributed.cluster, kseg.distributed.board",
                                        "from kseg.cli import main"])
 def test_light_imports_load_no_tensorflow(statement):
     code = f"{statement}; import sys; sys.exit(any(name in sys.modules for name in ('tensorflow', 'keras', 'torch')))"
@@ -87,7 +88,7 @@ def test_light_imports_load_no_tensorflow(statement):
 
 def test_every_public_name_resolves():
     for module in (kseg, kseg.layers, kseg.models, kseg.encoders, kseg.data, kseg.losses, kseg.metrics, kseg.training,
-                   kseg.inference, kseg.export, kseg.serving):
+                   kseg.distributed, kseg.inference, kseg.export, kseg.serving):
         for name in dir(module):
             if not name.startswith("_"):
                 assert getattr(module, name) is not None, f"{module.__name__}.{name}"

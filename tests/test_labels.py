@@ -35,3 +35,11 @@ def test_an_ignore_class_beyond_8_bits_is_refused():
         LabelSet(("a", "b"), ignore_class=-1)
     assert str(caught.value) == ("`ignore_class` must be between 0 and 255, got ignore_class=-1. "
                                  "Labels are stored in 8 bits: map the id, for example to 255.")
+
+
+def test_notebooks_show_the_classes():
+    shown = LabelSet(("<script>alert(1)</script>", "a & b"), np.array([[1, 2, 3], [4, 5, 6]]))._repr_html_()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown and "<script" not in shown and "a &amp; b" in shown
+    places = [shown.index(part) for part in (
+        "rgb(1,2,3)", ">0<", "rgb(4,5,6)", ">1<", "rgb(224,224,224)", ">255<", "ignored")]
+    assert places == sorted(places)

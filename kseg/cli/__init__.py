@@ -17,11 +17,13 @@ COMMANDS = {
     "predict": "segment image files and folders",
     "export": "write a model for TensorFlow Serving, TFLite or ONNX, and compare the two",
     "convert": "make a .keras file of a PyTorch checkpoint",
+    "serve": "segment photographs on a page in the browser",
     "serve-config": "write what TensorFlow Serving starts from",
     "request": "segment images on a server",
     "check-data": "find what is wrong with a dataset",
     "data convert": "write any dataset as a plain folder of images and label files",
     "data show": "write a sheet of images with their labels, before and after augmentation",
+    "draw": "draw the architecture of a model",
     "models": "list builders, encoders and trained models",
 }
 GROUPS = {"data": "look at datasets and convert them"}  # first words of commands of two words

@@ -35,8 +35,8 @@ def add_image_size(parser: argparse.ArgumentParser, help: str = "height and widt
     parser.add_argument("--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=help)
 
 
-def add_inference(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `kseg.predict`."""
+def add_inference(parser: argparse.ArgumentParser, quiet: str = "draw no progress bar") -> None:
+    """Add the options of `kseg.predict`; `quiet` is what the command leaves out for `--quiet`."""
     group = parser.add_argument_group("inference")
     group.add_argument("--batch-size", type=int, default=4, help="images or windows run at once")
     group.add_argument("--window", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"),
@@ -46,7 +46,7 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--scales", type=float, nargs="+", default=[1.0], metavar="SCALE", help="sizes to average over")
     group.add_argument("--flip", action="store_true", help="average over the mirrored image too")
     add_threshold(group)
-    group.add_argument("--quiet", action="store_true", help="draw no progress bar")
+    group.add_argument("--quiet", action="store_true", help=quiet)
 
 
 def add_threshold(parser: argparse._ActionsContainer) -> None:

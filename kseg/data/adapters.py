@@ -11,21 +11,34 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data import guards
+from kseg.data.own_pipeline import Augmentation
 from kseg.data.parallelism import numpy_function
 from kseg.labels import IGNORE_CLASS
 
 
-def function_of(augment: Callable) -> Callable:
+def function_of(augment: Callable, task: str = "multiclass") -> Callable:
     """Return a callable argument `augment` as a function (pixels, labels, seed) → (pixels, labels).
 
     Raises:
-        TypeError: if it is a layer of Keras itself, or a transform of an Albumentations without `set_random_seed`.
+        TypeError: if it is a layer of Keras itself, an `Augmentation` of kseg, which is for one's own pipelines, or
+            a transform of an Albumentations without `set_random_seed`.
+        ValueError: if it is of another library and labels have an axis of classes.
     """
+    if isinstance(augment, Augmentation):
+        raise TypeError(checks.sentence(
+            "augment", "must be a recipe, a function or an object of another library, not a kseg.data.Augmentation",
+            type(augment).__name__, "Pass the recipe that it holds: augment=augmentation.recipe."))
     packages = {kind.__module__.partition(".")[0] for kind in type(augment).__mro__}
     adapter = next((adapter for package, adapter in _ADAPTERS.items() if package in packages), None)
-    return augment if adapter is None else adapter(augment)
+    if adapter is None:
+        return augment
+    if tasks.of(task).stacked:
+        raise ValueError(checks.sentence(
+            "augment", f"must be a recipe of kseg or a function for task={task!r}, whose labels are "
+            "[H, W, classes]", type(augment).__name__, 'Write for example augment="default".'))
+    return adapter(augment)
 
 
 def _of_albumentations(transform: Any) -> Callable:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kseg import checks
+from kseg.data.pixel_range import PixelRange
 from kseg.labels import IGNORE_CLASS
 
 _LARGE = 100_000_000  # values; larger images may lie on disk
@@ -51,6 +52,17 @@ def of_pixels(images: Sequence[np.ndarray], name: str = "pixels") -> dict[str, s
             name, f"{rule}, and these look divided by 255 already", span,
             "Multiply them by 255: the model normalises by itself.")}
     return {}
+
+
+def of_depth(dtypes: Sequence[np.dtype], pixel_range: PixelRange | None) -> dict[str, str]:
+    """Return what looks wrong with the types of stored numbers for a model of this range: kind → message."""
+    if pixel_range is None or np.uint8 not in dtypes or max(high for _, high in pixel_range.bounds) <= 255:
+        return {}
+    return {"8 bits": checks.sentence(
+        "images", "are numbers as they are stored, of which the model's pixel_range "
+        f"{[tuple(pair) for pair in pixel_range.bounds]} makes pixels 0 to 255; these have 8 bits and stay dark",
+        "uint8", "Pass the images with the depth that it was trained on, or kseg.inference.Predictor(model, "
+        "scaled=True) pixels 0 to 255.")}
 
 
 def _thinned(image):

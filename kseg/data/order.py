@@ -87,6 +87,22 @@ class Order:
         ).flat_map(ordered).apply(tf.data.experimental.assert_cardinality(count))
 
 
+def dealt(numbers: tf.data.Dataset, batch_size: int, share: tuple[int, int], even: bool) -> tf.data.Dataset:
+    """Return those of `numbers` (of known cardinality) that are in every `count`-th batch from `index` on.
+
+    Args:
+        share: (index, count).
+        even: whether each share has the same number of batches, all of them full.
+    """
+    index, count = share
+    if even:
+        numbers = numbers.take(len(numbers) // (batch_size * count) * batch_size * count)
+    total = len(numbers)
+    whole, rest = divmod(total, batch_size)
+    size = batch_size * len(range(index, whole, count)) + (rest if whole % count == index else 0)
+    return numbers.batch(batch_size).shard(count, index).unbatch().apply(tf.data.experimental.assert_cardinality(size))
+
+
 def _shuffled(dataset, size, seed):
     """Return `dataset.shuffle(size, seed)` by the seed alone: the method mixes in TensorFlow's global seed."""
     specs = tf.nest.flatten(dataset.element_spec)

@@ -1,7 +1,7 @@
 """From a dataset's name to batches: owns the order of the tf.data steps.
 
-epoch → order of the examples → shard → read (decoded cache), cut and augment or resize → batch → mix → prefetch,
-with tf.data's autotuning off (`parallelism` says why).
+epoch → shard → order of the examples → share of the batches → read (decoded cache), cut and augment or resize → batch
+→ mix → prefetch, with tf.data's autotuning off (`parallelism` says why).
 
 Example `index` of epoch `epoch` is augmented with a seed made of (seed, epoch, index), and the order is a stateless
 shuffle of (seed, epoch): an epoch is a pure function of these numbers, whatever ran before and on how many threads.
@@ -20,7 +20,7 @@ from kseg.data import augment as augmentation
 from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
 from kseg.data.label_ids import Classes, Key
-from kseg.data.order import Order
+from kseg.data.order import Order, dealt
 from kseg.data.parallelism import PREFETCHED_BATCHES, numpy_function, parallel_calls, untuned
 from kseg.data.pixel_range import PixelRange
 from kseg.data.reader import Reader, kept_stream
@@ -38,7 +38,7 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
          split_lists: str | dict[str, str] | None = None, exif: str | None = None,
          annotations: str | os.PathLike | None = None, overlap: str | None = None, task: str | None = None,
          epoch: int | Callable[[], int] | None = None, shard: tuple[int, int] | None = None, patches: int = 1,
-         border_weights: dict | None = None,
+         batch_share: tuple[int, int] | None = None, border_weights: dict | None = None,
          pixel_range: PixelRange | Sequence | str | None = None) -> tf.data.Dataset:
     """Return a dataset of batches (pixels, labels); one pass is one epoch, it never repeats, and `len` is known.
 
@@ -73,6 +73,9 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
             function () → int: asked at the start of each pass, so that resumed training goes on with the same data.
         shard: None, or (index, count): every `count`-th example ("tfds:": image) from `index` on; with shuffling,
             shards are cut to equal length.
+        batch_share: None, or (index, count): of the batches those that are dealt to one of `count` processes in turn,
+            which alone reads them. Together they see the batches of one process, with shuffling an equal number each.
+            A stream ("tfds:") is dealt image by image instead, as by `shard`.
         patches: int, how often an epoch takes each image, each time augmented differently (patch sampling).
         border_weights: None, or a dict of arguments of `kseg.data.border_weights`: adds U-Net's weight map, float32
             `[B, H, W]`, as third element (Keras takes it as sample weight).
@@ -94,22 +97,24 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
     if source.label_axes and border_weights is not None:
         raise ValueError(checks.sentence("border_weights", f"must be None for task={source.task!r}", border_weights,
                                          "Weights between cells are of labels with one class per pixel."))
-    function, recipe = ((adapters.function_of(augment), None) if callable(augment)
+    function, recipe = ((adapters.function_of(augment, source.task), None) if callable(augment)
                         else (None, augmentation.recipe(augment)))
     seed = secrets.randbelow(1 << 31) if seed is None else checks.positive_integer(
         "seed", seed, "Pass a whole number from 0.", minimum=0)
     shuffle = source.split == "train" if shuffle is None else bool(shuffle)
-    order = Order(len(source), seed, shuffle, epoch, shard, patches)
+    stream = source.stream()
+    order = Order(len(source), seed, shuffle, epoch, shard if stream is None else shard or batch_share, patches)
     if batch_size is not None:
         checks.positive_integer("batch_size", batch_size)
     steps = _Steps(seed, size, recipe, function)
-    stream = source.stream()
     if stream is None:
         if on_error == "raise":
             source.probe()
         reader = Reader(source, cache, on_error, one_size=size is None and batch_size not in (1, None),
                         cache_size=cache_size)
         ordered = order.of_numbers()
+        if batch_share is not None:
+            ordered = dealt(ordered, batch_size, batch_share, even=shuffle)
         examples = _read(ordered, reader, steps, patches)
     else:
         checks.one_of("on_error", on_error, ("raise",), "A stream leaves no example out: prepare the set without the "

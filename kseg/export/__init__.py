@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.export.saved_model import next_version as next_version
     from kseg.export.saved_model import saved_model as saved_model
     from kseg.export.tflite import tflite as tflite
+    from kseg.export.web_page import web_page as web_page
     from kseg.inference.metadata import read_metadata as read_metadata
     from kseg.inference.runners.onnx import ONNXModel as ONNXModel
     from kseg.inference.runners.saved_model import SavedModelRunner as SavedModelRunner
@@ -31,6 +32,7 @@ _PUBLIC = {
     "structured_images": "kseg.export.comparison_images",
     "tflite": "kseg.export.tflite",
     "tflite_operators": "kseg.export.operators",
+    "web_page": "kseg.export.web_page",
 }
 __all__ = sorted(_PUBLIC)
 if not TYPE_CHECKING:  # else every misspelt name would pass

@@ -43,7 +43,8 @@ def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *
             at `image_size`, to which the labels are reduced: the score that validation during training reports.
         label_set: `LabelSet` or None (the dataset's, else the model's, else numbered classes).
         boundaries: bool, whether boundary IoU and F1 are measured (they take longer than the rest).
-        keep_worst: int, how many of the images of lowest mean IoU are kept with their pictures. Default 10.
+        keep_worst: int, how many of the images of lowest mean IoU are kept with their pictures. Default 10. Unless
+            it is 0, the worst image of each class is kept too, of the first 40 classes.
         batch_size, window, overlap, blend, scales, flip, threshold: as in `kseg.predict`.
         progress: bool, whether a bar is drawn in the terminal.
         data_options: dict or None, further arguments of `kseg.data.source`, for a named dataset.
@@ -68,7 +69,7 @@ def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *
     if threshold is not None:
         options["threshold"] = threshold
     predictor = Predictor(run, "labels" if run.labels_only else "logits", scaled=True, **options)
-    counts = _Counts(predictor, label_set.ignore_class, boundaries, keep_worst)
+    counts = _Counts(predictor, label_set, boundaries, keep_worst)
     with progress_bar(progress, found.count) as advance:
         for title, pixels, labels in found.examples:
             counts.add(title, pixels, labels, predictor(pixels))
@@ -79,23 +80,30 @@ def evaluate(model: Model, dataset: str | Iterable, split: str = "validation", *
     return Evaluation(
         found.name, getattr(model, "name", None) or str(model), label_set, counts.confusion, counts.boundary,
         counts.calibration, counts.images, counts.worst, settings, time.perf_counter() - began, run.task.name,
-        predictor.threshold, counts.curve)
+        predictor.threshold, counts.curve, {name: one for name, (_, one) in counts.worst_of_class.items()})
+
+
+_PICTURED_CLASSES = 40  # of more, the worst images are not kept
+_NO_TRUTH = {"share": 0.0}
 
 
 class _Counts:
     """What is counted image by image."""
 
-    def __init__(self, predictor, ignore_class, boundaries, keep):
-        self.run, self.ignore_class, self.keep = predictor.run, ignore_class, keep
+    def __init__(self, predictor, label_set, boundaries, keep):
+        self.run, self.ignore_class, self.keep = predictor.run, label_set.ignore_class, keep
+        self.names = self.run.task.class_names(label_set)
         self.cut = self.run.cut(predictor.threshold)
         task, classes = self.run.task, self.run.classes
         shape = task.confusion_shape(classes)
         self.confusion = np.zeros(shape, np.int64)
         self.boundary = np.zeros((3, *shape[:-1]), np.int64) if boundaries else None
-        self.calibration = metrics.Calibration(ignore_class=ignore_class)
+        self.calibration = metrics.Calibration(ignore_class=label_set.ignore_class)
         curved = not task.exclusive and not self.run.labels_only
-        self.curve = metrics.ThresholdCurve(classes, ignore_class=ignore_class) if curved else None
+        self.curve = metrics.ThresholdCurve(classes, ignore_class=label_set.ignore_class) if curved else None
         self.images, self.worst = [], []  # of the worst the lowest first
+        self.worst_of_class = {}  # class's name → its intersection over union and `Example`, of at most so many:
+        self.pictured = self.names[:_PICTURED_CLASSES] if keep else ()
 
     def add(self, title, pixels, labels, answer):
         """Count one image: `answer`, logits `[h, w, classes]` or labels, is resized to the size of `labels`."""
@@ -111,12 +119,26 @@ class _Counts:
             self.boundary += self._by_map(metrics.boundary_counts, labels, predictions)
             row["boundary_f1"] = metrics.mean_of_present(task.of_classes(
                 self._by_map(metrics.boundary_f1, labels, predictions)))
+        row["per_class"] = {self.names[index]: {"iou": float(iou), "share": float(share)} for index, (iou, share) in
+                            enumerate(zip(metrics.iou_from_confusion(matrix, task.name),
+                                          metrics.share_from_confusion(matrix, task.name))) if not np.isnan(iou)}
         self.images.append(row)
         entropy = self._entropy(labels, scores)
+        self._keep(row, lambda: Example(title, row["mean_iou"], *_thumbnails(pixels, labels, predictions, entropy)))
+
+    def _keep(self, row, example):
+        """Keep what `example()` gives if it is one of the worst images, or the worst of one of its classes."""
         score, full = row["mean_iou"], len(self.worst) == self.keep
-        if self.keep and not np.isnan(score) and (not full or score < self.worst[-1].mean_iou):
-            example = Example(title, score, *_thumbnails(pixels, labels, predictions, entropy))
-            self.worst = sorted([*self.worst, example], key=lambda one: one.mean_iou)[:self.keep]
+        worst = self.keep and not np.isnan(score) and (not full or score < self.worst[-1].mean_iou)
+        classes = [name for name in self.pictured if row["per_class"].get(name, _NO_TRUTH)["share"] > 0
+                   and row["per_class"][name]["iou"] < self.worst_of_class.get(name, (np.inf,))[0]]
+        if not worst and not classes:
+            return
+        one = example()
+        if worst:
+            self.worst = sorted([*self.worst, one], key=lambda one: one.mean_iou)[:self.keep]
+        for name in classes:
+            self.worst_of_class[name] = row["per_class"][name]["iou"], one
 
     def _by_map(self, measure, labels, predictions):
         """Return what `measure` gives for the labels, or for those of each class on the axis before the last."""

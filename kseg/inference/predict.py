@@ -12,7 +12,7 @@ from kseg import checks, tasks
 from kseg.data import guards
 from kseg.inference.images import open_image, resize
 from kseg.inference.progress import progress_bar
-from kseg.inference.results import logits_of, probabilities, result_array
+from kseg.inference.results import logits_of, one_label, probabilities, result_array
 from kseg.inference.runners import Runner, runner_for
 from kseg.inference.stored_image import StoredImage
 from kseg.inference.strategies import Classify, Strategy, Whole
@@ -21,6 +21,7 @@ from kseg.inference.strategies.sliding_window import SlidingWindow
 from kseg.labels import IGNORE_CLASS
 
 SCENE_WINDOW = (1024, 1024)  # of GeoTIFFs too large to be taken whole, where no other is asked for
+_STRIP = 1 << 24  # class scores made probabilities at once
 Model = keras.Model | str | os.PathLike | Runner
 
 
@@ -151,8 +152,48 @@ class Predictor:
 
         They are cut by `strategy`, their windows given to `classify`, and `advance(steps, total=None)` told of those.
         """
-        batched, size = images.ndim == 4, images.shape[-3:-1]
+        batched = images.ndim == 4
         out = result_array(out, images.shape[:-1], self.run.classes, self.output == "labels", self.run.task)
+        for first, chosen, place, scores in self._pieces(images, strategy, classify, advance):
+            finished = self._finished(scores)
+            if self.output == "labels" and self.run.classes <= IGNORE_CLASS:
+                _mark_no_data(finished, chosen, place)
+            if batched:
+                place = slice(first, first + len(chosen)), *place
+            out[place] = finished if batched else finished[0]
+        return out
+
+    def with_confidence(self, image: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the labels of one image, as calling does, and how sure the model is of them.
+
+        Args:
+            image: as in `kseg.predict`, no batch and no list.
+        Returns:
+            The labels; uint8 `[H, W]`, one id per pixel: these labels, or of a multi-label model the most probable of
+            the classes that a pixel has, 255 where it has none; and uint8 `[H, W]`, 255 times the probability of that
+            id, where a pixel has no class that of being without the likeliest, where an image has no data 0. None in
+            its place for a file that gives labels alone.
+        Raises:
+            ValueError, TypeError, FileNotFoundError: as `kseg.predict`; ValueError if `output` is not "labels".
+        """
+        checks.one_of("output", self.output, ("labels",))
+        opened = open_image(image, self.run.in_channels, pixel_range=self.pixel_range)
+        labels = result_array(None, opened.shape[:-1], self.run.classes, True, self.run.task)
+        one_id, sure = np.zeros(labels.shape[:2], labels.dtype), np.zeros(labels.shape[:2], np.uint8)
+        for _, chosen, piece, piece_scores in self._pieces(opened, self._strategy_for(opened), self.scores):
+            for place, scores in _in_strips(piece, piece_scores):
+                decided = self._finished(scores)
+                shares = scores if self._averages or self.run.labels_only else probabilities(scores, self.run.task)
+                ids, shares = one_label(decided, shares, self.run.task)
+                if self.run.classes <= IGNORE_CLASS:
+                    for values, mark in ((decided, IGNORE_CLASS), (ids, IGNORE_CLASS), (shares, 0)):
+                        _mark_no_data(values, chosen, place, mark)
+                labels[place], one_id[place], sure[place] = decided[0], ids[0], np.rint(255 * shares[0])
+        return labels, one_id, None if self.run.labels_only else sure
+
+    def _pieces(self, images, strategy, classify, advance=None):
+        """Yield (index of the first image, images opened, place, scores) of an image or a batch, as `answer` has it."""
+        batched, size = images.ndim == 4, images.shape[-3:-1]
         images, advance = images if batched else [images], advance or (lambda steps, total=None: None)
         advance(0, total=len(images) * strategy.count(size))
 
@@ -166,15 +207,10 @@ class Predictor:
             if batched:
                 chosen = [open_image(one, self.run.in_channels, pixel_range=self.pixel_range) for one in chosen]
             guards.warn(self, guards.of_pixels([one for one in chosen if isinstance(one, np.ndarray)], "images"))
+            guards.warn(self, guards.of_depth([one.numbers.dtype for one in chosen if isinstance(one, StoredImage)],
+                                              self.pixel_range))
             for top, left, scores in strategy.pieces(chosen, counted):
-                place = slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])
-                finished = self._finished(scores)
-                if self.output == "labels" and self.run.classes <= IGNORE_CLASS:
-                    _ignore_no_data(finished, chosen, place)
-                if batched:
-                    place = slice(first, first + len(chosen)), *place
-                out[place] = finished if batched else finished[0]
-        return out
+                yield first, chosen, (slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])), scores
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """Return the logits, or the probabilities averaged over scales and flips, of float32 pixels `[B, h, w, C]`."""
@@ -219,9 +255,18 @@ class Predictor:
         return logits_of(scores, run.task) if self._averages else probabilities(scores, run.task)
 
 
-def _ignore_no_data(labels, images, place):
-    """Set `labels` `[B, h, w]` to 255 where images say that they have no data at this place."""
-    for ids, image in zip(labels, images):
+def _in_strips(place, scores):
+    """Yield the places and scores of a piece by a few rows at once: probabilities need several times their memory."""
+    rows = max(1, _STRIP // scores[0, 0].size)
+    for first in range(0, scores.shape[1], rows):
+        strip = scores[:, first:first + rows]
+        top = place[0].start + first
+        yield (slice(top, top + strip.shape[1]), place[1]), strip
+
+
+def _mark_no_data(values, images, place, mark=IGNORE_CLASS):
+    """Set `values` `[B, h, w, …]` to `mark` where images say that they have no data at this place."""
+    for one, image in zip(values, images):
         missing = image.no_data(*place) if isinstance(image, StoredImage) else None
         if missing is not None:
-            ids[missing] = IGNORE_CLASS
+            one[missing] = mark

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from kseg import checks, tasks
+from kseg.labels import IGNORE_CLASS
 from kseg.metrics.confusion_metric import above, most_likely_class
 from kseg.tasks import Task
 
@@ -58,6 +59,21 @@ def probabilities(logits: Any, task: Task) -> np.ndarray:
     """Return the softmax over the last axis, or the sigmoid of each logit, as the task has it: NumPy float32."""
     values = keras.ops.softmax(logits, axis=-1) if task.exclusive else keras.ops.sigmoid(logits)
     return np.asarray(keras.ops.convert_to_numpy(values))
+
+
+def one_label(labels: np.ndarray, probabilities: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels as one id per pixel, and the probability of each, both `[…]`.
+
+    Where labels are stacked it is the most probable of the classes that a pixel has, and `IGNORE_CLASS` where it has
+    none, with the probability of being without the likeliest.
+    """
+    if task.exclusive:
+        return labels, probabilities.max(axis=-1)
+    if not task.stacked:
+        return labels, np.where(labels == 1, probabilities[..., 0], 1 - probabilities[..., 0])
+    had, any_class = np.where(labels == 1, probabilities, -1), labels.any(axis=-1)
+    return (np.where(any_class, had.argmax(axis=-1), IGNORE_CLASS).astype(np.uint8),
+            np.where(any_class, had.max(axis=-1), 1 - probabilities.max(axis=-1)))
 
 
 def logits_of(probabilities: np.ndarray, task: Task) -> np.ndarray:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.models.deeplab import DeepLabV3Plus as DeepLabV3Plus
     from kseg.models.deeplab_v1 import DeepLabV1 as DeepLabV1
     from kseg.models.deeplab_v2 import DeepLabV2 as DeepLabV2
+    from kseg.models.diagram.draw import draw as draw
     from kseg.models.dilated_fcn import DilatedFCN as DilatedFCN
     from kseg.models.fcn import FCN8s as FCN8s
     from kseg.models.fcn import FCN16s as FCN16s
@@ -35,6 +36,7 @@ _PUBLIC = {
     "SegNetBasic": "kseg.models.segnet",
     "Segmenter": "kseg.models.segmenter",
     "UNet": "kseg.models.unet",
+    "draw": "kseg.models.diagram.draw",
 }
 BUILDERS = ("FCN32s", "FCN16s", "FCN8s", "SegNet", "SegNetBasic", "UNet", "DeepLabV1", "DeepLabV2", "DeepLabV3",
             "DeepLabV3Plus", "RefineNet", "PSPNet", "DilatedFCN")

@@ -14,6 +14,7 @@ from kseg.labels import LabelSet
 from kseg.models import onnx_graph
 from kseg.models.auxiliary import auxiliary_loss, replicas
 from kseg.models.keras_arguments import looked_at, scaled_loss, without_pauses
+from kseg.models.notebook import html_of
 from kseg.models.tensorboard import require_tensorboard
 from kseg.types import Config, Tensor
 
@@ -24,8 +25,8 @@ class Segmenter(keras.Model):
 
     With an auxiliary head the graph has two outputs in training; `model(x)`, `predict`, saving and export see the
     logits alone. The auxiliary output is trained with the compiled loss times `aux_weight`, logged as `aux_loss`.
-    `Segmenter.from_config(model.get_config())` makes a copy; `keras.models.clone_model` knows neither `aux_weight` nor
-    `label_set`, `pixel_range`, `task` and `threshold`.
+    `Segmenter.from_config(model.get_config())` makes a copy. Of a model that is not compiled,
+    `keras.models.clone_model` knows neither `aux_weight` nor `label_set`, `pixel_range`, `task` and `threshold`.
 
     Args:
         inputs: the pixels `KerasTensor`.
@@ -93,6 +94,10 @@ class Segmenter(keras.Model):
     def encoder(self) -> keras.Model | None:
         """The encoder, a `keras.Model` pixels -> features, or None where the paper's network has no separate one."""
         return next((layer for layer in self.layers if layer.name == "encoder"), None)
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: name, task, sizes, stages of the encoder, classes."""
+        return html_of(self)
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         outputs = super().call(inputs, training=training, mask=mask)
@@ -169,8 +174,15 @@ class Segmenter(keras.Model):
                 self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
+    def get_compile_config(self) -> Config | None:
+        """As Keras's, and what is special about this model: `keras.models.clone_model` hands on nothing else."""
+        config = super().get_compile_config()
+        return {**config, "segmenter": self._own_config()} if config else config
+
     def compile_from_config(self, config: Config) -> None:
         """Compile as the saved model was compiled; Keras leaves this to classes with a `compile` of their own."""
+        config = dict(config)
+        self._take_own_config(config.pop("segmenter", None))
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self._saved_after_training:
             self.optimizer.build(self.trainable_variables)
@@ -198,14 +210,7 @@ class Segmenter(keras.Model):
 
     def get_config(self) -> Config:
         config = super().get_config()
-        config["segmenter"] = {
-            "aux_weight": self.aux_weight,
-            "label_set": self.label_set.to_dict() if self.label_set else None,
-            "pixel_range": self.pixel_range.to_list() if self.pixel_range else None,
-            "task": self.task,
-            "threshold": self.threshold,
-            "trained": self.compiled and self.optimizer.built,
-        }
+        config["segmenter"] = {**self._own_config(), "trained": self.compiled and self.optimizer.built}
         return config
 
     @classmethod
@@ -213,10 +218,21 @@ class Segmenter(keras.Model):
         config = dict(config)
         own = config.pop("segmenter", {})
         model = super().from_config(config, custom_objects=custom_objects)
-        model.aux_weight = own.get("aux_weight", 0.4)
-        model.label_set = LabelSet.from_dict(own["label_set"]) if own.get("label_set") else None
-        model.pixel_range = own.get("pixel_range")
-        model.task = own.get("task", "multiclass")
-        model.threshold = own.get("threshold")
+        model._take_own_config(own)
         model._saved_after_training = own.get("trained", False)
         return model
+
+    def _own_config(self):
+        """Return what a graph does not say about the model."""
+        return {"aux_weight": self.aux_weight, "label_set": self.label_set.to_dict() if self.label_set else None,
+                "pixel_range": self.pixel_range.to_list() if self.pixel_range else None, "task": self.task,
+                "threshold": self.threshold}
+
+    def _take_own_config(self, own):
+        if own is None:  # a file of before
+            return
+        self.aux_weight = own.get("aux_weight", 0.4)
+        self.label_set = LabelSet.from_dict(own["label_set"]) if own.get("label_set") else None
+        self.pixel_range = own.get("pixel_range")
+        self.task = own.get("task", "multiclass")
+        self.threshold = own.get("threshold")

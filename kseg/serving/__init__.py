@@ -1,4 +1,7 @@
-"""Talking to TensorFlow Serving: a client, and the files a server starts from. Loads neither TensorFlow nor Keras."""
+"""Talking to TensorFlow Serving: a client, and the files a server starts from; and a page served on this machine.
+
+The client loads neither TensorFlow nor Keras; `LocalServer` and `serve`, which run the model, do.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -11,13 +14,17 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.serving.config import models_config as models_config
     from kseg.serving.config import write_config as write_config
     from kseg.serving.errors import ServingError as ServingError
+    from kseg.serving.local_server import LocalServer as LocalServer
+    from kseg.serving.local_server import serve as serve
 
 _PUBLIC = {
     "Client": "kseg.serving.client",
+    "LocalServer": "kseg.serving.local_server",
     "ServingError": "kseg.serving.errors",
     "batching_parameters": "kseg.serving.config",
     "docker_command": "kseg.serving.config",
     "models_config": "kseg.serving.config",
+    "serve": "kseg.serving.local_server",
     "write_config": "kseg.serving.config",
 }
 __all__ = sorted(_PUBLIC)

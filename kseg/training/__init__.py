@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.training.run import TrainingResult as TrainingResult
     from kseg.training.run import resume as resume
     from kseg.training.run import train as train
+    from kseg.training.run_page.write import write_run_page as write_run_page
     from kseg.training.schedules import Poly as Poly
     from kseg.training.staged import StagedResult as StagedResult
     from kseg.training.staged import train_fcn_in_stages as train_fcn_in_stages
@@ -43,6 +44,7 @@ _PUBLIC = {
     "resume": "kseg.training.run",
     "train": "kseg.training.run",
     "train_fcn_in_stages": "kseg.training.staged",
+    "write_run_page": "kseg.training.run_page.write",
 }
 __all__ = sorted(_PUBLIC)
 if not TYPE_CHECKING:  # else every misspelt name would pass

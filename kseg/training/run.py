@@ -2,7 +2,8 @@
 
 The folder holds `run.json` (the recipe and everything else needed to repeat the run), `best.keras` (the best model by
 validation mean IoU), `last.keras`, `state.npz` (to resume from), `history.csv`, `curve.png`, `panel.png` and
-`tensorboard/`, losses, scores and the panel for `tensorboard --logdir` (extra `tensorboard`).
+`tensorboard/`, losses, scores and the panel for `tensorboard --logdir` (extra `tensorboard`). `report.html` shows
+it all on one page, written anew after each epoch from `run.json`, `history.csv`, `classes.csv` and `panels/`.
 """
 
 import contextlib
@@ -23,11 +24,14 @@ from kseg.training.adversarial.fine_tuning import FineTuning
 from kseg.training.adversarial.recipe import AdversarialRecipe, recipe_from_dict
 from kseg.training.callbacks.best_model import BestModel, save_model
 from kseg.training.callbacks.panel import Panel
-from kseg.training.callbacks.record import Record
+from kseg.training.callbacks.record import History, Record
+from kseg.training.callbacks.refresh import Refresh
 from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
 from kseg.training.plain import PlainTraining
 from kseg.training.recipe import Recipe, TrainingRecipe
 from kseg.training.run_folder import RunFolder, RunReport, read_report
+from kseg.training.run_page.write import write_run_page
+from kseg.training.share import Share
 from kseg.training.splits import Splits
 from kseg.training.state import Progress
 
@@ -101,7 +105,8 @@ def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "a
     if folder.holds_a_run():
         raise FileExistsError(checks.sentence("output_dir", "must not hold a run yet", folder.path,
                                               "Choose another folder, or resume the run that is there."))
-    return _run(recipe, folder, verbose, callbacks)
+    run(recipe, folder, verbose, callbacks)
+    return TrainingResult.read(folder)
 
 
 def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
@@ -118,9 +123,11 @@ def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
     """
     folder = RunFolder(output_dir)
     report = read_report(checks.existing_file("output_dir", folder.report, "Give the folder that `kseg train` wrote."))
-    if report["status"] == "finished":
-        return TrainingResult.read(folder)
-    return _run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks)
+    if report["status"] != "finished":
+        run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks)
+    elif not os.path.exists(folder.page):  # a run of an earlier kseg
+        write_run_page(folder.path)
+    return TrainingResult.read(folder)
 
 
 @contextlib.contextmanager
@@ -136,35 +143,47 @@ def _plain_errors() -> Iterator[None]:
 
 
 @_plain_errors()
-def _run(recipe, folder, verbose, callbacks):
+def run(recipe: Recipe, folder: RunFolder, verbose: int | str, callbacks: Sequence[keras.callbacks.Callback],
+        share: Share = Share()) -> None:
+    """Train as `recipe` says, from where `folder` is: all of it, or the `share` of one of several processes."""
     require_tensorboard(callbacks)
     training = KINDS[type(recipe)](recipe)  # a trained network that it starts from is loaded here
     splits = Splits.open(recipe, training.channels, training.pixel_range)
     progress = Progress.read(folder.state)
-    batches, validation = splits.training_batches(lambda: progress.epoch), splits.validation_batches()
+    batches = splits.training_batches(lambda: progress.epoch, share.of_batches)
+    validation = splits.validation_batches(share.of_batches)
     epochs = recipe.whole_epochs(len(batches))
     fitted = training.fitted(splits, epochs * len(batches))
     if progress.epochs_done:
         state.restore(folder.state, fitted.variables)
-    panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES))
+    joined = share.join(fitted, len(batches), len(validation))
     stopping = [EarlyStopping(recipe.early_stopping, progress)] if recipe.early_stopping is not None else []
-    callbacks = [BestModel(folder.best, fitted, progress), panel, *fitted.callbacks, *stopping, *callbacks,
-                 Record(folder, fitted, progress, panel),  # in the order that `kseg.training.callbacks` explains
-                 FiniteLoss(recipe.learning_rate)]
-    report = RunReport(folder.report, recipe, splits, fitted.segmenter,
-                       length={"steps_per_epoch": len(batches), "epochs": epochs})
-    report.write(progress, "running")
-    if not progress.epochs_done:
-        fitted.before_fit(batches, verbose)
-    if progress.stopped_early(recipe.early_stopping):
-        fitted.model.optimizer.finalize_variable_values(fitted.model.trainable_variables)  # what fit does at its end
-    else:
-        fitted.model.fit(batches, validation_data=validation, epochs=epochs, initial_epoch=progress.epochs_done,
-                         validation_freq=validated_epochs(epochs, recipe.validate_every), shuffle=False,
-                         verbose=verbose, callbacks=callbacks)
-    save_model(fitted.segmenter, folder.last)
-    report.write(progress, "finished")
-    return TrainingResult.read(folder)
+    pictured, recorded, course = [], [], contextlib.nullcontext()
+    if share.writes:
+        report = RunReport(folder.report, recipe, splits, fitted.segmenter, workers=share.workers,
+                           length={"steps_per_epoch": len(batches), "epochs": epochs})
+        pictured, recorded, course = _writers(folder, report, progress, fitted, splits)
+    callbacks = [*joined, *pictured, *fitted.callbacks, *stopping, *callbacks,  # `kseg.training.callbacks` says why so
+                 History(progress), *recorded, *share.callbacks(), FiniteLoss(recipe.learning_rate)]
+    with course:
+        if not progress.epochs_done:
+            fitted.before_fit(batches, verbose)
+        if progress.stopped_early(recipe.early_stopping):  # what fit does at its end:
+            fitted.model.optimizer.finalize_variable_values(fitted.model.trainable_variables)
+        else:
+            fitted.model.fit(batches, validation_data=validation, epochs=epochs, initial_epoch=progress.epochs_done,
+                             validation_freq=validated_epochs(epochs, recipe.validate_every), shuffle=False,
+                             verbose=verbose, callbacks=callbacks)
+        if share.writes:
+            save_model(fitted.segmenter, folder.last)
+
+
+def _writers(folder, report, progress, fitted, splits):
+    """Return callbacks that see validated weights, callbacks that record an epoch, and the context of the whole run."""
+    refresh = Refresh(folder, report, progress, splits.label_set)
+    panel = Panel(folder.panel, fitted.segmenter, splits.validation_examples(PANEL_IMAGES), refresh.keep)
+    return ([BestModel(folder.best, fitted, progress), panel], [Record(folder, fitted, progress, panel), refresh],
+            refresh.course())
 
 
 def validated_epochs(epochs: int, every: int) -> list[int]:

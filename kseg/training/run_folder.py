@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import kseg
 from kseg import files
+from kseg.machine import processor_name
 from kseg.metrics import iou_from_confusion
 from kseg.models.segmenter import Segmenter
 from kseg.training.recipe import Recipe
@@ -30,8 +31,11 @@ class RunFolder:
         self.best = os.path.join(self.path, "best.keras")
         self.last = os.path.join(self.path, "last.keras")
         self.history = os.path.join(self.path, "history.csv")
+        self.classes = os.path.join(self.path, "classes.csv")
         self.curve = os.path.join(self.path, "curve.png")
         self.panel = os.path.join(self.path, "panel.png")
+        self.panels = os.path.join(self.path, "panels")
+        self.page = os.path.join(self.path, "report.html")
         self.tensorboard = os.path.join(self.path, "tensorboard")
 
     def holds_a_run(self) -> bool:
@@ -40,9 +44,15 @@ class RunFolder:
 
 
 class RunReport:
-    """Writes `run.json` at `path`, and goes on with the one that is there; `length`: steps per epoch and epochs."""
+    """Writes `run.json` at `path`, and goes on with the one that is there.
 
-    def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter, length: dict[str, int]) -> None:
+    Args:
+        length: steps per epoch and epochs.
+        workers: processes that train, of which this is one.
+    """
+
+    def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter, length: dict[str, int],
+                 workers: int = 1) -> None:
         self.path = path
         self._task = splits.task.name
         self._began = time.perf_counter()
@@ -53,12 +63,13 @@ class RunReport:
             "versions": {"kseg": kseg.__version__, "keras": keras.__version__, "tensorflow": tf.__version__,
                          "numpy": np.__version__, "python": platform.python_version(),
                          "backend": keras.backend.backend()},
-            "machine": {"processor": platform.machine(), "cores": os.cpu_count(),
+            "machine": {"processor": processor_name(), "cores": os.cpu_count(), "workers": workers,
                         "devices": [device.name for device in tf.config.list_physical_devices()]},
             "started": earlier.get("started", time.strftime("%Y-%m-%d %H:%M:%S")),
             "resumed": earlier.get("resumed", -1) + 1,
             "data": {"train_images": len(splits.train), "validation_images": len(splits.validation),
                      "classes": list(splits.task.class_names(splits.label_set)),
+                     "palette": splits.label_set.palette[int(splits.task.background):].tolist(),
                      **({"pixel_range": splits.pixel_range.to_list()} if splits.pixel_range else {})},
             "length": length,
             "parameters": {
@@ -67,11 +78,16 @@ class RunReport:
                 "encoder": segmenter.encoder.count_params() if segmenter.encoder is not None else None},
         }
 
-    def write(self, progress: Progress, status: str) -> None:
-        """Write the report with the history's timing and the best model's scores; `status`: "running", "finished"."""
+    def write(self, progress: Progress, status: str, reason: str | None = None) -> None:
+        """Write the report with the history's timing and the best model's scores.
+
+        `status` is "running", "finished" or "interrupted", and `reason` what interrupted it.
+        """
         history, best = progress.history, progress.best
         values = {**self._values, "status": status, "epochs_done": progress.epochs_done,
                   "seconds": round(self._seconds_before + time.perf_counter() - self._began, 1)}
+        if reason is not None:
+            values["reason"] = reason
         if history:
             values["seconds_an_epoch"] = {"least": min(row["seconds"] for row in history),
                                           "median": float(np.median([row["seconds"] for row in history]))}

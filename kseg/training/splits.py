@@ -62,8 +62,11 @@ class Splits:
         """The classes of the dataset."""
         return self.train.label_set
 
-    def training_batches(self, epoch: Callable[[], int]) -> tf.data.Dataset:
+    def training_batches(self, epoch: Callable[[], int], share: tuple[int, int] | None = None) -> tf.data.Dataset:
         """Return the batches of one epoch; `epoch` says which, and is asked at the start of each pass.
+
+        With a `share`, (index, count), each is the part of one of `count` processes: the recipe's batch is theirs
+        together.
 
         Their number is known: where unreadable pairs are skipped, the epoch's first examples come again to fill it.
         """
@@ -71,7 +74,8 @@ class Splits:
         plan = augment.recipe(recipe.augment)
         if recipe.class_aware is not None:
             plan = dataclasses.replace(plan or augment.Recipe(), class_aware=recipe.class_aware)
-        batches = data.load(self.train, image_size=recipe.image_size, batch_size=recipe.batch_size,
+        batches = data.load(self.train, image_size=recipe.image_size, batch_share=share,
+                            batch_size=recipe.batch_size // (share[1] if share else 1),
                             augment=plan or False, seed=recipe.seed, epoch=epoch, patches=recipe.patches,
                             **self._load_options)
         if recipe.data_options.get("on_error") != "skip" or batches.cardinality() >= 0:
@@ -79,13 +83,18 @@ class Splits:
         steps = max(len(self.train) * recipe.patches // recipe.batch_size, 1)
         return batches.repeat().take(steps).apply(tf.data.experimental.assert_cardinality(steps))
 
-    def validation_batches(self) -> tf.data.Dataset:
+    def validation_batches(self, share: tuple[int, int] | None = None) -> tf.data.Dataset:
         """Return the validation split at the recipe's size, never augmented, its number of batches known.
+
+        With a `share`, (index, count), it is every `count`-th batch from `index` on; batches are smaller only if there
+        were not one for each process.
 
         It has no border weights, so that the loss on it is comparable. Where unreadable pairs are skipped, one pass
         counts the batches, as Keras asks for their number.
         """
-        batches = self._validation(self.recipe.batch_size, shuffle=False)
+        size = self.recipe.batch_size if share is None else min(self.recipe.batch_size,
+                                                                max(len(self.validation) // share[1], 1))
+        batches = self._validation(size, shuffle=False, batch_share=share)
         if batches.cardinality() >= 0:
             return batches
         return batches.apply(tf.data.experimental.assert_cardinality(sum(1 for _ in batches)))
@@ -99,10 +108,10 @@ class Splits:
         """Return float32 `[classes]` from the training labels, see `kseg.data.class_weights`."""
         return data.class_weights(self.train, method=method, on_error=self.recipe.data_options.get("on_error", "raise"))
 
-    def _validation(self, batch_size, shuffle):
+    def _validation(self, batch_size, shuffle, batch_share=None):
         options = {name: value for name, value in self._load_options.items() if name != "border_weights"}
         return data.load(self.validation, image_size=self.recipe.image_size, batch_size=batch_size, shuffle=shuffle,
-                         drop_remainder=False, seed=0, epoch=0, **options)
+                         drop_remainder=False, seed=0, epoch=0, batch_share=batch_share, **options)
 
     @property
     def _load_options(self):

@@ -54,6 +54,8 @@ class Progress:
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)  # one row per finished epoch
     best: dict[str, typing.Any] = dataclasses.field(  # epoch from 1; 0: none yet; confusion: `[classes][classes]`
         default_factory=lambda: {"mean_iou": -1.0, "epoch": 0, "confusion": None})
+    per_class: list[dict[str, typing.Any]] = dataclasses.field(  # one per validation: "epoch", "iou" `[classes]`
+        default_factory=list)
 
     def __post_init__(self) -> None:
         self.epoch = self.epochs_done  # the one in progress, from 0; the training data asks for it
@@ -64,7 +66,7 @@ class Progress:
         if not os.path.exists(path):
             return cls()
         stored = facts(path)
-        return cls(stored["history"], stored["best"])
+        return cls(stored["history"], stored["best"], stored.get("per_class", []))
 
     @property
     def epochs_done(self) -> int:
@@ -73,7 +75,7 @@ class Progress:
 
     def facts(self) -> dict[str, typing.Any]:
         """Return what `read` needs, as JSON-ready values."""
-        return {"epochs": self.epochs_done, "history": self.history, "best": self.best}
+        return {"epochs": self.epochs_done, "history": self.history, "best": self.best, "per_class": self.per_class}
 
     def stopped_early(self, patience: int | None) -> bool:
         """Return whether `patience` validations came after the best, so that `EarlyStopping` has acted."""

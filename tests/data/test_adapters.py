@@ -123,3 +123,22 @@ def test_layers_of_keras_are_refused():
             "`augment` must not be a layer of Keras, which paints the labels of what it uncovers as class 0, got "
             "augment='RandomFlip'. Take a recipe of kseg, or the layer of the same name in keras_cv.layers.")):
         loaded(keras.layers.RandomFlip())
+
+
+def test_labels_with_an_axis_of_classes_are_refused(albumentations):
+    masks = np.stack([IDS == 1, IDS == 3], -1).astype(np.uint8)
+    for augment, name in ((albumentations.HorizontalFlip(), "HorizontalFlip"),
+                          (keras_cv.layers.RandomFlip("horizontal"), "RandomFlip")):
+        with pytest.raises(ValueError) as caught:
+            from_arrays(PIXELS, masks, classes=2, task="multilabel", augment=augment)
+        assert str(caught.value) == (
+            "`augment` must be a recipe of kseg or a function for task='multilabel', whose labels are [H, W, classes], "
+            f"got augment='{name}'. Write for example augment=\"default\".")
+
+
+def test_an_augmentation_for_own_pipelines_is_refused():
+    with pytest.raises(TypeError) as caught:
+        from_arrays(PIXELS, IDS, classes=5, augment=kseg.data.Augmentation("deeplab"))
+    assert str(caught.value) == (
+        "`augment` must be a recipe, a function or an object of another library, not a kseg.data.Augmentation, got "
+        "augment='Augmentation'. Pass the recipe that it holds: augment=augmentation.recipe.")

@@ -16,6 +16,8 @@ from kseg.inference import images as sources
 from kseg.inference import predict_tiled, progress
 from kseg.inference.images import fit
 from kseg.inference.strategies.sliding_window import SlidingWindow, tile_starts
+from tests.conftest import structured_image
+from tests.export.tiny import tiny_model
 from tests.inference.function_runner import FunctionRunner
 
 
@@ -448,3 +450,39 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert int(done.stdout) < 300_000  # KiB; 32,000 of them are the two mapped files
     labels = np.load(tmp_path / "labels.npy", mmap_mode="r")
     assert labels[:, :2000].max() == 0 and (labels[:, 2000:] == 10).all()
+
+
+def test_confidence_is_the_probability_of_the_label(monkeypatch):
+    """By strips and by windows as well; pixels without data are 255 and sure of nothing."""
+    from kseg.inference import Predictor
+
+    monkeypatch.setattr("kseg.inference.predict._STRIP", 500)
+    plain = tiny_model()
+    model = kseg.models.Segmenter(plain.inputs, plain.outputs)
+    model.pixel_range = (0, 1)
+    image = structured_image(40, 56) / np.float32(255)
+    image[3:9, 20:31] = np.nan
+    for options in ({}, {"window": (24, 32), "flip": True}):
+        labels, ids, sure = Predictor(model, **options).with_confidence(image)
+        best = kseg.predict(model, image, output="probabilities", **options).max(axis=-1)
+        best[3:9, 20:31] = 0
+        np.testing.assert_array_equal(labels, kseg.predict(model, image, **options))
+        np.testing.assert_array_equal(ids, labels)
+        assert (labels[3:9, 20:31] == 255).all() and np.abs(sure - 255 * best).max() <= 0.5 + 1e-3
+    with pytest.raises(ValueError, match="`output` must be one of"):
+        Predictor(model, "logits").with_confidence(image)
+
+
+def test_images_of_8_bits_for_a_model_of_more_are_told_once():
+    model = kseg.models.SegNetBasic(2, filters=4, compile=False)
+    model.pixel_range, pixels = (0, 4095), photo(32, 48)
+    predictor = kseg.inference.Predictor(model)
+    with pytest.warns(kseg.DataWarning, match=r"pixel_range \[\(0\.0, 4095\.0\)\] makes pixels 0 to 255; these have 8"):
+        predictor(pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictor(pixels)  # told already
+        kseg.predict(model, pixels.astype(np.uint16) * 16)
+        kseg.inference.Predictor(model, scaled=True)(pixels)
+        model.pixel_range = (20, 200)  # such numbers fit 8 bits
+        kseg.predict(model, pixels)

@@ -228,3 +228,15 @@ def test_a_clone_of_a_binary_model_is_binary():
     pixels = structured_image(32, 48)
     assert copy.task == "binary" and copy.threshold == 0.5
     np.testing.assert_array_equal(kseg.predict(copy, pixels), kseg.predict(model, pixels))
+
+
+def test_a_clone_knows_what_the_graph_does_not_say():
+    model = kseg.models.SegNetBasic(3, filters=4, task="multilabel")
+    model.threshold, model.pixel_range = (0.2, 0.5, 0.7), (0, 4095)
+    model.label_set = kseg.LabelSet(("a", "b", "c"))
+    copy = keras.models.clone_model(model)
+    assert (copy.task, copy.threshold, copy.pixel_range, copy.label_set) == (
+        "multilabel", (0.2, 0.5, 0.7), model.pixel_range, model.label_set)
+    copy.set_weights(model.get_weights())
+    pixels = 16 * structured_image(32, 48).astype("uint16")
+    np.testing.assert_array_equal(kseg.predict(copy, pixels), kseg.predict(model, pixels))

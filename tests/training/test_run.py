@@ -1,6 +1,7 @@
 """Training runs: what the folder holds, resuming equals never stopping, and errors."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ from kseg.training.callbacks.best_model import BestModel
 from kseg.training.callbacks.record import Record
 from kseg.training.fitted import Fitted
 from kseg.training.run import validated_epochs
+from kseg.training.run_folder import RunFolder
+from kseg.training.run_page.story import Story
 from kseg.training.splits import Splits
 from kseg.training.state import Progress
 from tests.data.conftest import make_folder
@@ -55,6 +58,11 @@ def _killed_in_third_epoch(monkeypatch, recipe, folder):
         patch.setattr(Record, "on_train_batch_end", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(recipe, folder, verbose=0)
+    with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
+        report = json.load(file)
+    assert (report["status"], report["reason"], report["epochs_done"]) == ("interrupted", "KeyboardInterrupt", 2)
+    with open(os.path.join(folder, "report.html"), encoding="utf-8") as file:
+        assert "It ended with: KeyboardInterrupt" in file.read()
 
 
 @pytest.mark.parametrize("options", [
@@ -78,6 +86,12 @@ def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, options):
     assert (whole.best_epoch, whole.confusion.tolist()) == (killed.best_epoch, killed.confusion.tolist())
     record = json.loads((tmp_path / "killed" / "run.json").read_text())
     assert (record["status"], record["resumed"], record["epochs_done"]) == ("finished", 1, 4)
+    first, second = (Story.read(RunFolder(tmp_path / run)) for run in ("whole", "killed"))  # what their pages tell
+    assert (first.status, second.status) == ("finished", "finished")
+    assert [epoch for epoch, _ in first.per_class] == [epoch for epoch, _ in second.per_class] == [1, 2, 3, 4]
+    np.testing.assert_allclose(*(np.array([scores for _, scores in one.per_class], float) for one in (first, second)),
+                               atol=1e-5)
+    assert [one["epoch"] for one in second.panels()["epochs"]] == [1, 2, 3, 4]
 
 
 @pytest.fixture(scope="module")
@@ -91,16 +105,23 @@ def finished(tmp_path_factory):
 
 def test_the_folder_holds_what_is_needed(finished):
     assert set(os.listdir(finished.output_dir)) == {
-        "run.json", "best.keras", "last.keras", "state.npz", "history.csv", "curve.png", "panel.png", "tensorboard"}
+        "run.json", "best.keras", "last.keras", "state.npz", "history.csv", "classes.csv", "curve.png", "panel.png",
+        "panels", "report.html", "tensorboard"}
     with open(os.path.join(finished.output_dir, "run.json"), encoding="utf-8") as file:
         record = json.load(file)
     assert TrainingRecipe.from_dict(record["recipe"]) == TrainingRecipe(**TWO_EPOCHS)
-    assert record["data"] == {"train_images": 40, "validation_images": 10, "classes": list(shapes.NAMES)}
+    assert record["data"] == {"train_images": 40, "validation_images": 10, "classes": list(shapes.NAMES),
+                              "palette": shapes.label_set().palette.tolist()}
     assert record["length"] == {"steps_per_epoch": 8, "epochs": 2}
     assert record["best"]["mean_iou"] == pytest.approx(finished.mean_iou)
     with open(os.path.join(finished.output_dir, "history.csv"), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["val_mean_iou"]) for row in rows] == [row["val_mean_iou"] for row in finished.history]
+    with open(os.path.join(finished.output_dir, "classes.csv"), encoding="utf-8") as file:
+        scores = list(csv.DictReader(file))
+    assert [int(row.pop("epoch")) for row in scores] == [1, 2]
+    best = {name: float(value) if value else None for name, value in scores[finished.best_epoch - 1].items()}
+    assert best == pytest.approx(record["best"]["per_class_iou"], abs=1e-6)
     assert finished.model.label_set == finished.label_set == shapes.label_set()
     assert set(finished.per_class_iou) == set(shapes.NAMES)
 
@@ -194,6 +215,17 @@ def test_a_stopped_run_keeps_its_averages_when_killed_at_its_end(tmp_path):
     assert len(history) < 20
     for one, other in zip(wanted, found):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+
+
+def test_a_page_that_cannot_be_written_is_said_once_and_ends_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("kseg.training.callbacks.refresh.write_run_page", full)
+    monkeypatch.setattr("kseg.training.callbacks.kept_panels.keep", full)
+    with pytest.warns(UserWarning, match="report.html could not be written .*; training goes on") as caught:
+        result = train(TrainingRecipe(**TWO_EPOCHS), tmp_path / "run", verbose=0)
+    assert len(result.history) == 2 and sum("report.html" in str(one.message) for one in caught) == 1
 
 
 def test_a_loss_that_is_not_finite_is_said(tmp_path):

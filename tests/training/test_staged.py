@@ -36,6 +36,8 @@ def test_stages_follow_each_other(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             train_fcn_in_stages(RECIPE, folder, **TWO, verbose=0)
     assert sorted(json.loads((folder / "stages.json").read_text())["mean_iou"]) == ["FCN32s"]
+    page = (folder / "report.html").read_text()
+    assert "finished" in page and "interrupted" in page and 'href="FCN16s/report.html"' in page
     finished = (folder / "FCN32s" / "best.keras").stat().st_mtime_ns
     result = train_fcn_in_stages(RECIPE, folder, **TWO, verbose=0)
     assert (folder / "FCN32s" / "best.keras").stat().st_mtime_ns == finished

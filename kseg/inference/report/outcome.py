@@ -44,13 +44,15 @@ class Evaluation:
         boundary: int64 `[3, classes]`, sums of `kseg.metrics.boundary_counts`, or None; of a multi-label model
             `[3, classes, 2]`.
         calibration: `kseg.metrics.Calibration`.
-        images: list of dicts, one per image: `name`, `mean_iou`, `pixel_accuracy`, `boundary_f1`.
+        images: list of dicts, one per image: `name`, `mean_iou`, `pixel_accuracy`, `boundary_f1`, and
+            `per_class`: for each class in its truth or prediction a dict of `iou` and `share` of the labelled pixels.
         worst: list of `Example`, the lowest mean IoU first.
         settings: dict, the arguments of the inference.
         seconds: float, the time it took.
         task: str, the model's. The scores of a binary model are those of the foreground.
         threshold: float or tuple, that the labels were decided by; None where the largest logit decides.
         curve: `kseg.metrics.ThresholdCurve`, or None for the same.
+        worst_of_class: dict, class name → `Example`, the image of the class's lowest IoU among those that hold it.
     """
 
     dataset: str
@@ -66,6 +68,7 @@ class Evaluation:
     task: str = "multiclass"
     threshold: float | tuple[float, ...] | None = None
     curve: metrics.ThresholdCurve | None = None
+    worst_of_class: dict[str, Example] = dataclasses.field(default_factory=dict)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -196,7 +199,7 @@ class Evaluation:
                 pictures.write_picture(path, picture)
             elif os.path.exists(path):  # of the report that is replaced
                 os.remove(path)
-        texts = {"report.html": html_report(self, *drawn.values()),
+        texts = {"report.html": html_report(self),
                  "report.json": json.dumps(self.to_dict(), indent=1)}
         for name, text in texts.items():
             files.write_text(os.path.join(folder, name), text)

@@ -1,42 +1,74 @@
-"""The report of an evaluation as one HTML page with its pictures inside. Jinja2, loaded when used."""
+"""The report of an evaluation as one HTML page with its pictures and charts inside."""
 
-import base64
-import io
 from typing import Any
 
 import numpy as np
-from PIL import Image
+
+from kseg import pictures, tasks
+from kseg.pages import charts, data_uris, environment
+from kseg.pages.environment import heading, shown
+
+__all__ = ["COLUMNS", "heading", "html_report", "shown"]
 
 COLUMNS = ("iou", "dice", "accuracy", "boundary_iou", "share")  # of the table of classes
+_IMAGE_COLUMNS = ("mean_iou", "pixel_accuracy", "boundary_f1")
 
 
-def heading(key: str) -> str:
-    """Return the name of a score as people read it."""
-    return key.replace("_", " ").replace("iou", "IoU").replace("f1", "F1")
-
-
-def shown(value: float | None) -> str:
-    """Return a score as text with four decimals; a dash for NaN or None."""
-    return "–" if value is None or np.isnan(value) else f"{value:.4f}"
-
-
-def html_report(evaluation: Any, confusion: np.ndarray | None, reliability: np.ndarray | None,
-                worst: np.ndarray | None, thresholds: np.ndarray | None = None) -> str:
-    """Return an HTML page of an `Evaluation` with its pictures, uint8 `[H, W, 3]`, inside; it loads nothing else."""
-    import jinja2
-
+def html_report(evaluation: Any) -> str:
+    """Return an HTML page of an `Evaluation` with its pictures inside; it loads nothing else."""
     images = sorted(evaluation.images, key=lambda row: (np.isnan(row["mean_iou"]), row["mean_iou"]))
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("kseg.inference", "report"), autoescape=True,
-                                     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(heading=heading, shown=shown, source=_source)
-    return environment.get_template("page.html").render(
-        evaluation=evaluation, images=images, class_columns=COLUMNS,
-        image_columns=[key for key in ("mean_iou", "pixel_accuracy", "boundary_f1") if key in images[0]],
-        confusion=confusion, reliability=reliability, worst=worst, thresholds=thresholds)
+    label_set, names = evaluation.label_set, evaluation.class_names
+    classes = {row["name"]: _classes(row, names) for row in images}
+    matrix = charts.matrix_chart(evaluation.confusion, label_set.names) if evaluation.confusion.ndim == 2 else None
+    kept = {one.name: one for one in (*evaluation.worst, *evaluation.worst_of_class.values())}
+    first, stacked = {one.name for one in evaluation.worst}, tasks.of(evaluation.task).stacked
+    worst = [{"name": name, "mean_iou": one.mean_iou, "classes": classes.get(name, ""),
+              "extra": name not in first,  # shown when a class is chosen
+              "pictures": _pictures(one, label_set, stacked)} for name, one in kept.items()]
+    return environment.rendered(
+        "kseg.inference.report", "page.html", evaluation=evaluation, images=images, worst=worst, confusion=matrix,
+        palette=label_set.palette[len(label_set) - len(names):].tolist(), class_columns=COLUMNS,
+        image_columns=[key for key in _IMAGE_COLUMNS if key in images[0]],
+        classes_of=[_classes(row, names) for row in images],
+        charts=[*_reliability(evaluation.calibration), *_thresholds(evaluation.curve, names)])
 
 
-def _source(pixels):
-    """Return a picture as the `src` of an HTML image."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+def _classes(row, names):
+    """Return "id:IoU" of the classes in an image's truth or prediction, for the page's filter."""
+    return " ".join(f"{index}:{row['per_class'][name]['iou']:.4f}" for index, name in enumerate(names)
+                    if name in row.get("per_class", {}))
+
+
+def _pictures(example, label_set, stacked):
+    """Return (title, address, kind) of each picture of an `Example`."""
+    def labels(label_map):
+        return data_uris.of_labels(pictures.painted(label_map, label_set)[0] if stacked else label_map, label_set)
+
+    found = [("image", data_uris.of_photograph(example.pixels), ""),
+             ("truth", labels(example.labels), "labels"), ("prediction", labels(example.predictions), "labels")]
+    if not np.isnan(example.entropy).all():
+        found.append(("entropy", data_uris.of_photograph(pictures.heat(example.entropy)), ""))
+    return found
+
+
+def _reliability(calibration):
+    """Return charts of how often predictions of each confidence are right, and of how many there are."""
+    if not calibration.pixels.any():
+        return []
+    confidence, accuracy = calibration.curve()
+    edges, share = np.linspace(0, 1, calibration.bins + 1), calibration.pixels / calibration.pixels.sum()
+    lines = [charts.Line("perfectly calibrated", [(0, 0), (1, 1)], "var(--quiet)", dashed=True),
+             charts.Line(f"this model, error {calibration.error():.3f}", list(zip(confidence, accuracy)))]
+    axis = {"across": "probability of the predicted class", "x_range": (0, 1), "whole": False}
+    return [charts.line_chart("share of right pixels", lines, y_range=(0, 1), **axis),
+            charts.line_chart("share of all pixels", [], bars=list(zip(edges[:-1], edges[1:], share)), **axis)]
+
+
+def _thresholds(curve, names):
+    """Return a chart of the intersection over union of each class at every threshold."""
+    if curve is None:
+        return []
+    lines = [charts.Line(name, list(zip(curve.thresholds, row)), colour)
+             for name, row, colour in zip(names, curve.iou(), charts.colours(len(names)))]
+    return [charts.line_chart("IoU at each threshold", lines, across="threshold", x_range=(0, 1), y_range=(0, 1),
+                              whole=False)]

@@ -48,6 +48,11 @@ class TFLiteModel(Runner):
         super().__init__(given[1:], classes, answer=made[1:3], batch_size=1, dtype=self._input["dtype"],
                          labels_only=labels_only, metadata=metadata)
 
+    def storage(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return how pixels and answer are stored: `type` (NumPy's name), `scale` and `zero`, JSON-ready; 0: as is."""
+        return tuple({"type": np.dtype(one["dtype"]).name, "scale": float(one["quantization"][0]),
+                      "zero": int(one["quantization"][1])} for one in (self._input, self._output))
+
     def run(self, batch: np.ndarray) -> np.ndarray:
         if self.image_size is None:
             self._interpreter.resize_tensor_input(self._input["index"], batch.shape)

@@ -6,13 +6,16 @@ import keras
 import numpy as np
 
 from kseg import checks, files, tasks
-from kseg.metrics import scores_from_confusion
+from kseg.metrics import iou_from_confusion, scores_from_confusion
 from kseg.training.fitted import Fitted
 from kseg.training.state import Progress
 
 
 class BestModel(keras.callbacks.Callback):
-    """Saves the segmenter of `fitted` whenever its score is the best mean IoU so far, and notes that in `progress`."""
+    """Saves the segmenter of `fitted` whenever its mean IoU is the best so far.
+
+    That, and the score of each class after each validation, is noted in `progress`.
+    """
 
     def __init__(self, path: str, fitted: Fitted, progress: Progress) -> None:
         super().__init__()
@@ -31,6 +34,9 @@ class BestModel(keras.callbacks.Callback):
         if np.isnan(score):
             raise ValueError(checks.sentence("data", "must have labelled pixels in its validation images", "none",
                                              "Check its labels: every pixel has the ignore class."))
+        iou = iou_from_confusion(confusion, segmenter.task)
+        self.progress.per_class.append({"epoch": self.progress.epoch + 1, "iou": [
+            None if np.isnan(value) else round(float(value), 6) for value in iou]})
         if score > self.progress.best["mean_iou"]:
             self.progress.best = {"mean_iou": score, "epoch": self.progress.epoch + 1, "confusion": confusion.tolist()}
             save_model(self.fitted.segmenter, self.path)

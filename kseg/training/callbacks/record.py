@@ -1,4 +1,4 @@
-"""What is written after each epoch: the state, the history, the learning curve and TensorBoard logs.
+"""The history of a run, and what is written after each epoch: state, history, learning curve and TensorBoard logs.
 
 TensorFlow no longer brings TensorBoard; its event files are written without.
 """
@@ -10,7 +10,8 @@ import time
 import keras
 import tensorflow as tf
 
-from kseg import files
+from kseg import files, tasks
+from kseg.models.segmenter import Segmenter
 from kseg.training import state
 from kseg.training.callbacks.learning_curve import write_learning_curve
 from kseg.training.callbacks.panel import Panel
@@ -19,15 +20,12 @@ from kseg.training.run_folder import RunFolder
 from kseg.training.state import Progress
 
 
-class Record(keras.callbacks.Callback):
-    """Keeps epoch and history in `progress`; after each epoch writes the state, history, curve and TensorBoard logs."""
+class History(keras.callbacks.Callback):
+    """Keeps epoch and history in `progress`."""
 
-    def __init__(self, folder: RunFolder, fitted: Fitted, progress: Progress, panel: Panel) -> None:
+    def __init__(self, progress: Progress) -> None:
         super().__init__()
-        self.folder, self.fitted, self.progress, self.panel = folder, fitted, progress, panel
-
-    def on_train_begin(self, logs=None):
-        self._summaries = tf.summary.create_file_writer(self.folder.tensorboard)
+        self.progress = progress
 
     def on_epoch_begin(self, epoch, logs=None):
         self.progress.epoch, self._began = epoch, time.perf_counter()
@@ -37,10 +35,24 @@ class Record(keras.callbacks.Callback):
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(time.perf_counter() - self._began, 3)
         self.progress.history.append(row)
+
+
+class Record(keras.callbacks.Callback):
+    """After each epoch writes the state, the history of `progress`, its curve and TensorBoard logs."""
+
+    def __init__(self, folder: RunFolder, fitted: Fitted, progress: Progress, panel: Panel) -> None:
+        super().__init__()
+        self.folder, self.fitted, self.progress, self.panel = folder, fitted, progress, panel
+
+    def on_train_begin(self, logs=None):
+        self._summaries = tf.summary.create_file_writer(self.folder.tensorboard)
+
+    def on_epoch_end(self, epoch, logs=None):
         state.save(self.folder.state, self.fitted.variables, self.progress.facts())
         write_history(self.folder.history, self.progress.history)
+        write_classes(self.folder.classes, self.fitted.segmenter, self.progress)
         write_learning_curve(self.folder.curve, self.progress.history)
-        self._summarize(row)
+        self._summarize(self.progress.history[-1])
 
     def on_train_end(self, logs=None):
         self._summaries.close()
@@ -58,11 +70,19 @@ class Record(keras.callbacks.Callback):
         self._summaries.flush()
 
 
+def write_classes(path: str, segmenter: Segmenter, progress: Progress) -> None:
+    """Write the intersection over union of each class as CSV, one line per validation; empty: the class is absent."""
+    names = tasks.of(segmenter.task).class_names(segmenter.label_set)
+    _write_rows(path, [["epoch", *names], *([row["epoch"], *row["iou"]] for row in progress.per_class)])
+
+
 def write_history(path: str, history: list[dict[str, float]]) -> None:
     """Write the rows of a history as CSV, one line per epoch."""
     names = list(dict.fromkeys(name for row in history for name in row))
+    _write_rows(path, [names, *([row.get(name) for name in names] for row in history)])
+
+
+def _write_rows(path, rows):
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     files.write_text(path, text.getvalue())

@@ -1,0 +1,1 @@
+"""The architecture of a model as a picture, read from its graph."""
