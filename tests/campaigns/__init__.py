@@ -1,0 +1,5 @@
+"""Campaigns: everything that reads, writes or listens, under thousands of damaged inputs, kills and requests.
+
+They run outside `make test`, by `python -m tests.campaigns`, which lists them; one that was stopped goes on where it
+stopped. What they found stands in `docs/trust.md`, and each fault has a small test of its own in the room it was in.
+"""

@@ -1,0 +1,120 @@
+"""Damage: what a wire, a disk, a hurried programmer or an enemy does to a file."""
+
+import json
+
+import numpy as np
+
+_NUMBERS = (0, 1, -1, 2, 7, 8, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1,
+            2**63 - 1, 2**64)
+_TEXTS = ("", " ", "../../etc/passwd", "/etc/passwd", "nul\0l", "\ud7ff", "\u202e", "<script>alert(1)</script>",
+          "1e999", "NaN", "-0", "é" * 300, "%s%n", "{{7*7}}", "a" * 70_000)
+
+
+def damaged(content, others, random):
+    """Return `content` (bytes) after one to four injuries; `others` are further seeds to take pieces from."""
+    for _ in range(int(random.integers(1, 5))):
+        content = _BYTES[int(random.integers(len(_BYTES)))](content, others, random)
+    return content
+
+
+def damaged_json(content, others, random):
+    """As `damaged`, but most injuries are to the values of a JSON document rather than to its bytes."""
+    if random.random() < 0.25:
+        return damaged(content, others, random)
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return damaged(content, others, random)
+    for _ in range(int(random.integers(1, 4))):
+        places = list(_places(document))
+        if not places:
+            break
+        holder, key = places[int(random.integers(len(places)))]
+        _injure(holder, key, random)
+    return json.dumps(document).encode("utf-8", "surrogatepass")
+
+
+def _flip(content, others, random):
+    if not content:
+        return content
+    changed = bytearray(content)
+    for place in random.integers(0, len(changed), int(random.integers(1, 9))):
+        changed[place] ^= 1 << int(random.integers(8))
+    return bytes(changed)
+
+
+def _overwrite(content, others, random):
+    start, end = _span(content, random)
+    return content[:start] + random.bytes(end - start) + content[end:]
+
+
+def _cut(content, others, random):
+    start, end = _span(content, random)
+    return content[:start] + content[end:]
+
+
+def _truncate(content, others, random):
+    return content[:int(random.integers(0, len(content) + 1))]
+
+
+def _repeat(content, others, random):
+    start, end = _span(content, random)
+    return content[:end] + content[start:end] * int(random.integers(1, 9)) + content[end:]
+
+
+def _transplant(content, others, random):
+    other = others[int(random.integers(len(others)))]
+    start, end = _span(other, random)
+    place = int(random.integers(0, len(content) + 1))
+    return content[:place] + other[start:end] + content[place + (end - start) * int(random.integers(2)):]
+
+
+def _number(content, others, random):
+    if len(content) < 8:
+        return content
+    size, order = int(random.choice((1, 2, 4, 8))), str(random.choice(("little", "big")))
+    value = _NUMBERS[int(random.integers(len(_NUMBERS)))] % (1 << (8 * size))
+    early = random.random() < 0.7  # headers stand at the beginning
+    place = int(random.integers(0, min(len(content), 512) - size + 1 if early and len(content) > 512
+                                else len(content) - size + 1))
+    return content[:place] + value.to_bytes(size, order) + content[place + size:]
+
+
+_BYTES = (_flip, _flip, _overwrite, _cut, _truncate, _repeat, _transplant, _number, _number)
+
+
+def _span(content, random):
+    length = int(min(len(content), 2 ** random.integers(0, 12)))
+    start = int(random.integers(0, len(content) - length + 1))
+    return start, start + length
+
+
+def _places(document):
+    """Yield `(holder, key)` of every value below `document`."""
+    waiting = [document]
+    while waiting:
+        holder = waiting.pop()
+        for key in list(holder if isinstance(holder, dict) else range(len(holder))):
+            yield holder, key
+            if isinstance(holder[key], (dict, list)):
+                waiting.append(holder[key])
+
+
+def _injure(holder, key, random):
+    choice = int(random.integers(7))
+    if choice == 0:
+        del holder[key]
+    elif choice == 1:
+        holder[key] = _NUMBERS[int(random.integers(len(_NUMBERS)))]
+    elif choice == 2:
+        holder[key] = _TEXTS[int(random.integers(len(_TEXTS)))]
+    elif choice == 3:
+        holder[key] = (None, True, [], {}, 1e308, -0.5, float("nan"))[int(random.integers(7))]
+    elif choice == 4:
+        holder[key] = [holder[key]] * int(random.integers(2, 50))
+    elif choice == 5 and isinstance(holder[key], (int, float)):
+        holder[key] = holder[key] * float(random.choice((-1, 0.5, 1e6, 1e-6))) + float(random.normal())
+    elif isinstance(holder, dict):
+        holder[str(_TEXTS[int(random.integers(len(_TEXTS)))])] = holder.pop(key)
+    else:
+        holder.insert(int(random.integers(len(holder) + 1)), np.float64(random.normal()).item())
