@@ -1,15 +1,20 @@
 """Seconds per training step and per prediction, beside segmentation_models.pytorch, like with like.
 
     python examples/step_time_benchmark.py --peer-python /path/to/python-with-torch-and-smp
+    python examples/step_time_benchmark.py --backends tensorflow jax
+
+The second line compares Keras's backends: the same model, batch and optimiser in a process for each.
 
 Both sides have the same encoder, output stride and decoder family, the same batch, loss (cross-entropy + Dice) and
 optimiser (AdamW), random weights. Each is a process of its own; they take turns of a few steps in one run, so that a
 machine that slows down slows both. kseg's process is prepared as `kseg train` prepares it (`kseg.machine`), unless
-`--as-it-is`. Channels are last in torch, its faster layout on a CPU. Without --peer-python kseg alone is timed.
+`--as-it-is`. Channels are last in torch, its faster layout on a CPU. Without --peer-python kseg alone is timed. The
+first step compiles: TensorFlow traces it, JAX compiles it as a whole. Times are × those of the last line of a model.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -64,27 +69,24 @@ for line in sys.stdin:
 
 
 def kseg_side(name, encoder, options, batch, size, prepared):
-    """Answer "train N" and "predict N" on standard input with the seconds of each."""
+    """Answer "train N" and "predict N" on standard input with the seconds of each, on the backend of KERAS_BACKEND."""
     if prepared:
         from kseg import machine
 
         machine.prepare_to_train()
-    import tensorflow as tf
+    import keras
 
     import kseg
     from kseg.losses import CrossEntropy, Dice
     from kseg.training import AdamW
 
+    keras.utils.set_random_seed(0)
     model = getattr(kseg.models, name)(CLASSES, encoder_name=encoder, **options)
     model.compile(AdamW(1e-3, weight_decay=1e-4), loss=CrossEntropy() + Dice(), metrics=[kseg.metrics.MeanIoU(CLASSES)])
     random = np.random.default_rng(0)
     pixels = random.integers(0, 255, (batch, *size, 3)).astype("float32")
     labels = random.integers(0, CLASSES, (batch, *size)).astype("int32")
-    batches = iter(tf.data.Dataset.from_tensors((pixels, labels)).repeat())
-    predict = tf.function(lambda values: model(values, training=False))
-    one = tf.constant(pixels[:1])
-    model.make_train_function()
-    work = {"train": lambda: float(model.train_function(batches)["loss"]), "predict": lambda: np.asarray(predict(one))}
+    work = {"tensorflow": tensorflow_work, "jax": jax_work}[keras.backend.backend()](model, pixels, labels)
     for line in sys.stdin:
         what, count = line.split()
         times = []
@@ -96,12 +98,37 @@ def kseg_side(name, encoder, options, batch, size, prepared):
         sys.stdout.flush()
 
 
+def tensorflow_work(model, pixels, labels):
+    """Return what one step and one prediction are; Keras's own training step, on data that are there already."""
+    import tensorflow as tf
+
+    batches = iter(tf.data.Dataset.from_tensors((pixels, labels)).repeat())
+    predict = tf.function(lambda values: model(values, training=False))
+    one = tf.constant(pixels[:1])
+    model.make_train_function()
+    return {"train": lambda: float(model.train_function(batches)["loss"]), "predict": lambda: np.asarray(predict(one))}
+
+
+def jax_work(model, pixels, labels):
+    """Return the same two on JAX; a step takes the state from the model and puts it back, which costs little."""
+    import jax
+
+    data, one = jax.device_put((pixels, labels)), jax.device_put(pixels[:1])
+    call = jax.jit(lambda trained, others, values: model.stateless_call(trained, others, values, training=False)[0])
+
+    def predict():
+        return np.asarray(call(*([variable.value for variable in group] for group in (
+            model.trainable_variables, model.non_trainable_variables)), one))
+
+    return {"train": lambda: float(model.train_on_batch(*data, return_dict=True)["loss"]), "predict": predict}
+
+
 class Side:
     """One process that takes its turns; `first` is how long its first step took, `times` those of the later ones."""
 
-    def __init__(self, command):
+    def __init__(self, command, environment=None):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        stderr=subprocess.DEVNULL)
+                                        stderr=subprocess.DEVNULL, env=environment)
         self.first = self.ask("train", 1)[0]
         self.times = {"train": [], "predict": []}
         self.ask("train", 1), self.ask("predict", 2)
@@ -119,16 +146,25 @@ class Side:
         self.process.wait()
 
 
-def compare(name, arguments):
-    """Return a line for each side of a pair."""
+def sides_of(name, arguments):
+    """Return the sides of a comparison by their label: kseg on each backend, then the peer."""
     options, peer, peer_options = PAIRS[name]
     size = list(arguments.image_size)
     own = json.dumps([name, arguments.encoder, options, arguments.batch, size, not arguments.as_it_is])
-    sides = {f"kseg {name}": Side([sys.executable, __file__, "--side", own])}
+    sides = {}
+    for backend in arguments.backends:
+        label = f"{backend} {name}" if len(arguments.backends) > 1 else f"kseg {name}"
+        sides[label] = Side([sys.executable, __file__, "--side", own], {**os.environ, "KERAS_BACKEND": backend})
     if arguments.peer_python and peer:
         encoder = ENCODERS.get(arguments.encoder, arguments.encoder)
         theirs = [peer, encoder, peer_options, CLASSES, arguments.batch, *size]
         sides[f"smp {peer}"] = Side([arguments.peer_python, "-W", "ignore", "-c", TORCH_SIDE, json.dumps(theirs)])
+    return sides
+
+
+def compare(name, arguments):
+    """Return a line for each side of a comparison."""
+    sides = sides_of(name, arguments)
     for _ in range(arguments.rounds):
         for what, count in (("train", 2), ("predict", 5)):
             for side in sides.values():
@@ -142,13 +178,15 @@ def compare(name, arguments):
             low, _, high = statistics.quantiles(side.times[what], n=4)
             shown.append(f"{1e3 * medians[key][what]:8.0f} ms ({1e3 * low:.0f}–{1e3 * high:.0f}) "
                          f"{medians[key][what] / last[what]:5.2f} ×")
-        yield f"{key:20s} train {shown[0]}   predict {shown[1]}   first step {side.first:5.1f} s"
+        yield f"{key:24s} train {shown[0]}   predict {shown[1]}   first step {side.first:5.1f} s"
         side.close()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer-python", help="python that has torch and segmentation_models_pytorch")
+    parser.add_argument("--backends", nargs="+", choices=("tensorflow", "jax"), default=["tensorflow"],
+                        help="Keras's, each in a process of its own")
     parser.add_argument("--models", nargs="+", choices=PAIRS, default=["DeepLabV3Plus", "UNet"])
     parser.add_argument("--encoder", default="efficientnetlite0")
     parser.add_argument("--image-size", type=int, nargs=2, default=(192, 256), metavar=("HEIGHT", "WIDTH"))
@@ -161,7 +199,7 @@ def main():
         return kseg_side(*json.loads(arguments.side))
     height, width = arguments.image_size
     print(f"{arguments.encoder}, {height}×{width}, batch {arguments.batch} to train, one image to predict; "
-          "median (quartiles), × the peer's")
+          "median (quartiles), × the last line's")
     for name in arguments.models:
         for line in compare(name, arguments):
             print(line, flush=True)

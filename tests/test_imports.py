@@ -11,9 +11,9 @@ import kseg
 
 PACKAGE = pathlib.Path(kseg.__file__).parent
 # Models come compiled with a loss and a metric, so losses and metrics stand before models.
-ROOMS = ["types", "checks", "labels", "tasks", "files", "pages", "pictures", "machine", "_lazy", "data", "layers",
-         "encoders", "losses", "metrics", "models", "pretrained", "inference", "training", "distributed", "export",
-         "serving", "demo", "cli"]
+ROOMS = ["types", "checks", "labels", "tasks", "files", "pages", "pictures", "machine", "_lazy", "replicas", "data",
+         "layers", "encoders", "losses", "metrics", "models", "pretrained", "inference", "training", "distributed",
+         "export", "serving", "demo", "cli"]
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 

@@ -12,11 +12,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `kseg train`."""
     parser.add_argument("--output", metavar="FOLDER", help="new folder for the run")
     parser.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder; takes no other "
-                        "option but --verbose and those of --ray")
+                        "option but --devices, --verbose and those of --ray")
     parser.add_argument("--recipe", metavar="FILE", help="a run.json to repeat; other options override it")
     parser.add_argument("--in-stages", action="store_true",
                         help="FCN only: train FCN32s, then FCN16s, then FCN8s, each from the one before; the same "
                              "command line again goes on where it stopped")
+    parser.add_argument("--devices", metavar="COUNT", type=_devices,
+                        help="how many GPUs (CPUs where there are none) share each batch, or all; TensorFlow and JAX "
+                             "(default: one; of a resumed run: as it was begun)")
     ray = parser.add_argument_group("many machines (extra ray)")
     ray.add_argument("--ray", metavar="ADDRESS", help="train by several workers on the Ray cluster at this host:port; "
                      "local: on this machine; --output may be a URL; the same command line again, or --resume, goes "
@@ -46,8 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
 
         return _report(distributed.train(recipe, arguments.output, **_of_ray(arguments)))
     if not arguments.in_stages:
-        return _report(train(recipe, arguments.output, verbose=arguments.verbose))
-    result = train_fcn_in_stages(recipe, arguments.output, verbose=arguments.verbose)
+        return _report(train(recipe, arguments.output, verbose=arguments.verbose, devices=arguments.devices))
+    result = train_fcn_in_stages(recipe, arguments.output, verbose=arguments.verbose, devices=arguments.devices)
     rows = [[stage, f"{score:.3f}"] for stage, score in result.mean_iou.items()]
     show([("stage", "left"), ("mean IoU", "right")], rows, "validation, stage by stage")
     _report(result.final)
@@ -69,7 +72,12 @@ def _resume(arguments):
         return _report(distributed.resume(arguments.resume, **_of_ray(arguments)))
     from kseg.training import resume  # loads TensorFlow
 
-    _report(resume(arguments.resume, verbose=arguments.verbose))
+    _report(resume(arguments.resume, verbose=arguments.verbose, devices=arguments.devices))
+
+
+def _devices(text):
+    """Return a number as one; other words are judged where devices are chosen."""
+    return int(text) if text.removeprefix("-").isdigit() else text
 
 
 def _refuse_without_ray(arguments):
@@ -78,6 +86,9 @@ def _refuse_without_ray(arguments):
     if typed and arguments.ray is None:
         raise ValueError(checks.sentence(typed[0], "must come with --ray, which says on which cluster",
                                          getattr(arguments, typed[0]), "Add --ray local, or its address."))
+    if arguments.ray is not None and arguments.devices is not None:
+        raise ValueError(checks.sentence("devices", "must be left out with --ray, whose workers share each batch",
+                                         arguments.devices, "Say --workers and --gpus-per-worker instead."))
     if arguments.ray is not None and arguments.in_stages:
         raise ValueError(checks.sentence("ray", "must be left out with --in-stages", arguments.ray,
                                          "Train the stages one by one, or in one process."))

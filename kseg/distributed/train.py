@@ -98,6 +98,10 @@ def _check(recipe, workers):
             "recipe", "must be a kseg.training.TrainingRecipe to be trained by several workers", recipe,
             "Fine-tune adversarially in one process: kseg.training.train."))
     checks.positive_integer("workers", workers)
+    if recipe.synchronize_batch_normalization:  # Keras would synchronise the devices of one process
+        raise ValueError(checks.sentence(
+            "synchronize_batch_normalization", "must be False for several workers", True,
+            "Freeze batch normalisation, or train on the devices of one machine: kseg.training.train(devices='all')."))
     if recipe.batch_size % workers:
         rule = f"must be at most batch_size={recipe.batch_size}" if workers > recipe.batch_size else (
             f"must divide batch_size={recipe.batch_size}")

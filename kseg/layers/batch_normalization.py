@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kseg import replicas
 from kseg.layers import cpu_gradients
 from kseg.types import Tensor
 
@@ -24,18 +25,23 @@ class BatchNormalization(keras.layers.BatchNormalization):
         momentum: float, share of the old moving statistics kept each step. Default 0.9: Keras's 0.99 leaves stale
             statistics in runs of a few hundred steps.
         epsilon: float, added to the variance. Default 1e-3.
+        synchronized: bool, whether the statistics of a training step are those of the batch of all replicas of a
+            `tf.distribute` strategy. Default False: each replica has those of its part. Other backends have one
+            batch anyway.
         Others: as `keras.layers.BatchNormalization`.
 
     Input and output: float `[B, H, W, C]`.
     """
 
-    def __init__(self, axis: int = -1, momentum: float = 0.9, epsilon: float = 1e-3, **kwargs: Any):
-        super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
+    def __init__(self, axis: int = -1, momentum: float = 0.9, epsilon: float = 1e-3, synchronized: bool = False,
+                 **kwargs: Any):
+        synchronized = synchronized and keras.backend.backend() == "tensorflow"  # Keras refuses it elsewhere
+        super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, synchronized=synchronized, **kwargs)
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         last = self.axis in (-1, len(inputs.shape) - 1)
         fused = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4 and last
-        if not fused or mask is not None or self.synchronized:
+        if not fused or mask is not None or (self.synchronized and replicas.count() > 1):
             return super().call(inputs, training=training, mask=mask)
         if not (training and self.trainable):
             return self._normalize(inputs, self.moving_mean, self.moving_variance)[0]

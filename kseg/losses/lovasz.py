@@ -8,7 +8,7 @@ before)). Weights make the Jaccard index one of weighted pixels; ignored pixels 
 import keras
 from keras import ops
 
-from kseg import checks
+from kseg import checks, replicas
 from kseg.labels import IGNORE_CLASS
 from kseg.losses.region import class_probabilities, mean_over_classes, region_weights
 from kseg.losses.segmentation_loss import SegmentationLoss
@@ -86,6 +86,8 @@ def _extension(errors, truth, weights, per_image):
         weights: float32 `[B, H, W, classes]` or `[B, H, W, 1]`.
         per_image: bool, whether every image is a group of its own; else there is one.
     """
+    if not per_image:
+        errors, truth, weights = map(replicas.joined, (errors, truth, weights))
     groups = ops.shape(errors)[0] if per_image else 1
     errors, truth, weights = (
         ops.transpose(ops.reshape(part, (groups, -1, part.shape[-1])), (0, 2, 1))  # [groups, classes, pixels]

@@ -8,7 +8,7 @@ import math
 import keras
 from keras import ops
 
-from kseg import checks
+from kseg import checks, replicas
 from kseg.labels import IGNORE_CLASS
 from kseg.losses.segmentation_loss import SegmentationLoss
 from kseg.types import Config, Tensor, Weights
@@ -168,8 +168,8 @@ def hard_pixels(loss: SegmentationLoss, plain: Tensor, valid: Tensor) -> Tensor:
     plain = ops.stop_gradient(plain)
     bound = float("inf") if loss.ohem_threshold is None else -math.log(max(loss.ohem_threshold, 1e-30))
     if loss.ohem_fraction is not None:
-        ascending = ops.sort(ops.reshape(ops.where(valid, plain, -1.0), (-1,)))
-        count = ops.sum(ops.cast(valid, "int32"))
+        ascending = ops.sort(replicas.joined(ops.reshape(ops.where(valid, plain, -1.0), (-1,))))
+        count, = replicas.summed([ops.sum(ops.cast(valid, "int32"))])
         kept = ops.cast(ops.ceil(loss.ohem_fraction * ops.cast(count, "float32")), "int32")
         first = ops.shape(ascending)[0] - ops.maximum(kept, 1)
         bound = ops.minimum(bound, ops.take(ascending, first))
@@ -181,4 +181,5 @@ def mean_of_valid(values: Tensor, valid: Tensor, weights: Tensor | None) -> Tens
     values = ops.where(valid, values, 0.0)
     if weights is not None:
         values = values * weights
-    return ops.sum(values) / ops.maximum(ops.sum(ops.cast(valid, "float32")), 1.0)
+    total, count = replicas.summed([ops.sum(values), ops.sum(ops.cast(valid, "float32"))])
+    return total / ops.maximum(count, 1.0)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kseg import checks, tasks
+from kseg import checks, replicas, tasks
 from kseg.labels import IGNORE_CLASS
 from kseg.losses.pixel import class_factors
 from kseg.losses.segmentation_loss import SegmentationLoss
@@ -40,8 +40,8 @@ def mean_over_classes(values: Tensor, present: Tensor, class_weights: Weights) -
     counted = ops.cast(present, "float32")
     if class_weights is not None:
         counted = counted * class_factors("class_weights", class_weights, values.shape[-1])
-    total = ops.sum(counted)
-    return ops.sum(values * counted) / ops.where(total > 0, total, 1.0)
+    value, total = replicas.summed([ops.sum(values * counted), ops.sum(counted)])
+    return value / ops.where(total > 0, total, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="kseg")
@@ -85,7 +85,7 @@ class Tversky(SegmentationLoss):
         truth, probabilities, weights = regions(labels, logits, valid, weights, self.task)
         truth, predicted = truth * weights, probabilities * weights
         sums = [ops.sum(part, axis=(1, 2)) for part in (probabilities * truth, predicted, truth)]  # [B, classes]
-        hit, predicted, labelled = sums if self.per_image else [ops.sum(part, axis=0) for part in sums]
+        hit, predicted, labelled = sums if self.per_image else replicas.summed([ops.sum(part, axis=0) for part in sums])
         below = hit + self.alpha * (predicted - hit) + self.beta * (labelled - hit) + self.smooth
         present = labelled > 0
         if self.smooth and not self.task.exclusive:

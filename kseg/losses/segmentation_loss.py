@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kseg import checks, tasks
+from kseg import checks, replicas, tasks
 from kseg.labels import IGNORE_CLASS
 from kseg.types import Config, Tensor
 
@@ -26,6 +26,9 @@ class SegmentationLoss(keras.losses.Loss):
 
     An id outside `[0, classes)` other than `ignore_class` raises (`ValueError` eagerly, `InvalidArgumentError` in a
     TensorFlow graph; XLA and other backends cannot raise on values, there such a pixel makes the loss NaN).
+
+    In a `tf.distribute` strategy the loss is that of the batch of all replicas (`kseg.replicas`), each of which takes
+    an equal part of it, as Keras expects.
 
     Args:
         ignore_class: int, the id that is not counted. Default 255.
@@ -47,7 +50,7 @@ class SegmentationLoss(keras.losses.Loss):
         return self._measured(y_true, y_pred, None)
 
     def measure(self, labels: Tensor, logits: Tensor, valid: Tensor, weights: Tensor | None) -> Tensor:
-        """Return the loss, float32 `[]`; subclasses compute it here.
+        """Return the loss, float32 `[]`; subclasses compute it here, from sums over all replicas (`kseg.replicas`).
 
         Args:
             labels: int32 `[B, H, W]` in `[0, classes)`; ignored pixels hold 0. Where each logit is decided by itself,
@@ -207,10 +210,6 @@ def _refuse_unknown_ids(labels, classes, ignore_class):
 
 
 def _shared_by_replicas(loss):
-    """Divide by the replicas of tf.distribute: Keras adds up their gradients."""
-    if keras.backend.backend() != "tensorflow":
-        return loss
-    import tensorflow as tf
-
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return loss / replicas if replicas > 1 else loss
+    """Return a replica's part of the loss, which each of them has computed for the whole batch."""
+    several = replicas.count()
+    return loss / several if several > 1 else loss

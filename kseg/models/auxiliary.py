@@ -32,12 +32,3 @@ def auxiliary_loss(loss: str | Callable | keras.losses.Loss | list, labels: Tens
     if not isinstance(loss, keras.losses.Loss):
         loss = _FunctionLoss(loss)
     return sum(keras.ops.mean(loss(labels, logits, sample_weight=sample_weight)) for logits in outputs)
-
-
-def replicas() -> int:
-    """Return how many replicas train together: a Keras loss is divided by their number."""
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync

@@ -5,15 +5,24 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras import ops
+
+from kseg import replicas
 
 
 def without_pauses(method: Callable, arguments: tuple, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a method of `keras.Model` by name, each `tf.data.Dataset` with its autotuning off."""
+    """Return the arguments of a method of `keras.Model` by name, each `tf.data.Dataset` with its autotuning off.
+
+    Nor is a dataset to be shuffled, which is what `fit` asks for by default and then warns of.
+    """
     import tensorflow as tf  # its datasets feed every backend
 
     from kseg.data.parallelism import untuned
 
-    given = inspect.signature(method).bind(*arguments, **options).arguments
+    signature = inspect.signature(method)
+    given = signature.bind(*arguments, **options).arguments
+    if isinstance(given.get("x"), tf.data.Dataset) and "shuffle" in signature.parameters:
+        given.setdefault("shuffle", False)
     for name in ("x", "validation_data"):
         if isinstance(given.get(name), tf.data.Dataset):
             given[name] = untuned(given[name])
@@ -33,6 +42,19 @@ def looked_at(given: dict[str, Any], owner: keras.Model) -> dict[str, Any]:
                           seen]}
 
 
+@keras.saving.register_keras_serializable(package="kseg")
+class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """`keras.optimizers.LossScaleOptimizer` that leaves a step out if the gradients of any replica are not finite.
+
+    Keras asks the first replica alone, and what overflows in another one then makes every weight NaN.
+    """
+
+    def check_finite(self, grads: Any) -> Any:
+        """Return whether all gradients of all replicas are finite, a bool scalar."""
+        finite, = replicas.summed([ops.cast(super().check_finite(grads), "int32")])
+        return ops.equal(finite, replicas.count())
+
+
 def scaled_loss(optimizer: Any, model: keras.Model) -> keras.optimizers.Optimizer | None:
     """Return the optimiser, in a `LossScaleOptimizer` if `model` has layers that compute in float16.
 
@@ -41,4 +63,4 @@ def scaled_loss(optimizer: Any, model: keras.Model) -> keras.optimizers.Optimize
     optimizer = keras.optimizers.get(optimizer)
     half = any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers)
     wrap = half and optimizer is not None and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if wrap else optimizer
+    return LossScaleOptimizer(optimizer) if wrap else optimizer

@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 
-from kseg import checks, tasks
+from kseg import checks, replicas, tasks
 from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
 from kseg.models import onnx_graph
-from kseg.models.auxiliary import auxiliary_loss, replicas
+from kseg.models.auxiliary import auxiliary_loss
 from kseg.models.keras_arguments import looked_at, scaled_loss, without_pauses
 from kseg.models.notebook import html_of
 from kseg.models.tensorboard import require_tensorboard
@@ -198,7 +198,7 @@ class Segmenter(keras.Model):
         logits, *aux_outputs = y_pred
         loss = super().compute_loss(x, y, logits, sample_weight, training)
         aux_loss = auxiliary_loss(self.loss, y, aux_outputs, sample_weight)
-        self._aux_loss.update_state(aux_loss * replicas())
+        self._aux_loss.update_state(aux_loss * replicas.count())
         return loss + self.aux_weight * aux_loss
 
     def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> dict[str, Any]:

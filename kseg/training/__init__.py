@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds 
     from kseg.training.schedules import Poly as Poly
     from kseg.training.staged import StagedResult as StagedResult
     from kseg.training.staged import train_fcn_in_stages as train_fcn_in_stages
+    from kseg.training.synchronizing import synchronize_batch_normalization as synchronize_batch_normalization
 
 _PUBLIC = {
     "AdamW": "kseg.training.optimizers",
@@ -42,6 +43,7 @@ _PUBLIC = {
     "freeze_batch_normalization": "kseg.training.freezing",
     "freeze_encoder": "kseg.training.freezing",
     "resume": "kseg.training.run",
+    "synchronize_batch_normalization": "kseg.training.synchronizing",
     "train": "kseg.training.run",
     "train_fcn_in_stages": "kseg.training.staged",
     "write_run_page": "kseg.training.run_page.write",

@@ -12,6 +12,7 @@ from kseg.training.optimizers import SGD, AdamW
 from kseg.training.parts import Loss, Optimization
 from kseg.training.schedules import Poly
 from kseg.training.splits import Splits
+from kseg.training.synchronizing import synchronize_batch_normalization
 
 
 @contextlib.contextmanager
@@ -51,12 +52,14 @@ def loss(recipe: Loss, splits: Splits, task: str = "multiclass") -> keras.losses
     return terms[0][0] if len(terms) == 1 and terms[0][1] == 1 else losses.WeightedSum(terms)
 
 
-def freeze(recipe: Optimization, model: keras.Model) -> None:
-    """Hold the parts of `model` that the recipe names."""
+def prepare(recipe: Optimization, model: keras.Model) -> None:
+    """Hold the parts of `model` that the recipe names, and synchronise its batch normalisation if it says so."""
     if recipe.freeze_encoder:
         freeze_encoder(model)
     if recipe.freeze_batch_normalization:
         freeze_batch_normalization(model)
+    if recipe.synchronize_batch_normalization:
+        synchronize_batch_normalization(model)
 
 
 def _softmax_term(name: str, recipe: Loss, weights: Sequence[float] | None) -> keras.losses.Loss:

@@ -10,7 +10,7 @@ import typing
 import keras
 from keras import ops
 
-from kseg import checks
+from kseg import checks, replicas
 
 Rate = float | keras.optimizers.schedules.LearningRateSchedule
 
@@ -81,6 +81,13 @@ class _PartRates:
                 "Call optimizer.bind_model(model) after model.compile(optimizer); kseg's models do it themselves."))
         super().build(variables)
         self._parts.weights = tuple((id(weight), weight.name, len(weight.shape)) for weight in variables)
+
+    def _clip_gradients(self, grads):
+        """Clip the gradients of the whole batch; Keras clips those of each replica before it adds them up."""
+        several = replicas.count()
+        if several == 1 or not (self.clipnorm or self.global_clipnorm or self.clipvalue):
+            return super()._clip_gradients(grads)
+        return [gradient / several for gradient in super()._clip_gradients(replicas.summed(grads))]
 
     def _apply_weight_decay(self, variables):
         """Do not decay all weights at once, as Keras does: `update_step` decays each at its own rate."""

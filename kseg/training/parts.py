@@ -117,6 +117,9 @@ class Optimization:
     warmup_steps: int = option(0, "steps of linear warm-up of the poly schedule")
     freeze_encoder: bool = option(False, "hold the encoder's weights and statistics")
     freeze_batch_normalization: bool = option(False, "hold statistics and affine weights of batch normalisation")
+    synchronize_batch_normalization: bool = option(
+        False, "on several devices of TensorFlow: normalise by the statistics of the whole batch, not of each device's "
+        "part (on JAX they always are the whole batch's)")
     early_stopping: int | None = option(None, "validations without a better mean IoU until training ends")
     validate_every: int = option(1, "epochs from one validation to the next; the last epoch is always validated")
 

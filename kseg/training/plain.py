@@ -30,7 +30,7 @@ class PlainTraining:
         with from_recipe.drawn_from(recipe.seed):
             model = _built(recipe, splits)
         model.pixel_range = splits.pixel_range
-        from_recipe.freeze(recipe, model)
+        from_recipe.prepare(recipe, model)
         score = MeanIoU(model.classes, task=model.task)
         model.compile(optimizer=from_recipe.optimizer(recipe, steps, ema=recipe.ema),
                       loss=from_recipe.loss(recipe, splits, recipe.task), metrics=[score])

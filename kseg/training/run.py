@@ -23,10 +23,12 @@ from kseg.training import state
 from kseg.training.adversarial.fine_tuning import FineTuning
 from kseg.training.adversarial.recipe import AdversarialRecipe, recipe_from_dict
 from kseg.training.callbacks.best_model import BestModel, save_model
+from kseg.training.callbacks.equal_statistics import EqualStatistics
 from kseg.training.callbacks.panel import Panel
 from kseg.training.callbacks.record import History, Record
 from kseg.training.callbacks.refresh import Refresh
 from kseg.training.callbacks.stopping import EarlyStopping, FiniteLoss
+from kseg.training.devices import Devices
 from kseg.training.plain import PlainTraining
 from kseg.training.recipe import Recipe, TrainingRecipe
 from kseg.training.run_folder import RunFolder, RunReport, read_report
@@ -77,12 +79,13 @@ class TrainingResult:
 
 
 def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "auto",
-          callbacks: Sequence[keras.callbacks.Callback] = ()) -> TrainingResult:
+          callbacks: Sequence[keras.callbacks.Callback] = (), devices: int | str | None = None) -> TrainingResult:
     """Train as `recipe` says, into the new folder `output_dir`.
 
         train(TrainingRecipe(data="shapes", model="UNet"), "runs/first")
         train(recipe, "runs/second", callbacks=[wandb.integration.keras.WandbMetricsLogger()])
-        train(recipe, "runs/third", callbacks=[keras.callbacks.TensorBoard("logs", histogram_freq=1)])
+        train(recipe, "runs/third", devices="all")
+        train(recipe, "runs/fourth", callbacks=[keras.callbacks.TensorBoard("logs", histogram_freq=1)])
 
     Args:
         recipe: `TrainingRecipe`, or an `AdversarialRecipe` to fine-tune a trained model.
@@ -90,11 +93,16 @@ def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "a
         verbose: as `keras.Model.fit`: 0 silent, 1 a bar, 2 one line per epoch.
         callbacks: sequence of Keras callbacks of your own; they see the end of an epoch before its state is saved. No
             part of the recipe: pass them to `resume` again.
+        devices: int, how many GPUs (CPUs where there are none) share each batch of `recipe.batch_size`, or "all"; None
+            for one. On TensorFlow and JAX. Losses, gradients and scores are those of the whole batch, so that a run
+            equals that of one device up to rounding, but for two things on TensorFlow: batch normalisation, unless the
+            recipe says `synchronize_batch_normalization`, and dropout, of which each device draws the same masks.
     Returns:
         `TrainingResult`.
     Raises:
         FileExistsError: if the folder holds a run already.
-        ValueError: if the loss is no longer finite; from the dataset or the builder.
+        ValueError: if the loss is no longer finite; for devices that are not there, or that a batch cannot be shared
+            out to; from the dataset or the builder.
         FileNotFoundError: from the dataset or the builder.
         ImportError: for `keras.callbacks.TensorBoard`, if tensorboard is not installed.
     """
@@ -105,16 +113,17 @@ def train(recipe: Recipe, output_dir: str | os.PathLike, verbose: int | str = "a
     if folder.holds_a_run():
         raise FileExistsError(checks.sentence("output_dir", "must not hold a run yet", folder.path,
                                               "Choose another folder, or resume the run that is there."))
-    run(recipe, folder, verbose, callbacks)
+    run(recipe, folder, verbose, callbacks, devices=devices)
     return TrainingResult.read(folder)
 
 
 def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
-           callbacks: Sequence[keras.callbacks.Callback] = ()) -> TrainingResult:
+           callbacks: Sequence[keras.callbacks.Callback] = (), devices: int | str | None = None) -> TrainingResult:
     """Go on with the run in `output_dir` after its last finished epoch; the result equals that of a run never stopped.
 
     Weights, optimiser, schedule, moving averages, dropout seeds, order and augmentation of the data go on as they
-    would have, but callbacks of your own, which start anew. A finished run is only loaded.
+    would have, but callbacks of your own, which start anew. A finished run is only loaded. `devices` are as in `train`,
+    None: as the run was begun; the run may go on with others.
 
     Returns:
         `TrainingResult`.
@@ -124,7 +133,8 @@ def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
     folder = RunFolder(output_dir)
     report = read_report(checks.existing_file("output_dir", folder.report, "Give the folder that `kseg train` wrote."))
     if report["status"] != "finished":
-        run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks)
+        run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks,
+            devices=report.get("devices") if devices is None else devices)
     elif not os.path.exists(folder.page):  # a run of an earlier kseg
         write_run_page(folder.path)
     return TrainingResult.read(folder)
@@ -144,11 +154,21 @@ def _plain_errors() -> Iterator[None]:
 
 @_plain_errors()
 def run(recipe: Recipe, folder: RunFolder, verbose: int | str, callbacks: Sequence[keras.callbacks.Callback],
-        share: Share = Share()) -> None:
+        share: Share = Share(), devices: int | str | None = None) -> None:
     """Train as `recipe` says, from where `folder` is: all of it, or the `share` of one of several processes."""
     require_tensorboard(callbacks)
+    devices = Devices.chosen(devices)
+    if devices.several and isinstance(recipe, AdversarialRecipe):
+        raise ValueError(checks.sentence("devices", "must be 1 for adversarial training", devices.asked,
+                                         "Leave it out."))
+    with devices.scope():
+        _fit(recipe, folder, verbose, callbacks, share, devices)
+
+
+def _fit(recipe, folder, verbose, callbacks, share, devices):
     training = KINDS[type(recipe)](recipe)  # a trained network that it starts from is loaded here
     splits = Splits.open(recipe, training.channels, training.pixel_range)
+    devices.check_batch(min(recipe.batch_size, len(splits.train) * recipe.patches))
     progress = Progress.read(folder.state)
     batches = splits.training_batches(lambda: progress.epoch, share.of_batches)
     validation = splits.validation_batches(share.of_batches)
@@ -161,18 +181,20 @@ def run(recipe: Recipe, folder: RunFolder, verbose: int | str, callbacks: Sequen
     pictured, recorded, course = [], [], contextlib.nullcontext()
     if share.writes:
         report = RunReport(folder.report, recipe, splits, fitted.segmenter, workers=share.workers,
-                           length={"steps_per_epoch": len(batches), "epochs": epochs})
+                           length={"steps_per_epoch": len(batches), "epochs": epochs}, devices=devices)
         pictured, recorded, course = _writers(folder, report, progress, fitted, splits)
-    callbacks = [*joined, *pictured, *fitted.callbacks, *stopping, *callbacks,  # `kseg.training.callbacks` says why so
-                 History(progress), *recorded, *share.callbacks(), FiniteLoss(recipe.learning_rate)]
+    alike = [EqualStatistics()] if devices.replicas else []
+    callbacks = [*joined, *alike, *pictured, *fitted.callbacks, *stopping,  # `kseg.training.callbacks` says why so
+                 *callbacks, History(progress), *recorded, *share.callbacks(), FiniteLoss(recipe.learning_rate)]
     with course:
         if not progress.epochs_done:
             fitted.before_fit(batches, verbose)
         if progress.stopped_early(recipe.early_stopping):  # what fit does at its end:
             fitted.model.optimizer.finalize_variable_values(fitted.model.trainable_variables)
         else:
-            fitted.model.fit(batches, validation_data=validation, epochs=epochs, initial_epoch=progress.epochs_done,
-                             validation_freq=validated_epochs(epochs, recipe.validate_every), shuffle=False,
+            fitted.model.fit(batches, validation_data=devices.shared_out(validation), epochs=epochs,
+                             initial_epoch=progress.epochs_done, shuffle=False,
+                             validation_freq=validated_epochs(epochs, recipe.validate_every),
                              verbose=verbose, callbacks=callbacks)
         if share.writes:
             save_model(fitted.segmenter, folder.last)

@@ -16,6 +16,7 @@ from kseg import files
 from kseg.machine import processor_name
 from kseg.metrics import iou_from_confusion
 from kseg.models.segmenter import Segmenter
+from kseg.training.devices import Devices
 from kseg.training.recipe import Recipe
 from kseg.training.splits import Splits
 from kseg.training.state import Progress
@@ -49,10 +50,11 @@ class RunReport:
     Args:
         length: steps per epoch and epochs.
         workers: processes that train, of which this is one.
+        devices: what was asked for is recorded, and under "machine" the names of several.
     """
 
     def __init__(self, path: str, recipe: Recipe, splits: Splits, segmenter: Segmenter, length: dict[str, int],
-                 workers: int = 1) -> None:
+                 workers: int = 1, devices: Devices = Devices()) -> None:
         self.path = path
         self._task = splits.task.name
         self._began = time.perf_counter()
@@ -60,11 +62,13 @@ class RunReport:
         self._seconds_before = earlier.get("seconds", 0.0)
         self._values = {
             "recipe": recipe.to_dict(),
+            "devices": devices.asked,
             "versions": {"kseg": kseg.__version__, "keras": keras.__version__, "tensorflow": tf.__version__,
                          "numpy": np.__version__, "python": platform.python_version(),
                          "backend": keras.backend.backend()},
             "machine": {"processor": processor_name(), "cores": os.cpu_count(), "workers": workers,
-                        "devices": [device.name for device in tf.config.list_physical_devices()]},
+                        "devices": [device.name for device in tf.config.list_physical_devices()],
+                        **({"trained_on": list(devices.names)} if devices.several else {})},
             "started": earlier.get("started", time.strftime("%Y-%m-%d %H:%M:%S")),
             "resumed": earlier.get("resumed", -1) + 1,
             "data": {"train_images": len(splits.train), "validation_images": len(splits.validation),

@@ -44,7 +44,8 @@ class StagedResult:
 
 def train_fcn_in_stages(recipe: TrainingRecipe, output_dir: str | os.PathLike, stages: Sequence[str] = STAGES,
                         rate_factors: Sequence[float] = (1.0, 0.1, 0.01), verbose: int | str = "auto",
-                        callbacks: Sequence[keras.callbacks.Callback] = ()) -> StagedResult:
+                        callbacks: Sequence[keras.callbacks.Callback] = (),
+                        devices: int | str | None = None) -> StagedResult:
     """Train FCN-32s, then FCN-16s and FCN-8s from the best weights of the stage before.
 
     Called again on the same folder it goes on: finished stages are loaded, one that was stopped is resumed after its
@@ -56,7 +57,7 @@ def train_fcn_in_stages(recipe: TrainingRecipe, output_dir: str | os.PathLike, s
         stages: sequence of builders' names, coarse to fine.
         rate_factors: sequence of float, one per stage, times the recipe's learning rate. The papers lower SGD's rate by
             100 per stage over 100,000 iterations each; the default lowers it by 10, for shorter runs.
-        verbose, callbacks: as in `kseg.training.train`; every stage calls the same callbacks.
+        verbose, callbacks, devices: as in `kseg.training.train`; every stage calls the same callbacks.
     Returns:
         `StagedResult`.
     Raises:
@@ -80,9 +81,10 @@ def train_fcn_in_stages(recipe: TrainingRecipe, output_dir: str | os.PathLike, s
     for stage, factor in zip(stages, rate_factors, strict=True):
         folder = RunFolder(os.path.join(output_dir, stage))
         if folder.holds_a_run():
-            results[stage] = resume(folder.path, verbose, callbacks)
+            results[stage] = resume(folder.path, verbose, callbacks, devices)
         else:
-            results[stage] = train(_stage_recipe(recipe, stage, factor, before), folder.path, verbose, callbacks)
+            results[stage] = train(_stage_recipe(recipe, stage, factor, before), folder.path, verbose, callbacks,
+                                   devices)
         before = folder.best
         _write(path, {**settings, "mean_iou": {name: result.mean_iou for name, result in results.items()}})
     return StagedResult(output_dir, results)

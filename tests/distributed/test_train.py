@@ -107,6 +107,11 @@ def test_a_batch_that_cannot_be_split(tmp_path, workers, words):
         train(TrainingRecipe(), tmp_path / "run", workers=workers)
 
 
+def test_statistics_are_not_synchronised_between_workers(tmp_path):
+    with pytest.raises(ValueError, match="`synchronize_batch_normalization` must be False for several workers"):
+        train(TrainingRecipe(synchronize_batch_normalization=True), tmp_path / "run")
+
+
 def test_adversarial_recipes_are_for_one_process(tmp_path):
     with pytest.raises(TypeError, match="`recipe` must be a kseg.training.TrainingRecipe to be trained by several"):
         train(AdversarialRecipe(start_from="x.keras"), tmp_path / "run")

@@ -182,6 +182,13 @@ def test_datasets_run_without_autotuning(method, monkeypatch):
         1 + len(more))
 
 
+def test_a_dataset_fits_without_a_warning():
+    """Keras shuffles by default, and warns that it cannot shuffle a dataset; warnings are errors here."""
+    pixels = np.arange(2 * 16 * 16 * 3, dtype="float32").reshape(2, 16, 16, 3) % 251
+    data = tf.data.Dataset.from_tensor_slices((pixels, (pixels[..., 0] > 125).astype("int32"))).batch(1)
+    small_segmenter().fit(data, verbose=0)
+
+
 def two_convolutions(classes, **options):
     pixels = keras.Input((None, None, 3), name="pixels")
     return Segmenter(pixels, keras.layers.Conv2D(classes, 1)(NormalizePixels([120.0], [60.0])(pixels)), **options)

@@ -49,7 +49,7 @@ class FineTuning:
                 "start_from", f"must hold a segmenter of the dataset's {len(labels)} classes, not of "
                 f"{segmenter.classes}", recipe.start_from, "Give the dataset it was trained on."))
         segmenter.label_set, segmenter.pixel_range = labels, splits.pixel_range
-        from_recipe.freeze(recipe, segmenter)
+        from_recipe.prepare(recipe, segmenter)
         with from_recipe.drawn_from(recipe.seed + 1):
             trainer = AdversarialTrainer(segmenter, recipe.discriminator,
                                          **{name: getattr(recipe, name) for name in SETTINGS})

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kseg import checks
+from kseg import checks, replicas
 from kseg.training.adversarial import label_encodings
 
 Tensor = typing.Any  # a tensor of the backend
@@ -41,9 +41,8 @@ def updated(trainer: keras.Model, pixels: Tensor, labels: Tensor, weights: Tenso
     Raises:
         NotImplementedError: in a strategy of several replicas.
     """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if replicas > 1:
-        raise NotImplementedError(checks.sentence("replicas", "must be 1 for adversarial training", replicas,
+    if replicas.count() > 1:
+        raise NotImplementedError(checks.sentence("replicas", "must be 1 for adversarial training", replicas.count(),
                                                   "Train outside of the strategy's scope, on one device."))
     segmenter, discriminator = trainer.segmenter, trainer.discriminator
     with tf.GradientTape(persistent=True) as tape:

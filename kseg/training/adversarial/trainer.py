@@ -5,6 +5,7 @@ discriminator:  bce(a(y), annotated) + bce(a(s(x)), predicted)
 Reference: Luc et al., Semantic Segmentation using Adversarial Networks, NIPS workshop 2016, arXiv:1611.08408, §3.
 """
 
+import functools
 import typing
 
 import keras
@@ -14,8 +15,9 @@ from kseg import checks
 from kseg.labels import IGNORE_CLASS
 from kseg.losses import CrossEntropy
 from kseg.metrics import MeanIoU
-from kseg.models.keras_arguments import looked_at, scaled_loss
+from kseg.models.keras_arguments import looked_at, scaled_loss, without_pauses
 from kseg.models.segmenter import Segmenter
+from kseg.models.tensorboard import require_tensorboard
 from kseg.training.adversarial import discriminators
 from kseg.training.adversarial.recipe import SETTINGS, check_settings
 from kseg.training.adversarial.saturation import SaturationGuard
@@ -115,18 +117,16 @@ class AdversarialTrainer(keras.Model):
     def metrics(self):
         return [*self.segmenter.metrics, *self._means]
 
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **options):
-        """As `keras.Model.fit`; a `SaturationGuard` watches the discriminator, the one given or one by default.
-
-        The first images are looked at as by the segmenter's own `fit`.
-        """
+    @functools.wraps(keras.Model.fit, assigned=("__name__", "__qualname__"))
+    def fit(self, *arguments: typing.Any, **options: typing.Any) -> keras.callbacks.History:
+        """As the segmenter's own `fit`; a `SaturationGuard` watches the discriminator, given or by default."""
+        given = without_pauses(super().fit, arguments, options)
+        callbacks = given.get("callbacks")
+        require_tensorboard(callbacks)
         if not self.pretraining and isinstance(callbacks, (list, tuple, type(None))):
-            callbacks = list(callbacks or ())
-            if not any(isinstance(callback, SaturationGuard) for callback in callbacks):
-                callbacks.append(SaturationGuard())
-        given = {"x": x, "y": y, "callbacks": callbacks}
-        return super().fit(**looked_at(given, self.segmenter), batch_size=batch_size, epochs=epochs, verbose=verbose,
-                           **options)
+            guarded = any(isinstance(callback, SaturationGuard) for callback in callbacks or ())
+            given["callbacks"] = [*(callbacks or ()), *(() if guarded else (SaturationGuard(),))]
+        return super().fit(**looked_at(given, self.segmenter))
 
     def pretrain_discriminator(self, dataset: typing.Any, epochs: int = 1, steps: int | None = None,
                                verbose: int | str = "auto", callbacks: list | None = None) -> keras.callbacks.History:

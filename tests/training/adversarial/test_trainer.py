@@ -283,8 +283,8 @@ def test_tensorflow_traces_the_step_once(monkeypatch, update):
 
 def test_fit_brings_a_guard_and_pretraining_none(monkeypatch):
     given = []
-    monkeypatch.setattr(keras.Model, "fit", lambda self, **options: given.append(
-        [one for one in options["callbacks"] if not isinstance(one, FirstImages)]))
+    monkeypatch.setattr(keras.Model, "fit", lambda self, x, callbacks=None, **options: given.append(
+        [one for one in callbacks if not isinstance(one, FirstImages)]))
     trainer, own = _trainer(), SaturationGuard(patience=5)
     trainer.fit(_dataset())
     trainer.fit(_dataset(), callbacks=(own,))
