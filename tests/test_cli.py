@@ -135,6 +135,13 @@ def test_what_is_typed_overrides_the_stored_also_with_the_defaults(tmp_path):
     (["evaluate", "m.keras", "--data", "shapes", "--at-image-size"],
      "`image_size` must be given with --at-image-size, got image_size=None. Add for example --image-size 384 512."),
     (["evaluate", "none.keras", "--data", "shapes"], None),
+    (["evaluate", "m.keras", "--data", "shapes", "--workers", "2"],
+     "`workers` must come with --ray, got workers=2. Add --ray local to have several processes on this machine."),
+    (["predict", "m.keras", "a.png", "b.png", "--output", "x", "--ray", "local"],
+     "`inputs` must be one folder, list of files (.txt) or set of records with --ray, without --polygons, got "
+     "inputs=['a.png', 'b.png']. Name the files in a list."),
+    (["predict", "m.keras", "a.png", "--output", "x", "--format", "parquet"],
+     "`format` must be 'png' without --ray, got format='parquet'. Add --ray local."),
     (["check-data", "--data", "camvid", "--data-dir", "nowhere"], None),
     (["request", "http://localhost:1", "street", "none.jpg", "--output", "x"],
      "`images` must be the path of a file, got images='none.jpg'. Check the spelling of the path."),

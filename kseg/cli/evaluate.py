@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a report that is there")
     parser.add_argument("--no-boundaries", action="store_true", help="leave boundary IoU and F1 out")
     options.add_inference(parser)
+    options.add_ray(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -33,8 +34,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.output is not None:
         refuse_report(arguments.output, arguments.overwrite)  # before minutes are spent
-    evaluation = kseg.evaluate(
-        arguments.model, arguments.data, arguments.split, data_dir=arguments.data_dir,
+    on_ray = options.read_ray(arguments)
+    evaluation = (kseg.distributed.evaluate if on_ray else kseg.evaluate)(
+        arguments.model, arguments.data, arguments.split, **on_ray, data_dir=arguments.data_dir,
         image_size=tuple(arguments.image_size) if arguments.image_size else None,
         full_resolution=not arguments.at_image_size, boundaries=not arguments.no_boundaries,
         data_options=dict(arguments.data_options) or None, **options.read_inference(arguments))

@@ -5,6 +5,8 @@ import json
 import typing
 from collections.abc import Callable
 
+from kseg import checks
+
 NAME_VALUE = "NAME=VALUE"
 DATASETS = ("shapes, folder, camvid, voc2012, cityscapes, ade20k, coco, coco_panoptic, yolo, labelme, cvat, "
             "cvat_masks, label_studio, supervisely, nifti, records or tfds:NAME")
@@ -47,6 +49,28 @@ def add_inference(parser: argparse.ArgumentParser, quiet: str = "draw no progres
     group.add_argument("--flip", action="store_true", help="average over the mirrored image too")
     add_threshold(group)
     group.add_argument("--quiet", action="store_true", help=quiet)
+
+
+def add_ray(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add `--ray` and `--workers`, and return their group."""
+    group = parser.add_argument_group("many machines")
+    group.add_argument("--ray", metavar="ADDRESS", help="run on a Ray cluster, extra ray: 'local' (this machine), "
+                       "'auto' or the head's host:port; machines must share the paths")
+    group.add_argument("--workers", type=int, metavar="COUNT", help="processes; left out: as many as there is room for")
+    group.add_argument("--cpus-per-worker", type=float, metavar="COUNT", default=1.0, help="what Ray reserves for each")
+    group.add_argument("--gpus-per-worker", type=float, metavar="COUNT",
+                       help="left out: 1 where the cluster has one for each")
+    return group
+
+
+def read_ray(arguments: argparse.Namespace) -> dict[str, typing.Any]:
+    """Return the keyword arguments of `kseg.distributed` that were parsed, none without `--ray`."""
+    if arguments.ray is None and arguments.workers is not None:
+        raise ValueError(checks.sentence("workers", "must come with --ray", arguments.workers,
+                                         "Add --ray local to have several processes on this machine."))
+    return {} if arguments.ray is None else {
+        "address": arguments.ray, "workers": arguments.workers, "cpus_per_worker": arguments.cpus_per_worker,
+        "gpus_per_worker": arguments.gpus_per_worker}
 
 
 def add_threshold(parser: argparse._ActionsContainer) -> None:

@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING
 from kseg._lazy import attach
 
 if TYPE_CHECKING:  # the same names for editors and type checkers; a test holds the two equal
+    from kseg.distributed.batch_prediction import predict as predict
+    from kseg.distributed.dataset_evaluation import evaluate as evaluate
     from kseg.distributed.train import resume as resume
     from kseg.distributed.train import train as train
 
 _PUBLIC = {
+    "evaluate": "kseg.distributed.dataset_evaluation",
+    "predict": "kseg.distributed.batch_prediction",
     "resume": "kseg.distributed.train",
     "train": "kseg.distributed.train",
 }

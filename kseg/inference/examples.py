@@ -1,7 +1,8 @@
 """The images and labels that an evaluation runs over, one by one."""
 
+import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,14 +14,17 @@ from kseg.data.pixel_range import PixelRange
 from kseg.labels import LabelSet
 from kseg.tasks import Task
 
+Triple = tuple[str, np.ndarray, np.ndarray]  # what an image is called, its pixels [H, W, C], its labels [h, w]
+
 
 class Examples(NamedTuple):
     """A dataset to measure on."""
 
     name: str
-    examples: Iterator[tuple[str, np.ndarray, np.ndarray]]  # what an image is called, pixels [H, W, C], labels [h, w]
+    examples: Iterator[Triple]
     count: int | None = None  # None if only their end will tell
     label_set: LabelSet | None = None  # the dataset's own
+    read: Callable[[int], Triple] | None = None  # an example by its number; None if they only come in their order
 
 
 def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike | None, *,
@@ -38,7 +42,8 @@ def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike
         size = None if image_size is None else checks.image_size(image_size)
         source = data.source(dataset, split, data_dir=data_dir, image_size=size,
                              **{"channels": channels, "pixel_range": pixel_range, "task": task.name, **options})
-        return Examples(f"{dataset}/{split}", _read(source, size, full_resolution), len(source), source.label_set)
+        read = functools.partial(_read, source, size, full_resolution)
+        return Examples(f"{dataset}/{split}", map(read, range(len(source))), len(source), source.label_set, read)
     if image_size is not None or data_dir is not None or options:
         raise ValueError(checks.sentence(
             "dataset", "must be a name where `image_size`, `data_dir` or `data_options` is given",
@@ -46,14 +51,13 @@ def examples_of(dataset: str | Iterable, split: str, data_dir: str | os.PathLike
     return Examples(type(dataset).__name__, _pairs(dataset, task))
 
 
-def _read(source, size, full_resolution):
-    """Yield the images of `source`, resized to `size` for the model; labels too, unless at full resolution."""
-    for index in range(len(source)):
-        pixels, labels = source.read(index)
-        if size is not None and pixels.shape[:2] != size:
-            resized = geometry.resize(tf.constant(pixels), tf.constant(labels), size)  # as training resizes
-            pixels, labels = resized[0].numpy(), labels if full_resolution else resized[1].numpy()
-        yield source.describe(index), pixels, labels
+def _read(source, size, full_resolution, index):
+    """Return an image of `source`, resized to `size` for the model; labels too, unless at full resolution."""
+    pixels, labels = source.read(index)
+    if size is not None and pixels.shape[:2] != size:
+        resized = geometry.resize(tf.constant(pixels), tf.constant(labels), size)  # as training resizes
+        pixels, labels = resized[0].numpy(), labels if full_resolution else resized[1].numpy()
+    return source.describe(index), pixels, labels
 
 
 def _pairs(dataset, task):

@@ -76,7 +76,7 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
         raise ValueError(checks.sentence(
             "polygons", f"must be False for images without a place on earth, the first of which is {placeless!r}",
             polygons, "Give GeoTIFFs with a coordinate reference system, and install kseg[geo]."))
-    targets = {path: _label_files(os.path.join(output_dir, "labels"), name + kinds[path].suffix, label_set, run.task)
+    targets = {path: label_paths(os.path.join(output_dir, "labels"), name + kinds[path].suffix, label_set, run.task)
                for path, name in names.items()}
     sheet_path = os.path.join(output_dir, "sheet.png")
     there = next(filter(os.path.exists, [*itertools.chain(*targets.values()), *([sheet_path] if sheet else [])]), None)
@@ -111,34 +111,49 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
 
 
 def _named(inputs):
-    """Return the image files of `inputs`, sorted within each folder, path → name of its results.
-
-    That is the path relative to the folder, without extension, with it where two would be equal.
-    """
+    """Return the image files of `inputs`, sorted within each folder, path → name of its results."""
     found = {}
     for given in [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs:
         given = os.fspath(given)
-        if not os.path.isdir(given):
+        if os.path.isdir(given):
+            found.update(image_files(given))
+        else:
             checks.existing_file("inputs", given, "Give image files or folders of them.")
             found[given] = os.path.basename(given)
-            continue
-        files = sorted(os.path.join(place, name) for place, _, names in os.walk(given) for name in names
-                       if name.lower().endswith(EXTENSIONS) and not name.startswith("."))
-        if not files:
-            raise FileNotFoundError(checks.sentence(
-                "inputs", f"must hold image files ({', '.join(EXTENSIONS)})", given, "Give another folder."))
-        found.update({path: os.path.relpath(path, given) for path in files})
+    return result_names(found)
+
+
+def image_files(folder: str, name: str = "inputs") -> dict[str, str]:
+    """Return the image files in a folder and its subfolders, sorted: path → path relative to the folder.
+
+    Raises:
+        FileNotFoundError: about the argument `name`, if there is none.
+    """
+    files = sorted(os.path.join(place, file) for place, _, names in os.walk(folder) for file in names
+                   if file.lower().endswith(EXTENSIONS) and not file.startswith("."))
+    if not files:
+        raise FileNotFoundError(checks.sentence(
+            name, f"must hold image files ({', '.join(EXTENSIONS)})", folder, "Give another folder."))
+    return {path: os.path.relpath(path, folder) for path in files}
+
+
+def result_names(found: dict[str, str], name: str = "inputs") -> dict[str, str]:
+    """Return the names of images' results, from path → relative path: without extension, with it where two are equal.
+
+    Raises:
+        ValueError: about the argument `name`, if two are equal even so.
+    """
     stems = {path: label_files.stem(relative) for path, relative in found.items()}
     equal = collections.Counter(stems.values())
     names = {path: found[path] if equal[stem] > 1 else stem for path, stem in stems.items()}
-    twice = next((name for name, count in collections.Counter(names.values()).items() if count > 1), None)
+    twice = next((one for one, count in collections.Counter(names.values()).items() if count > 1), None)
     if twice is not None:
-        raise ValueError(checks.sentence("inputs", "must have different file names", twice,
+        raise ValueError(checks.sentence(name, "must have different file names", twice,
                                          "Predict the folders one by one, each into its own output folder."))
     return names
 
 
-def _label_files(folder, name, label_set, task):
+def label_paths(folder: str, name: str, label_set: LabelSet, task: tasks.Task) -> list[str]:
     """Return the paths of the label files of an image: one, or where labels are stacked one per class."""
     if not task.stacked:
         return [os.path.join(folder, name)]

@@ -7,12 +7,15 @@ from kseg import checks
 from kseg.labels import IGNORE_CLASS
 from kseg.metrics.confusion import check_ids
 
+_UNIT = 80  # confidences are summed as integers, in units of 2 ** -80: exactly, for none is below 1 / classes
+
 
 class Calibration:
     """Counts from which the expected calibration error of a dataset follows.
 
     Pixels are sorted into bins of equal width by the probability of their predicted class; the error is the mean over
-    pixels of |accuracy - confidence| of their bin.
+    pixels of |accuracy - confidence| of their bin. The sums over images are exact, so that neither the order of the
+    images nor how they were shared out among machines changes the result.
     Reference: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, arXiv:1706.04599, eq. 3.
 
     Args:
@@ -25,7 +28,7 @@ class Calibration:
         self.ignore_class = ignore_class
         self.pixels = np.zeros(self.bins, np.int64)
         self.right = np.zeros(self.bins, np.int64)
-        self.confidence = np.zeros(self.bins, np.float64)
+        self._confidence = [0] * self.bins
 
     def update(self, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> None:
         """Count the pixels of `labels`, integers `[..., H, W]`, and `probabilities`, float `[..., H, W, classes]`."""
@@ -41,7 +44,19 @@ class Calibration:
         bins = np.clip(np.ceil(confidence * self.bins).astype(int) - 1, 0, self.bins - 1)
         self.pixels += np.bincount(bins, minlength=self.bins)
         self.right += np.bincount(bins[right], minlength=self.bins)
-        self.confidence += np.bincount(bins, weights=confidence, minlength=self.bins)
+        sums = np.bincount(bins, weights=confidence, minlength=self.bins)
+        self._confidence = [total + int(np.ldexp(one, _UNIT)) for total, one in zip(self._confidence, sums)]
+
+    def merge(self, other: "Calibration") -> None:
+        """Count the pixels that `other`, of as many bins, has counted."""
+        self.pixels += other.pixels
+        self.right += other.right
+        self._confidence = [total + one for total, one in zip(self._confidence, other._confidence, strict=True)]
+
+    @property
+    def confidence(self) -> npt.NDArray[np.float64]:
+        """The sums of the confidences of each bin, float64 `[bins]`."""
+        return np.array([total / 2 ** _UNIT for total in self._confidence], np.float64)
 
     def error(self) -> float:
         """Return the expected calibration error so far, a float in [0, 1]; NaN without a pixel."""

@@ -51,6 +51,10 @@ class ThresholdCurve:
             bins = np.searchsorted(self.thresholds, values) + steps * ids.astype(np.int64)
             self.exceeded[index] += np.bincount(bins, minlength=2 * steps).reshape(2, steps)
 
+    def merge(self, other: "ThresholdCurve") -> None:
+        """Count the pixels that `other`, of as many classes and thresholds, has counted."""
+        self.exceeded += other.exceeded
+
     def iou(self) -> npt.NDArray[np.float64]:
         """Return the intersection over union, float64 `[classes, thresholds]`; NaN where a class is absent."""
         predicted = np.cumsum(self.exceeded[..., ::-1], axis=-1)[..., ::-1][..., 1:]  # [classes, 2, thresholds]

@@ -11,11 +11,12 @@ from kseg.encoders import build_encoder
 from kseg.encoders.assign import assign_arrays
 from kseg.encoders.families import ENCODERS
 from kseg.encoders.torch_names import keras_names
+from tests.conftest import without_values
 from tests.data.golden.weights import draw_all, picture, sample
 from tests.encoders.test_atrous_consistency import randomize
 
 GOLDEN = os.path.join(os.path.dirname(__file__), "..", "data", "golden")
-SLOW = ("resnet101", "resnet101_at_8", "resnet152", "resnet50deep", "resnet50v1c")
+SLOW = ("resnet34", "resnet50_at_8", "resnet101", "resnet50deep", "resnet50v1c")
 # Trainable and moving statistics of torchvision's networks without "fc", and of timm's resnet50s and resnet50c.
 COUNTS = {"resnet18": (11_176_512, 9_600), "resnet34": (21_284_672, 17_024), "resnet50": (23_508_032, 53_120),
           "resnet101": (42_500_160, 105_344), "resnet152": (58_143_808, 151_424), "resnet50deep": (23_631_808, 53_504),
@@ -36,12 +37,12 @@ def encoder_of(name, weights):
     return encoder
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet50_at_8", *(
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", *(
     pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_features_equal_those_of_torch(name):
     weights, answers = golden(name)
     encoder = encoder_of(name, weights)
-    for height, width in ((97, 129), (128, 128), (225, 225)):
+    for height, width in ((97, 129), (128, 128)):  # 225 x 225, in the files, is 1 more than a multiple of 32 too
         features = encoder(picture(height, width)[None])
         assert sorted(features) == ["c1", "c2", "c3", "c4", "c5"]
         for key, value in features.items():
@@ -52,10 +53,9 @@ def test_features_equal_those_of_torch(name):
             assert error < 1e-4, (height, width, key, error)
 
 
-@pytest.mark.parametrize("name", ["resnet18", *(pytest.param(name, marks=pytest.mark.slow)
-                                                for name in COUNTS if name != "resnet18")])
+@pytest.mark.parametrize("name", COUNTS)
 def test_counts_of_torchvision_and_timm(name):
-    encoder = build_encoder(name)
+    encoder = without_values(build_encoder, name)
     trainable, statistics = (sum(int(np.prod(weight.shape)) for weight in weights)
                              for weights in (encoder.trainable_variables, encoder.non_trainable_variables))
     assert (trainable, statistics) == COUNTS[name]
@@ -109,7 +109,7 @@ def test_dense_features_lie_on_the_pixels_of_the_strided_ones(name, output_strid
 ])
 def test_rates(output_stride, multi_grid, fourth, fifth, monkeypatch):
     rows_of_four_units(monkeypatch)
-    encoder = build_encoder("resnet50deep", output_stride, multi_grid=multi_grid)
+    encoder = without_values(build_encoder, "resnet50deep", output_stride, multi_grid=multi_grid)
     assert {encoder.get_layer(f"layer3_{unit}_conv2").dilation_rate[0] for unit in (0, 1)} == fourth
     assert [encoder.get_layer(f"layer4_{unit}_conv2").dilation_rate[0] for unit in (0, 1, 2)] == fifth
 

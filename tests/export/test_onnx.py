@@ -91,8 +91,8 @@ def test_a_resize_by_no_whole_factor(runtime, tmp_path):
 def test_as_keras_exports_it(runtime, tmp_path, dynamic):
     """`model.export(format="onnx")` of a model that was never called, with dilated convolutions and fixed resizes."""
     size = (None, None) if dynamic else (40, 56)
-    model = kseg.models.DeepLabV3Plus(4, encoder_name="mobilenetv2", output_stride=16, image_size=size,
-                                      rates=(1, 2))
+    model = kseg.models.DeepLabV3Plus(4, encoder_name=tiny_backbone(), output_stride=32, image_size=size, rates=(1, 2),
+                                      separable=True, filters=16, decoder_filters=16)
     model.export(str(tmp_path / "m.onnx"), format="onnx", verbose=False)
     session = runtime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     pixels = images(40, 56).astype("float32")

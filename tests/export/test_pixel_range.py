@@ -122,6 +122,7 @@ def test_served_png_files_keep_their_bits(case):
         np.testing.assert_array_equal(tf.io.decode_png(answer)[..., 0], kseg.predict(model, numbers))
 
 
+@pytest.mark.slow
 def test_a_model_of_8_bits_refuses_12_in_a_png_and_the_client_sends_16(tmp_path):
     model = tiny_model(channels=3)
     kseg.export.saved_model(model, tmp_path / "m" / "1", warm_up_requests=False)

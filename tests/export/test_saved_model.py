@@ -63,6 +63,7 @@ def test_no_variable_is_read(served):
     assert report.operators["SpaceToBatchND"] == 1  # of the depthwise layer alone: other dilations stay inside
 
 
+@pytest.mark.slow
 def test_a_machine_without_onednn_runs_it(served, tmp_path):
     _, path, _, _ = served
     pixels = structured_images(40, 51)

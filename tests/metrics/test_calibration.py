@@ -61,3 +61,25 @@ def test_shapes_must_agree():
 def test_unknown_ids_are_refused():
     with pytest.raises(ValueError, match="`labels` must hold ids between 0 and 1, or 255 for pixels to ignore, got"):
         metrics.expected_calibration_error(np.array([[0, 2]]), np.full((1, 2, 2), 0.5))
+
+
+def test_sums_are_exact_in_any_order_and_on_any_number_of_machines():
+    random = np.random.default_rng(5)
+    images = []
+    for _ in range(40):
+        scores = np.exp(random.normal(0, 3, (9, 11, 4))).astype(np.float32)
+        images.append((random.integers(0, 4, (9, 11)), scores / scores.sum(-1, keepdims=True)))
+
+    def counted(chosen):
+        calibration = metrics.Calibration()
+        for labels, probabilities in chosen:
+            calibration.update(labels, probabilities)
+        return calibration
+
+    one, merged = counted(images), counted(images[:7][::-1])
+    for part in (images[30:], images[7:30][::-1]):
+        merged.merge(counted(part))
+    np.testing.assert_array_equal(merged.confidence, one.confidence)  # not almost
+    np.testing.assert_array_equal(merged.pixels, one.pixels)
+    assert merged.error() == one.error()
+    assert one.confidence.sum() == pytest.approx(sum(float(found.max(-1).sum()) for _, found in images))

@@ -1,9 +1,5 @@
 """FCN: counts, the two geometries, bilinear kernels, the dense network turned into convolutions."""
 
-import json
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -12,7 +8,7 @@ import tensorflow as tf
 from kseg.layers.bilinear_upsampling import bilinear_kernel
 from kseg.models import FCN8s, FCN16s, FCN32s
 from kseg.models.fcn_weights import copy_dense_layers, copy_torch_dense_layers
-from tests.conftest import structured_image
+from tests.conftest import structured_image, without_values
 from tests.models.tiny_backbone import tiny_backbone
 
 BUILDERS = {32: FCN32s, 16: FCN16s, 8: FCN8s}
@@ -35,7 +31,6 @@ def with_random_scores(model):
 
 
 # Shelhamer's released nets; at-once FCN-8s has fixed scales and the same weights.
-@pytest.mark.slow
 @pytest.mark.parametrize("stride, options, trainable, frozen", [
     (32, {}, 134_346_581, 1_806_336),
     (16, {"geometry": "paper"}, 134_357_354, 458_640),
@@ -43,7 +38,7 @@ def with_random_scores(model):
     (8, {"upsampling": "learned"}, 134_489_759, 0),
 ])
 def test_counts_of_the_published_networks(stride, options, trainable, frozen):
-    assert counts(BUILDERS[stride](21, compile=False, **options)) == (trainable, frozen)
+    assert counts(without_values(BUILDERS[stride], 21, compile=False, **options)) == (trainable, frozen)
 
 
 @pytest.mark.parametrize("upsampling, trained", [("frozen", []), ("learned", [2, 2, 8]), ("intermediate", [2, 2])])
@@ -152,22 +147,15 @@ def test_every_trainable_weight_has_a_gradient():
 
 
 @pytest.mark.slow
-def test_loads_in_a_fresh_process(tmp_path):
-    model, image = with_random_scores(FCN8s(2, tiny_backbone(), fc_filters=4, at_once=True)), pixels(33, 40)
-    model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "image.npy", image)
-    code = ("import sys, json, numpy as np, kseg; model = kseg.load_model(sys.argv[1] + '/model.keras');"
-            "print(json.dumps(np.asarray(model(np.load(sys.argv[1] + '/image.npy'))).tolist()))")
-    answer = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    np.testing.assert_allclose(json.loads(answer.stdout.strip().splitlines()[-1]), model(image), atol=1e-4)
-
-
-@pytest.mark.slow
 def test_dense_layers_become_convolutions():
-    """On 224x224 the middle of the score map sees what VGG16's dense layers see, and equals them."""
+    """On 224x224 the middle of the score map sees what VGG16's dense layers see, here of 64 units, and equals them."""
     keras.utils.set_random_seed(0)
-    dense = keras.applications.VGG16(weights=None, include_top=True)
-    model = FCN32s(2, compile=False, image_size=(224, 224))
+    base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(224, 224, 3))
+    hidden = keras.layers.Flatten()(base.output)
+    for name in ("fc1", "fc2"):
+        hidden = keras.layers.Dense(64, activation="relu", name=name)(hidden)
+    dense = keras.Model(base.input, keras.layers.Dense(1000, activation="softmax", name="predictions")(hidden))
+    model = FCN32s(2, fc_filters=64, compile=False, image_size=(224, 224))
     copy_dense_layers(dense, model)
     for layer in model.encoder.layers:
         if isinstance(layer, keras.layers.Conv2D):

@@ -149,6 +149,7 @@ def test_other_structures_are_left_alone():
     assert not seen.images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["default", "pspnet", "unet"])
 def test_shapes_as_they_are_augmented_draw_no_warning(recipe):
     train = kseg.data.load("shapes", "train", image_size=(48, 48), batch_size=4, augment=recipe, seed=1)

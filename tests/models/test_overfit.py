@@ -9,20 +9,17 @@ import kseg
 from kseg.data import shapes
 from kseg.losses import BinaryCrossEntropy, CrossEntropy
 from kseg.metrics import MeanIoU
-from kseg.models import FCN8s, FCN16s, FCN32s, RefineNet, SegNet, SegNetBasic, UNet
+from kseg.models import FCN8s, FCN32s, RefineNet, SegNet, SegNetBasic, UNet
 from tests.models.tiny_backbone import tiny_backbone
 
 OPTIONS = {"classes": 5, "image_size": (64, 64), "compile": False}
 # builder, learning rate, steps
 CASES = {
     "FCN32s": (lambda: FCN32s(encoder_name=wide(), upsampling="learned", **OPTIONS), 5e-3, 250),
-    "FCN16s": (lambda: FCN16s(encoder_name=wide(), upsampling="learned", **OPTIONS), 5e-3, 200),
     "FCN8s": (lambda: FCN8s(encoder_name=wide(), upsampling="learned", **OPTIONS), 5e-3, 150),
-    "SegNet": (lambda: SegNet(filters=(16, 24, 32, 32, 32), **OPTIONS), 5e-3, 150),
+    "SegNet": (lambda: SegNet(filters=(16, 24, 32, 32, 32), **OPTIONS), 8e-3, 110),
     "SegNetBasic": (lambda: SegNetBasic(filters=16, **OPTIONS), 1e-2, 120),
     "UNet": (lambda: UNet(filters=16, dropout=0.0, **OPTIONS), 2e-3, 200),
-    "UNet on an encoder": (lambda: UNet(encoder_name=wide(), decoder_filters=(32, 32, 24, 16, 16), **OPTIONS), 1e-2,
-                           120),
     "RefineNet": (lambda: RefineNet(encoder_name=wide(), filters=32, dropout=0.0, **OPTIONS), 2e-3, 200),
 }
 
@@ -50,7 +47,7 @@ def test_overfits_four_images(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
 def test_every_task_overfits_four_images(task):
-    """Foreground is any shape; of the two classes, which overlap, one is any shape and one the round ones."""
+    """A U-Net on an encoder. Foreground is any shape; of the two classes, which overlap, one is any, one the round."""
     pixels, ids = (np.stack(arrays) for arrays in zip(*(shapes.generate("train", index, (64, 64))
                                                         for index in range(4)), strict=True))
     labels = (ids > 0).astype("int32") if task == "binary" else np.stack([ids > 0, ids == 1], -1).astype("int32")

@@ -3,6 +3,7 @@ import pytest
 
 import kseg
 from kseg.models.walk import layers_of
+from tests.conftest import without_values
 
 
 class Pair(keras.layers.Layer):
@@ -29,6 +30,6 @@ def test_every_layer_once():
 
 @pytest.mark.parametrize("builder, encoder_name", [("RefineNet", "resnet50"), ("DeepLabV3Plus", "mobilenetv2")])
 def test_the_same_layers_as_keras_finds(builder, encoder_name):
-    model = getattr(kseg.models, builder)(3, encoder_name=encoder_name, compile=False)
+    model = without_values(getattr(kseg.models, builder), 3, encoder_name=encoder_name, compile=False)
     keras_own = [layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.Model)]
     assert {id(layer) for layer in layers_of(model)} == {id(layer) for layer in keras_own}

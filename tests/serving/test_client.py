@@ -57,6 +57,7 @@ def client(server, served):
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["rest", "grpc"])
 def test_a_multilabel_model_answers_a_map_per_class(transport, tmp_path):
     if transport == "grpc":
@@ -91,6 +92,7 @@ def _with_median_thresholds(model):
     return model
 
 
+@pytest.mark.slow
 def test_a_binary_model_answers_zeros_and_ones(tmp_path):
     model = _with_median_thresholds(tiny_builder(1, task="binary"))
     kseg.export.saved_model(model, tmp_path / "spots" / "1")

@@ -66,6 +66,7 @@ def test_train_then_predict_a_scene_from_the_command_line(folder, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_a_recipe_with_a_range_is_recorded_and_read_back(folder):
     recipe = TrainingRecipe(data="folder", data_options={"pixel_range": kseg.data.PixelRange.of((0, 4095))})
     stored = json.loads(json.dumps(recipe.to_dict()))

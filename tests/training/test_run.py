@@ -37,6 +37,8 @@ TWO_EPOCHS = {**SHORT, "epochs": 2, "ema": 0.5}
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     _small(monkeypatch)
+    # Drawn by `finished`; it takes longer than these epochs.
+    monkeypatch.setattr("kseg.training.callbacks.record.write_learning_curve", lambda *_: None)
 
 
 def _small(patch):
@@ -148,6 +150,7 @@ def test_tensorboard_events_hold_scalars_and_the_panel(finished):
     assert tags["val_mean_iou"] == (2, "simple_value") and tags["image · truth · prediction"] == (2, "image")
 
 
+@pytest.mark.slow
 def test_callbacks_of_ones_own_see_every_epoch_before_its_state_is_saved(tmp_path):
     class Lowered(keras.callbacks.Callback):
         """Halves the learning rate after each epoch, and notes what it saw."""
@@ -190,6 +193,7 @@ def test_a_finished_run_is_only_loaded(finished, monkeypatch):
     assert os.stat(os.path.join(finished.output_dir, "state.npz")).st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_early_stopping_counts_validations(tmp_path):
     recipe = TrainingRecipe(**{**SHORT, "epochs": 20, "learning_rate": 0.0}, schedule="constant", early_stopping=1,
                             validate_every=2)
@@ -202,8 +206,9 @@ def test_early_stopping_counts_validations(tmp_path):
     assert len(history) < 20 and ["val_mean_iou" in row for row in history] == [False, True] * (len(history) // 2)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_keeps_its_averages_when_killed_at_its_end(tmp_path):
-    recipe = TrainingRecipe(**{**SHORT, "epochs": 20, "learning_rate": 1e-4}, ema=0.9, early_stopping=1)
+    recipe = TrainingRecipe(**{**SHORT, "epochs": 20, "learning_rate": 1e-5}, ema=0.9, early_stopping=1)
     folder = tmp_path / "run"
     history = train(recipe, str(folder), verbose=0).history
     wanted = keras.models.load_model(folder / "last.keras", compile=False).get_weights()
@@ -353,25 +358,21 @@ def test_runs_that_skip_broken_pairs_resume_exactly(tmp_path, monkeypatch):
     assert record["length"] == {"steps_per_epoch": 6, "epochs": 4}
 
 
-_SCRIPT = """
+_KILLED = """
 import sys
 from kseg import models
-from kseg.training import TrainingRecipe, resume, train
+from kseg.data import shapes
+from kseg.training import TrainingRecipe, train
 from tests.training.tiny import tiny_builder
-models.PSPNet = tiny_builder
-if sys.argv[1] == "resume":
-    resume(sys.argv[2], verbose=0)
-else:
-    recipe = TrainingRecipe(image_size=(32, 32), batch_size=20, epochs=int(sys.argv[1]), ema=0.9, seed=1)
-    train(recipe, sys.argv[2], verbose=0)
+models.PSPNet, shapes.COUNTS = tiny_builder, {"train": 40, "validation": 10, "test": 10}
+train(TrainingRecipe(image_size=(32, 32), batch_size=5, epochs=8, ema=0.9, seed=1), sys.argv[1], verbose=0)
 """
 
 
 @pytest.mark.slow
 def test_resumed_after_sigkill_equals_uninterrupted(tmp_path):
     """The process is killed at some moment after its second epoch, whatever it is doing then."""
-    command = [sys.executable, "-c", _SCRIPT]
-    process = subprocess.Popen([*command, "8", str(tmp_path / "killed")])
+    process = subprocess.Popen([sys.executable, "-c", _KILLED, str(tmp_path / "killed")])
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         history = tmp_path / "killed" / "history.csv"
@@ -380,8 +381,8 @@ def test_resumed_after_sigkill_equals_uninterrupted(tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    subprocess.run([*command, "resume", str(tmp_path / "killed")], check=True)
-    subprocess.run([*command, "8", str(tmp_path / "whole")], check=True)
+    resume(tmp_path / "killed", verbose=0)
+    train(TrainingRecipe(image_size=(32, 32), batch_size=5, epochs=8, ema=0.9, seed=1), tmp_path / "whole", verbose=0)
     first, second = (keras.models.load_model(tmp_path / run / "last.keras", compile=False)
                      for run in ("whole", "killed"))
     for one, other in zip(first.get_weights(), second.get_weights()):

@@ -38,6 +38,7 @@ def write(root, task):
     return str(root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task, names, loss", [
     ("binary", ["foreground"], {"cross_entropy": 1.0, "lovasz_hinge": 1.0}),
     ("multilabel", ["green", "red"], {"focal": 1.0, "dice": 0.5})])
@@ -61,6 +62,7 @@ def test_a_run_follows_its_task(tmp_path, task, names, loss):
     assert resume(tmp_path / "run", verbose=0).confusion.tolist() == result.confusion.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
 def test_the_command_trains_measures_predicts_and_exports(tmp_path, task, capsys):
     folder, run = write(tmp_path / "set", task), tmp_path / "run"

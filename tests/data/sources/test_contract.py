@@ -198,6 +198,7 @@ def test_files_are_checked_and_weighed_without_tensorflow(tmp_path):
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_function_check_stays_in_place_when_its_module_is_imported():
     code = "import kseg.data.check, kseg; from kseg.data.check import CheckReport; kseg.data.check('shapes', 'test')"
     subprocess.run([sys.executable, "-c", code], check=True)

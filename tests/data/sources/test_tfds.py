@@ -39,6 +39,7 @@ def heights(dataset):
     return [int(labels.shape[0]) for _, labels in dataset]
 
 
+@pytest.mark.slow
 def test_the_order_depends_on_seed_and_epoch_alone(stripes):
     orders = {}
     for global_seed in (0, 1, 2):
@@ -136,6 +137,7 @@ def test_oxford_pets(mocked):
     np.testing.assert_array_equal(again[0][0], second[0][0])
 
 
+@pytest.mark.slow
 def test_a_cache_on_disk_holds_each_split_shard_and_size_by_itself(mocked, tmp_path):
     where = tmp_path / "cache"
     load = lambda split="train", **options: [tuple(part.numpy() for part in example) for example in kseg.data.load(

@@ -120,6 +120,7 @@ def test_simultaneous_gradients_are_those_of_the_two_losses():
             np.testing.assert_allclose(weight, wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aux", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_without_the_adversarial_term_it_is_plain_training_bit_for_bit(aux):
     keras.utils.set_random_seed(1)
@@ -196,6 +197,7 @@ def test_the_segmenter_bears_no_trace(tmp_path):
     np.testing.assert_array_equal(loaded.predict(_batch()[0], verbose=0), trainer.predict(_batch()[0], verbose=0))
 
 
+@pytest.mark.slow
 def test_pretraining_moves_the_discriminator_alone_and_teaches_it():
     trainer = AdversarialTrainer(_segmenter(), "SmallFOV-light", stride=2)
     trainer.compile("adamw", keras.optimizers.Adam(1e-3))
@@ -236,6 +238,7 @@ def test_runs_compiled_by_xla():
     _trains(_trainer(aux=False, jit_compile=True, alternate_every=1))
 
 
+@pytest.mark.slow
 def test_runs_in_half_precision_with_each_loss_scaled(tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -269,6 +272,7 @@ def test_the_guard_warns_once_when_the_discriminator_is_stuck(recwarn, accuracie
     assert [str(one.message) for one in recwarn] == warned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", ["simultaneous", "alternate"])
 def test_tensorflow_traces_the_step_once(monkeypatch, update):
     """No variable is made in the first trace, after which TensorFlow would trace the whole step again."""
