@@ -7,7 +7,7 @@ WITHOUT_ONEDNN := tests/layers tests/models/test_deeplab.py \
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export CUDA_VISIBLE_DEVICES ?= -1
 
-.PHONY: demo test test-fast test-backends lint clean
+.PHONY: demo test test-fast test-backends docs wheel lint clean
 
 demo: $(INSTALLED)
 	.venv/bin/kseg demo
@@ -24,6 +24,22 @@ test-fast: $(INSTALLED)
 test-backends: $(INSTALLED)
 	.venv/bin/python -m pytest -n 2 --dist worksteal tests/test_backends.py
 
+# The site, strict, in site/; and every block of the documents, which the tests run too.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
+	.venv/bin/python -m pytest tests/documents
+
+# What is published, in dist/, and whether it works in an empty environment, away from the checkout.
+wheel:
+	rm -rf dist .wheel
+	$(PYTHON) -m venv .wheel/tools
+	.wheel/tools/bin/python -m pip install --quiet build twine
+	.wheel/tools/bin/python -m build --outdir dist
+	.wheel/tools/bin/python -m twine check --strict dist/*
+	$(PYTHON) -m venv .wheel/empty
+	.wheel/empty/bin/python -m pip install --quiet dist/*.whl
+	cd .wheel/empty && bin/kseg demo --output demo
+
 lint: $(INSTALLED)
 	.venv/bin/ruff check kseg tests examples
 
@@ -33,5 +49,9 @@ $(INSTALLED): pyproject.toml
 	.venv/bin/python -m pip install --quiet --editable ".[dev,grpc]"
 	touch $(INSTALLED)
 
+.venv/.docs: $(INSTALLED)
+	.venv/bin/python -m pip install --quiet --editable ".[docs]"
+	touch .venv/.docs
+
 clean:
-	rm -rf .venv build dist *.egg-info demo
+	rm -rf .venv .wheel build dist site *.egg-info demo

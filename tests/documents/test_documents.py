@@ -1,0 +1,131 @@
+"""README and docs: each Python block runs, each command is one that kseg understands, each public name is described."""
+
+import importlib
+import pathlib
+import re
+import shlex
+import shutil
+
+import pytest
+import yaml
+
+import kseg
+from kseg import data
+from kseg.cli import parser
+from kseg.models.arguments import SHARED
+from tests.documents.workplace import furnish
+
+ROOT = pathlib.Path(kseg.__file__).parents[1]
+DOCUMENTS = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)\n```", re.DOTALL)
+# What makes an example light enough for a test; each must still occur in a document.
+LIGHTER = {"(128, 128)": "(32, 32)", "(192, 256)": "(64, 96)", "steps=40": "steps=1", "epochs=2": "epochs=1",
+           "filters=64": "filters=8", 'encoder_name="vgg16"': 'encoder_name="vgg16", fc_filters=8',
+           "DeepLabV1(classes=21": "DeepLabV1(classes=21, fc6_filters=8", '"LargeFOV"': '"SmallFOV-light"'}
+
+
+def blocks(path, *languages):
+    """Yield `(reason not to run it or None, text)` of the document's blocks in `languages`."""
+    for block in BLOCK.finditer(path.read_text()):
+        if block["language"] in languages:
+            yield block["reason"], block["text"]
+
+
+def of(documents, *languages):
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in documents if any(blocks(path, *languages))]
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("documents")
+    furnish(folder)
+    return folder
+
+
+@pytest.fixture
+def workplace(furnished, tmp_path):
+    return shutil.copytree(furnished, tmp_path / "workplace")
+
+
+@pytest.fixture
+def one_batch(monkeypatch):
+    """Let every dataset be of one batch."""
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda *arguments, **options: load(*arguments, **options).take(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", of(DOCUMENTS, "python"))
+def test_python_runs(path, workplace, one_batch, monkeypatch):
+    monkeypatch.chdir(workplace)
+    names = {}
+    for reason, text in blocks(path, "python"):
+        for heavy, light in LIGHTER.items():
+            text = text.replace(heavy, light)
+        code = compile(text, str(path), "exec")
+        if reason is None:
+            exec(code, names)
+
+
+def test_what_makes_examples_light_still_occurs():
+    text = "".join(path.read_text() for path in DOCUMENTS)
+    assert [heavy for heavy in LIGHTER if heavy not in text] == []
+
+
+def commands(text):
+    """Yield the commands of a shell block, as lists of words, without comments."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            del words[0]
+        if words:
+            yield words
+
+
+@pytest.mark.parametrize("path", of(DOCUMENTS, "sh"))
+def test_commands_are_understood(path):
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for _, text in blocks(path, "sh"):
+        for words in commands(text):
+            if words[0] == "kseg":
+                parser().parse_args(words[1:])
+            elif words[0] == "make":
+                assert set(words[1:]) <= set(targets), words
+            elif words[0] == "python" and words[1] != "-m":
+                script = (ROOT / words[1]).read_text()
+                assert [word for word in words if word.startswith("--") and f'"{word}"' not in script] == []
+            else:
+                assert words[0] in ("pip", "python", "tensorboard", "git", "docker", "pre-commit"), words
+
+
+def test_the_compose_file_is_yaml():
+    (_, text), = blocks(ROOT / "docs/deployment.md", "yaml")
+    assert "tensorflow/serving" in yaml.safe_load(text)["services"]["street"]["image"]
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in ROOT.glob("docs/reference/[!i]*.md")])
+def test_every_public_name_is_in_the_reference(path):
+    name = "kseg" if path.stem == "kseg" else f"kseg.{path.stem}"
+    module = importlib.import_module(name)
+    table = getattr(module, "_PUBLIC", None)
+    public = [one for one in dir(module) if not one.startswith("_") and (table is None or table.get(one, "") is not None)
+              and type(getattr(module, one)).__name__ not in ("module", "_Package")]
+    described = re.findall(r"^::: (\S+)$", path.read_text(), re.MULTILINE)
+    assert sorted(described) == sorted(f"{name}.{one}" for one in public)
+
+
+def test_the_shared_arguments_are_in_the_reference():
+    table = (ROOT / "docs/reference/models.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(SHARED)
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in DOCUMENTS])
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", path.read_text())):
+        if not re.match(r"[a-z]+:|#", target):
+            assert (path.parent / target.partition("#")[0]).exists(), target
+
+
+def test_the_readme_is_short():
+    for path in ROOT.glob("README*.md"):
+        assert len(path.read_text().splitlines()) <= 130
