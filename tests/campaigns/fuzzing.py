@@ -7,6 +7,7 @@ A target is a file of `tests/campaigns/targets` with
     damage = mutations.damaged        # may be left out
     refusals = (ServingError,)        # may be left out: errors other than the sentence that are legal
     def check(answer, content): ...   # may be left out: raise AssertionError if the answer is silently wrong
+    SHARE = 60                        # may be left out: inputs that the suite takes, fewer if they are slow
 
 The reader runs in a process of its own, which is watched: one that dies, computes for `HANG` seconds, stands still for
 `STILL`, or comes to hold `MEMORY` more bytes than before is a fault, as is every error that is not kseg's sentence.
@@ -123,7 +124,7 @@ class _Worker:
         seeds = self.pipe.recv()
         if isinstance(seeds, str):
             raise SystemExit(seeds)
-        self.inputs = _Inputs(target(name), seed, seeds)
+        self.inputs = Inputs(target(name), seed, seeds)
         self.held = _resident(self.process.pid)
 
     def content(self, number):
@@ -155,7 +156,7 @@ class _Worker:
         self.folder.cleanup()
 
 
-class _Inputs:
+class Inputs:
     """Input `number`: the same for the same seed, whatever was run before."""
 
     def __init__(self, module, seed, seeds):
@@ -177,7 +178,7 @@ def _serve(name, seed, folder, pipe):
         if outcome != "answered":
             pipe.send(f"a seed of {name} is {outcome}: {detail}")
             return
-    inputs = _Inputs(module, seed, seeds)
+    inputs = Inputs(module, seed, seeds)
     pipe.send(seeds)
     while True:
         number = pipe.recv()

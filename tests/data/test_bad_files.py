@@ -1,5 +1,6 @@
 """Every kind of broken file: a clear error by default, a counted skip on request, a finding of `check`."""
 
+import io
 import os
 import struct
 import zlib
@@ -9,7 +10,8 @@ import pytest
 from PIL import Image
 
 import kseg
-from kseg.data import reader, sources
+from kseg.data import decode, reader, sources
+from kseg.inference.images import open_image
 from tests.conftest import structured_image
 from tests.data.conftest import make_folder
 
@@ -134,3 +136,43 @@ def test_garbage_in_a_jpeg_that_opencv_reads_is_found_on_loading_and_by_check(tm
         kseg.data.load("folder", "train", data_dir=folder, classes=3)
     report = kseg.data.check("folder", "train", data_dir=folder, classes=3, other_splits=False)
     assert [(finding["kind"], finding["path"]) for finding in report.errors] == [("unreadable image", path)]
+
+
+def four_inks(marker):
+    """A JPEG in CMYK, with the text of its Adobe marker replaced."""
+    file = io.BytesIO()
+    Image.fromarray(structured_image(20, 30)).convert("CMYK").save(file, "JPEG", quality=95)
+    assert file.getvalue().count(b"Adobe") == 1
+    return file.getvalue().replace(b"Adobe", marker)
+
+
+def test_a_jpeg_in_four_inks_is_read_as_its_marker_says_and_refused_without(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(four_inks(b"Adobe"))
+    inks = np.asarray(Image.fromarray(structured_image(20, 30)).convert("CMYK").convert("RGB"))
+    for found in (decode.read_pixels(str(path)), open_image(str(path), 3)):
+        assert np.abs(found.astype(int) - inks).mean() < 5
+    path.write_bytes(four_inks(b"Adobf"))
+    for read in (decode.read_pixels, decode.read_stored, lambda path: open_image(path, 3),
+                 lambda path: open_image(Image.open(path), 3)):
+        with pytest.raises(ValueError, match="must be a complete image file, got .*four inks .CMYK., and its Adobe mark"):
+            read(str(path))
+
+
+@pytest.mark.parametrize("pixel_range", [None, kseg.data.PixelRange.of((0, 255))])
+def test_a_header_of_more_pixels_than_its_bytes_hold_is_refused_before_memory_is_taken(tmp_path, pixel_range):
+    path = str(tmp_path / "a.png")
+    bomb(path)
+    with pytest.raises(ValueError, match="must be a complete image file, got .*the header announces 60000 × 60000 pix"):
+        open_image(path, 3, pixel_range=pixel_range)
+    with pytest.raises(ValueError, match="must be a complete image file"):
+        decode.read_pixels(path)
+
+
+@pytest.mark.parametrize("written, instead", [(b"}", b" "), (b"'descr'", b"'des\0r'"), (b"'|u1'", b"'|O' ")])
+def test_a_damaged_header_of_an_array_is_refused_by_the_sentence(tmp_path, written, instead):
+    path = tmp_path / "a.npy"
+    np.save(path, structured_image(4, 5))
+    path.write_bytes(path.read_bytes().replace(written, instead))
+    with pytest.raises(ValueError, match="`images` must be a .npy file of numbers, got images="):
+        open_image(str(path), 3)

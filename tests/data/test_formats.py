@@ -59,7 +59,8 @@ def test_luminance_of_8_bits_is_pillows():
 
 @pytest.mark.parametrize("content", [
     npy(np.zeros((4, 4, 2)))[:-9], npy(np.zeros((4, 4, 2)))[:40], npy(np.array([{}], object)), npy(np.zeros(3)),
-    npy(np.zeros((2, 2), complex))])
+    npy(np.zeros((2, 2), complex)), npy(np.zeros((4, 4, 2))).replace(b"}", b" "),
+    npy(np.zeros((4, 4, 2))).replace(b"'descr'", b"'des\0r'")])
 def test_broken_npy_files_raise(content):
     with pytest.raises(ValueError, match="`image` must be a complete image file, got image='<bytes>'. The decod"):
         decode.read_stored(content, 2)

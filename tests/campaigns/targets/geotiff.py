@@ -4,6 +4,7 @@ import pathlib
 import tempfile
 
 import numpy as np
+import pytest
 
 from kseg.data import decode
 from kseg.inference.images import open_image
@@ -15,6 +16,7 @@ _RANGE = PixelRange.of((0, 65535))
 
 
 def seeds(folder):
+    pytest.importorskip("rasterio")
     from tests.data.geotiff import write_tiff
 
     numbers = structured_image(37, 53, _BANDS).astype(np.uint16) * 250
