@@ -1,7 +1,7 @@
 """Targets that are datasets: one of their files is damaged, the others stay whole.
 
-An input is the name of that file below the dataset's folder, a line feed, and its content. Damage may change labels only
-where it is: `told` says what the files tell of each image, and while they tell the same it has the same labels.
+An input is the name of that file below the dataset's folder, a line feed, and its content. Damage may change labels
+only where it is: `told` says what the files tell of each image, and while they tell the same its labels are the same.
 """
 
 import contextlib

@@ -23,7 +23,6 @@ from kseg.data.pixel_range import PixelRange
 from kseg.data.sources.base import Source
 from kseg.labels import LabelSet
 
-
 _MOST = (1 << 31) - 1  # bytes of a record, which is a protocol buffer
 
 

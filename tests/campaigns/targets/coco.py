@@ -8,6 +8,7 @@ from tests.campaigns.file_sets import FileSet
 from tests.campaigns.mutations import damaged_file as damage  # noqa: F401
 from tests.data.sources import annotations
 
+
 def told(file, content):
     """Return of each image its row, its annotations and the categories."""
     content = json.loads(content)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kseg.data import decode
-from kseg.inference.images import open_image
 from kseg.data.pixel_range import PixelRange
+from kseg.inference.images import open_image
 from tests.conftest import structured_image
 
 _BANDS = 4

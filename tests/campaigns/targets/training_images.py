@@ -1,4 +1,4 @@
-"""Photographs as training reads them: `kseg.data.decode` on bytes, 8 bits and more, by OpenCV and strictly by Pillow."""
+"""Photographs as training reads them, 8 bits and more: by OpenCV, and strictly by Pillow."""
 
 import io
 
