@@ -161,6 +161,13 @@ class TestTiff:
                                       '"kseg[geo]".')
         np.testing.assert_array_equal(decode.read_stored(grey, 1), NUMBERS[..., :1])  # Pillow's
 
+    def test_names_of_places_that_are_no_text_are_refused_by_the_sentence(self, write, tmp_path):
+        path = write(tmp_path / "a.tif", NUMBERS, crs='LOCAL_CS["somewhere",UNIT["metre",1]]')
+        with open(path, "rb") as file:
+            content = file.read().replace(b"somewhere", b"some\xd4here")
+        with pytest.raises(ValueError, match="`image` must be a complete image file, got image='<bytes>'. The decod"):
+            decode.read_stored(content, 4)
+
     def test_a_folder_of_them_is_loaded_checked_and_augmented(self, write, tmp_path):
         for part in ("images", "labels"):
             (tmp_path / "train" / part).mkdir(parents=True)
