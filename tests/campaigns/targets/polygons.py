@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from kseg.data import drawing, painted_masks
-from tests.campaigns.mutations import damaged_json as damage  # noqa: F401
+from tests.campaigns.mutations import damaged_json
 from tests.campaigns.targets.coco import compressed
 from tests.data.sources import annotations, tool_files
 
@@ -24,6 +24,21 @@ def seeds(folder):
             {"png": tool_files.text_of(tool_files.png(_MASK, "P"))},
             {"png": tool_files.text_of(tool_files.png(_MASK, "RGBA"), compressed=True), "compressed": True}):
         yield json.dumps({"height": 20, "width": 30, **case}).encode()
+
+
+def damage(content, others, random):
+    """As `damaged_json`; or, of rings, others in their place: crossing themselves, flat, tiny, far outside."""
+    case = json.loads(content)
+    if "rings" not in case or random.random() < 0.4:
+        return damaged_json(content, others, random)
+    for rings in (case["rings"], case["holes"]):
+        for place in range(len(rings)):
+            spread = 10.0 ** int(random.choice((-1, 0, 1, 1, 1, 2, 4, 9)))
+            ring = random.normal((15, 10), spread, (int(random.integers(3, 16)), 2))
+            ring = np.round(ring, int(random.integers(0, 4)))
+            ring[random.random(len(ring)) < 0.2] = ring[0]
+            rings[place] = ring.tolist() if random.random() < 0.5 else ring.ravel().tolist()
+    return json.dumps(case).encode()
 
 
 def read(content, folder):
