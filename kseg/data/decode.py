@@ -24,6 +24,7 @@ from kseg.data.pixel_range import PixelRange, as_pixels
 from kseg.data.plain_files import DECODER_FAILURES, by_opencv, is_plain_jpeg, is_plain_png, wrong_part
 
 LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as many
+_SMALL = 1 << 24  # pixels; a picture up to this many takes little memory, whatever it is
 _LIMIT = threading.Lock()
 
 
@@ -137,6 +138,8 @@ def image_size(image: str | bytes, shown: str | None = None) -> tuple[int, int]:
     except DECODER_FAILURES as failure:
         data, shown = _content("image", image, shown)
         with contextlib.suppress(formats.BrokenFile):
+            if data.startswith(mask_values.PNG_SIGNATURE):  # OpenCV would go by a header that Pillow refuses
+                raise formats.BrokenFile
             numbers = formats.stored_numbers(data, None, shown)
             if numbers is not None:
                 return numbers.shape[:2]
@@ -146,10 +149,11 @@ def image_size(image: str | bytes, shown: str | None = None) -> tuple[int, int]:
 def refuse_hollow(picture: Image.Image, size: int) -> None:
     """Raise ValueError if the header of an opened file of `size` bytes announces more pixels than these can hold.
 
-    It is asked before memory is taken. No format packs more than 2¹⁴ pixels into a byte, but for blank WebP.
+    It is asked before memory is taken. No other format than those named packs more than 2¹⁴ pixels into a byte.
     """
     pixels = picture.width * picture.height
-    if pixels > LARGE and pixels > size << 14:
+    least = LARGE if picture.format in ("WEBP", "JPEG2000", "AVIF") else _SMALL  # which say of many: all alike
+    if pixels > least and pixels > size << 14:
         raise ValueError(f"the header announces {picture.height} × {picture.width} pixels, and {size} bytes follow")
 
 

@@ -5,6 +5,7 @@ import os
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -34,12 +35,12 @@ def empty(path):
     open(path, "wb").close()
 
 
-def bomb(path):
+def bomb(path, side=60000):
     """A PNG that says 60000 × 60000 and would take 11 GB."""
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     with open(path, "wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n" + chunks)
@@ -167,6 +168,40 @@ def test_a_header_of_more_pixels_than_its_bytes_hold_is_refused_before_memory_is
         open_image(path, 3, pixel_range=pixel_range)
     with pytest.raises(ValueError, match="must be a complete image file"):
         decode.read_pixels(path)
+
+
+def test_a_smaller_one_is_refused_too_and_a_blank_picture_is_not(tmp_path):
+    path = str(tmp_path / "a.png")
+    bomb(path, 5000)
+    for read in (decode.read_pixels, decode.read_mask):
+        with pytest.raises(ValueError, match="the header announces 5000 × 5000 pixels, and [0-9]+ bytes follow"):
+            read(path)
+    Image.new("1", (5000, 5000)).save(path)
+    assert decode.read_mask(path).shape == (5000, 5000) and os.path.getsize(path) < 4000
+
+
+def test_a_png_that_pillow_refuses_is_decoded_by_nobody_else_for_its_size(tmp_path, monkeypatch):
+    path = str(tmp_path / "a.png")
+    deep(path)
+    with open(path, "r+b") as file:
+        file.seek(29)
+        file.write(b"\0\0\0\0")  # the checksum of the header
+    monkeypatch.setattr(cv2, "imdecode", lambda *arguments: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match="`image` must be a complete image file"):
+        decode.image_size(path)
+
+
+def test_errors_of_any_kind_that_a_decoder_raises_become_the_sentence(tmp_path, monkeypatch):
+    path = str(tmp_path / "a.tif")
+    Image.fromarray(structured_image(4, 5)).save(path)
+    for error in (TypeError, KeyError, OverflowError, ZeroDivisionError, MemoryError):
+        def load(picture, error=error):
+            raise error("seek")
+
+        monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.load", load)
+        for read in (decode.read_pixels, decode.read_mask):
+            with pytest.raises(ValueError, match="must be a complete image file, got .*The decoder says: '?seek"):
+                read(path)
 
 
 @pytest.mark.parametrize("written, instead", [(b"}", b" "), (b"'descr'", b"'des\0r'"), (b"'|u1'", b"'|O' ")])
