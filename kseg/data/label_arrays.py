@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from typing import BinaryIO
@@ -14,7 +15,7 @@ from kseg import checks
 
 _KEYS = ("labels", "mask")  # of these names is the array taken where an .npz file holds several
 _FAILURES = (ValueError, OSError, EOFError, SyntaxError, KeyError, RuntimeError, NotImplementedError, struct.error,
-             zipfile.BadZipFile, zlib.error)
+             tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 
 
 def read(data: bytes, shown: str) -> np.ndarray | None:

@@ -62,11 +62,13 @@ def _has_metadata(data):
 
 
 def _jpeg_has_app1(data):
+    """Return whether a JPEG has a part for EXIF data, or is not made of whole parts: Pillow finds it even so."""
     place = 2
-    while data[place:place + 1] == b"\xff" and data[place + 1:place + 2] not in (b"\xda", b""):
-        if data[place + 1] == 0xE1:
+    while data[place:place + 2] != b"\xff\xda":
+        length = int.from_bytes(data[place + 2:place + 4], "big")
+        if data[place:place + 1] != b"\xff" or data[place + 1:place + 2] == b"\xe1" or length < 2:
             return True
-        place += 1 if data[place + 1] == 0xFF else 2 + max(2, int.from_bytes(data[place + 2:place + 4], "big"))
+        place += 1 if data[place + 1] == 0xFF else 2 + length
     return False
 
 

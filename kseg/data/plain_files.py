@@ -14,7 +14,8 @@ from PIL import Image
 
 from kseg.data.mask_values import PNG_SIGNATURE
 
-DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+DECODER_FAILURES = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, MemoryError,
+                    struct.error, Image.DecompressionBombError)
 
 
 def by_opencv(data: bytes, mode: int) -> np.ndarray | None:

@@ -11,14 +11,13 @@ from PIL import Image
 
 from kseg import checks
 from kseg.data import decode, formats, geometry
-from kseg.data.formats import nifti
+from kseg.data.formats import nifti, npy
 from kseg.data.orientation import exif_orientation, upright
 from kseg.data.pixel_range import PixelRange, as_pixels
 from kseg.inference.scenes import scene_in
 from kseg.inference.stored_image import StoredImage
 from kseg.layers import ResizeTo
 
-_LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as many
 _STRIP = 4_000_000  # pixels taken from a picture at once
 _NO_RANGE = ("The model was trained on 8 bits: save the image with 8 bits, or say what its numbers are, for example "
              "model.pixel_range = (0, 4095).")
@@ -123,7 +122,7 @@ def _from_file(path, channels, name, pixel_range):
     if numbers:
         try:
             return np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as failure:
+        except npy.FAILURES as failure:
             raise ValueError(checks.sentence(name, "must be a .npy file of numbers", path,
                                              "It is damaged, holds objects, or is of another kind.")) from failure
     if nifti.is_volume(path):
@@ -137,8 +136,9 @@ def _from_file(path, channels, name, pixel_range):
     if "://" not in path:
         try:
             with decode.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
-                decodable = decodable and picture.width * picture.height <= _LARGE
+                decodable = decodable and picture.width * picture.height <= decode.LARGE
                 if not decodable:
+                    decode.refuse_hollow(picture, os.path.getsize(path))
                     return upright(*_from_picture(picture, channels, None))
         except decode.DECODER_FAILURES as failure:
             if not decodable:
@@ -177,6 +177,7 @@ def _numbers_of(picture, channels, pixel_range):
         return numbers if pixel_range is not None else as_pixels(numbers, None, "the picture", "pixel_range", _NO_RANGE)
     if channels not in (1, 3):
         return np.asarray(picture)
+    decode.refuse_unknown_inks(picture)
     wanted = "RGB" if channels == 3 else "L"
     pixels = np.empty((picture.height, picture.width, channels), np.uint8)
     rows = max(1, _STRIP // picture.width)

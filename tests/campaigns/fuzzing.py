@@ -7,9 +7,10 @@ A target is a file of `tests/campaigns/targets` with
     damage = mutations.damaged        # may be left out
     refusals = (ServingError,)        # may be left out: errors other than the sentence that are legal
     def check(answer, content): ...   # may be left out: raise AssertionError if the answer is silently wrong
+    SHARE = 60                        # may be left out: inputs that the suite takes, fewer if they are slow
 
-The reader runs in a process of its own, which is watched: one that dies, stands still for `HANG` seconds, or comes to
-hold `MEMORY` more bytes than before is a fault, as is every error that is not kseg's sentence.
+The reader runs in a process of its own, which is watched: one that dies, computes for `HANG` seconds, stands still for
+`STILL`, or comes to hold `MEMORY` more bytes than before is a fault, as is every error that is not kseg's sentence.
 """
 
 import collections
@@ -26,7 +27,8 @@ import traceback
 
 import numpy as np
 
-HANG = 5.0  # seconds
+HANG = 5.0  # seconds of the processor: other programs may take it away for longer
+STILL = 120.0  # seconds
 MEMORY = 2**30  # bytes
 BATCH = 200  # inputs between two writings of the state
 # "`name` rule, got name=value. advice": see `kseg.checks.sentence`.
@@ -122,7 +124,7 @@ class _Worker:
         seeds = self.pipe.recv()
         if isinstance(seeds, str):
             raise SystemExit(seeds)
-        self.inputs = _Inputs(target(name), seed, seeds)
+        self.inputs = Inputs(target(name), seed, seeds)
         self.held = _resident(self.process.pid)
 
     def content(self, number):
@@ -132,12 +134,12 @@ class _Worker:
         """Return `(outcome, detail)` of input `number`."""
         try:
             self.pipe.send(number)
-            end = time.monotonic() + HANG
+            end, computed = time.monotonic() + STILL, _computed(self.process.pid)
             while not self.pipe.poll(0.02):
                 if not self.process.is_alive():
                     return "crash", f"exit code {self.process.exitcode}"
-                if time.monotonic() > end:
-                    return "hang", f"no answer within {HANG} s"
+                if time.monotonic() > end or _computed(self.process.pid) - computed > HANG:
+                    return "hang", f"no answer after {_computed(self.process.pid) - computed} s of the processor"
                 if _resident(self.process.pid) - self.held > MEMORY:
                     return "memory", f"{_resident(self.process.pid) - self.held} bytes more than before"
             outcome, detail, highest = self.pipe.recv()
@@ -154,7 +156,7 @@ class _Worker:
         self.folder.cleanup()
 
 
-class _Inputs:
+class Inputs:
     """Input `number`: the same for the same seed, whatever was run before."""
 
     def __init__(self, module, seed, seeds):
@@ -176,7 +178,7 @@ def _serve(name, seed, folder, pipe):
         if outcome != "answered":
             pipe.send(f"a seed of {name} is {outcome}: {detail}")
             return
-    inputs = _Inputs(module, seed, seeds)
+    inputs = Inputs(module, seed, seeds)
     pipe.send(seeds)
     while True:
         number = pipe.recv()
@@ -184,6 +186,15 @@ def _serve(name, seed, folder, pipe):
         _forget_the_highest()
         outcome, detail = outcome_of(module, inputs[number], folder)
         pipe.send((outcome, detail, _highest() - before))
+
+
+def _computed(process):
+    """Return the seconds of the processor that a process has had, 0 if it is gone."""
+    try:
+        fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(process):

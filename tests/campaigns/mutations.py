@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -17,6 +19,21 @@ def damaged(content, others, random):
     for _ in range(int(random.integers(1, 5))):
         content = _BYTES[int(random.integers(len(_BYTES)))](content, others, random)
     return content
+
+
+def damaged_picture(content, others, random):
+    """As `damaged`, but the parts of most PNGs have their right checksums, so that damage gets beyond these."""
+    content = damaged(content, others, random)
+    if not content.startswith(b"\x89PNG") or random.random() < 0.3:
+        return content
+    place, whole = 8, content[:8]
+    while place + 12 <= len(content):
+        end = place + 8 + int.from_bytes(content[place:place + 4], "big")
+        if end + 4 > len(content):
+            break
+        whole += content[place:end] + zlib.crc32(content[place + 4:end]).to_bytes(4, "big")
+        place = end + 4
+    return whole + content[place:]
 
 
 def damaged_json(content, others, random):
@@ -70,6 +87,27 @@ def _members(content):
         return None
 
 
+def damaged_text(content, others, random):
+    """As `damaged`, but most injuries are to the words of a text (XML, YAML, lists) rather than to its bytes."""
+    if random.random() < 0.25:
+        return damaged(content, others, random)
+    text = content.decode("utf-8", "surrogateescape")
+    for _ in range(int(random.integers(1, 4))):
+        words = list(_WORD.finditer(text))
+        if not words:
+            break
+        word = words[int(random.integers(len(words)))]
+        text = text[:word.start()] + _other_word(word[0], words, random) + text[word.end():]
+    return text.encode("utf-8", "surrogatepass" if "\ud7ff" < max(text, default="") < "\udc80" else "surrogateescape")
+
+
+def damaged_file(content, others, random):
+    """As `damaged`, of inputs that are the name of a file, a line feed and its bytes: the damage befits the name."""
+    name, _, content = content.partition(b"\n")
+    how = next((how for ending, how in _BY_ENDING.items() if name.endswith(ending)), damaged)
+    return name + b"\n" + how(content, [other.partition(b"\n")[2] for other in others], random)
+
+
 def _flip(content, others, random):
     if not content:
         return content
@@ -119,10 +157,33 @@ def _number(content, others, random):
 _BYTES = (_flip, _flip, _overwrite, _cut, _truncate, _repeat, _transplant, _number, _number)
 
 
+_WORD = re.compile(r"[^\s,;:=\"'<>/\[\]{}]+")
+_BY_ENDING = {b".json": damaged_json, **dict.fromkeys((b".xml", b".txt", b".yaml"), damaged_text)}
+
+
 def _span(content, random):
     length = int(min(len(content), 2 ** random.integers(0, 12)))
     start = int(random.integers(0, len(content) - length + 1))
     return start, start + length
+
+
+def _other_word(word, words, random):
+    choice = int(random.integers(8))
+    if choice == 0:
+        return ""
+    if choice == 1:
+        return str(_NUMBERS[int(random.integers(len(_NUMBERS)))])
+    if choice == 2:
+        return _TEXTS[int(random.integers(len(_TEXTS)))]
+    if choice == 3:
+        return f"-{word}"
+    if choice == 4:
+        return " ".join([word] * int(random.integers(2, 50)))
+    if choice == 5:
+        return repr(float(random.normal()) * 10.0 ** int(random.integers(-6, 12)))
+    if choice == 6:
+        return words[int(random.integers(len(words)))][0]
+    return word + str(random.choice(list("<>&\"';:,= \n\t#[]{}!*@`\x00")))
 
 
 def _places(document):

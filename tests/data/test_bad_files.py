@@ -1,15 +1,18 @@
 """Every kind of broken file: a clear error by default, a counted skip on request, a finding of `check`."""
 
+import io
 import os
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 import kseg
-from kseg.data import reader, sources
+from kseg.data import decode, reader, sources
+from kseg.inference.images import open_image
 from tests.conftest import structured_image
 from tests.data.conftest import make_folder
 
@@ -32,12 +35,12 @@ def empty(path):
     open(path, "wb").close()
 
 
-def bomb(path):
+def bomb(path, side=60000):
     """A PNG that says 60000 × 60000 and would take 11 GB."""
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     with open(path, "wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n" + chunks)
@@ -134,3 +137,77 @@ def test_garbage_in_a_jpeg_that_opencv_reads_is_found_on_loading_and_by_check(tm
         kseg.data.load("folder", "train", data_dir=folder, classes=3)
     report = kseg.data.check("folder", "train", data_dir=folder, classes=3, other_splits=False)
     assert [(finding["kind"], finding["path"]) for finding in report.errors] == [("unreadable image", path)]
+
+
+def four_inks(marker):
+    """A JPEG in CMYK, with the text of its Adobe marker replaced."""
+    file = io.BytesIO()
+    Image.fromarray(structured_image(20, 30)).convert("CMYK").save(file, "JPEG", quality=95)
+    assert file.getvalue().count(b"Adobe") == 1
+    return file.getvalue().replace(b"Adobe", marker)
+
+
+def test_a_jpeg_in_four_inks_is_read_as_its_marker_says_and_refused_without(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(four_inks(b"Adobe"))
+    inks = np.asarray(Image.fromarray(structured_image(20, 30)).convert("CMYK").convert("RGB"))
+    for found in (decode.read_pixels(str(path)), open_image(str(path), 3)):
+        assert np.abs(found.astype(int) - inks).mean() < 5
+    path.write_bytes(four_inks(b"Adobf"))
+    for read in (decode.read_pixels, decode.read_stored, lambda path: open_image(path, 3),
+                 lambda path: open_image(Image.open(path), 3)):
+        with pytest.raises(ValueError, match="must be a complete image file, got .*four inks .CMYK., and its Adobe"):
+            read(str(path))
+
+
+@pytest.mark.parametrize("pixel_range", [None, kseg.data.PixelRange.of((0, 255))])
+def test_a_header_of_more_pixels_than_its_bytes_hold_is_refused_before_memory_is_taken(tmp_path, pixel_range):
+    path = str(tmp_path / "a.png")
+    bomb(path)
+    with pytest.raises(ValueError, match="must be a complete image file, got .*the header announces 60000 × 60000 pix"):
+        open_image(path, 3, pixel_range=pixel_range)
+    with pytest.raises(ValueError, match="must be a complete image file"):
+        decode.read_pixels(path)
+
+
+def test_a_smaller_one_is_refused_too_and_a_blank_picture_is_not(tmp_path):
+    path = str(tmp_path / "a.png")
+    bomb(path, 5000)
+    for read in (decode.read_pixels, decode.read_mask):
+        with pytest.raises(ValueError, match="the header announces 5000 × 5000 pixels, and [0-9]+ bytes follow"):
+            read(path)
+    Image.new("1", (5000, 5000)).save(path)
+    assert decode.read_mask(path).shape == (5000, 5000) and os.path.getsize(path) < 4000
+
+
+def test_a_png_that_pillow_refuses_is_decoded_by_nobody_else_for_its_size(tmp_path, monkeypatch):
+    path = str(tmp_path / "a.png")
+    deep(path)
+    with open(path, "r+b") as file:
+        file.seek(29)
+        file.write(b"\0\0\0\0")  # the checksum of the header
+    monkeypatch.setattr(cv2, "imdecode", lambda *arguments: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match="`image` must be a complete image file"):
+        decode.image_size(path)
+
+
+def test_errors_of_any_kind_that_a_decoder_raises_become_the_sentence(tmp_path, monkeypatch):
+    path = str(tmp_path / "a.tif")
+    Image.fromarray(structured_image(4, 5)).save(path)
+    for error in (TypeError, KeyError, OverflowError, ZeroDivisionError, MemoryError):
+        def load(picture, error=error):
+            raise error("seek")
+
+        monkeypatch.setattr("PIL.TiffImagePlugin.TiffImageFile.load", load)
+        for read in (decode.read_pixels, decode.read_mask):
+            with pytest.raises(ValueError, match="must be a complete image file, got .*The decoder says: '?seek"):
+                read(path)
+
+
+@pytest.mark.parametrize("written, instead", [(b"}", b" "), (b"'descr'", b"'des\0r'"), (b"'|u1'", b"'|O' ")])
+def test_a_damaged_header_of_an_array_is_refused_by_the_sentence(tmp_path, written, instead):
+    path = tmp_path / "a.npy"
+    np.save(path, structured_image(4, 5))
+    path.write_bytes(path.read_bytes().replace(written, instead))
+    with pytest.raises(ValueError, match="`images` must be a .npy file of numbers, got images="):
+        open_image(str(path), 3)

@@ -59,7 +59,8 @@ def test_luminance_of_8_bits_is_pillows():
 
 @pytest.mark.parametrize("content", [
     npy(np.zeros((4, 4, 2)))[:-9], npy(np.zeros((4, 4, 2)))[:40], npy(np.array([{}], object)), npy(np.zeros(3)),
-    npy(np.zeros((2, 2), complex))])
+    npy(np.zeros((2, 2), complex)), npy(np.zeros((4, 4, 2))).replace(b"}", b" "),
+    npy(np.zeros((4, 4, 2))).replace(b"'descr'", b"'des\0r'")])
 def test_broken_npy_files_raise(content):
     with pytest.raises(ValueError, match="`image` must be a complete image file, got image='<bytes>'. The decod"):
         decode.read_stored(content, 2)
@@ -159,6 +160,13 @@ class TestTiff:
         assert str(failure.value) == (f"`image` needs rasterio, got image={path!r}. Install it: pip install "
                                       '"kseg[geo]".')
         np.testing.assert_array_equal(decode.read_stored(grey, 1), NUMBERS[..., :1])  # Pillow's
+
+    def test_names_of_places_that_are_no_text_are_refused_by_the_sentence(self, write, tmp_path):
+        path = write(tmp_path / "a.tif", NUMBERS, crs='LOCAL_CS["somewhere",UNIT["metre",1]]')
+        with open(path, "rb") as file:
+            content = file.read().replace(b"somewhere", b"some\xd4here")
+        with pytest.raises(ValueError, match="`image` must be a complete image file, got image='<bytes>'. The decod"):
+            decode.read_stored(content, 4)
 
     def test_a_folder_of_them_is_loaded_checked_and_augmented(self, write, tmp_path):
         for part in ("images", "labels"):

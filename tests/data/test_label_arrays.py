@@ -74,6 +74,7 @@ def test_a_header_that_asks_for_gigabytes_is_refused_before_memory_is_asked_for(
     (header_alone((4, 4)) + b"\0" * 3, "must be a whole file of one array of numbers"),
     (b"\x93NUMPY", "must be a whole file of one array of numbers"),
     (b"\x93NUMPY\x01\x00\xff\xff{", "must be a whole file of one array of numbers"),
+    (header_alone((4, 4)).replace(b"}", b" "), "must be a whole file of one array of numbers"),
     (b"PK\x03\x04 no archive", "must be a whole file of one array of numbers"),
     (header_alone((-4, 4)), "must be a whole file of one array of numbers"),
     (header_alone((4, 4), "|O"), "must be an array of numbers"),

@@ -33,6 +33,14 @@ def test_photographs_are_turned_as_pillow_turns_them(kind, options, orientation)
     np.testing.assert_array_equal(upright(pixels, found), expected)
 
 
+@pytest.mark.parametrize("between", [b"\xff\xff\xff", b"damage", b"\xff\x00", b"\xff\xd0", b"\xff\xe0\x00\x02"])
+def test_what_stands_before_exif_data_hides_it_no_more_than_from_pillow(between):
+    whole = encoded(structured_image(24, 40), "JPEG", 6)
+    place = whole.index(b"\xff\xe1")
+    content = whole[:place] + between + whole[place:]
+    assert exif_orientation(content) == Image.open(io.BytesIO(content)).getexif().get(274) == 6
+
+
 def test_pixels_are_given_as_they_are_stored():
     image = structured_image(24, 40)
     for kind in ("PNG", "TIFF"):

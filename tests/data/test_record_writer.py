@@ -1,5 +1,6 @@
 """TFRecords: what goes in comes out, any program reads them, and a kill leaves no broken shard."""
 
+import json
 import os
 import signal
 import subprocess
@@ -165,6 +166,46 @@ def test_a_changed_record_raises(folder, tmp_path):
     assert str(failure.value) == (
         f"`data_dir` must hold the records as they were written; this one has changed, got data_dir='{path}@12'. "
         "Delete the shard and run kseg.data.write_records again.")
+
+
+def without(key):
+    return lambda kept: kept.pop(key)
+
+
+@pytest.mark.parametrize("file, spoil", [
+    ("train.json", without("files")), ("train.json", without("label_set")), ("train.json", without("channels")),
+    ("train.json", lambda kept: kept.update(channels=2.5)), ("train.json", lambda kept: kept.update(task="colours")),
+    ("train.json", lambda kept: kept.update(files=["../train-00000-of-00001.tfrecord"])),
+    ("train.json", lambda kept: kept.update(files=["b.tfrecord"])),
+    ("train.json", lambda kept: kept["label_set"].update(palette=[[1, 2, 2 ** 40]])),
+    ("train-00000-of-00001.tfrecord.json", without("records")),
+    ("train-00000-of-00001.tfrecord.json", lambda kept: kept["records"][0].pop()),
+    ("train-00000-of-00001.tfrecord.json", lambda kept: kept["records"][0].__setitem__(1, 2 ** 62)),
+    ("train-00000-of-00001.tfrecord.json", lambda kept: kept["records"][0].__setitem__(0, "12")),
+])
+def test_a_damaged_index_is_refused_by_the_sentence(folder, tmp_path, file, spoil):
+    target = tmp_path / "records"
+    record_writer.write_records("folder", str(target), "train", shards=1, data_dir=folder)
+    kept = json.loads((target / file).read_text())
+    spoil(kept)
+    (target / file).write_text(json.dumps(kept))
+    with pytest.raises(ValueError) as failure:
+        sources.source("records", data_dir=str(target))
+    assert str(failure.value).startswith(
+        f"`data_dir` must hold the index of split 'train' as it was written, got data_dir={str(target)!r}. It is damag")
+
+
+def test_a_shard_that_was_cut_off_is_refused_record_by_record(folder, tmp_path):
+    target = tmp_path / "records"
+    record_writer.write_records("folder", str(target), "train", shards=1, data_dir=folder)
+    path = target / "train-00000-of-00001.tfrecord"
+    path.write_bytes(path.read_bytes()[:-20])
+    found = sources.source("records", data_dir=str(target))
+    found.read(0)
+    for place in (2 ** 62, 10 ** 9, found.rows[-1][1]):
+        found.rows[-1] = (str(path), place, *found.rows[-1][2:])
+        with pytest.raises(ValueError, match="must hold the records as they were written; this one has changed"):
+            found.read(len(found) - 1)
 
 
 def test_a_source_is_filed_as_its_own_split(folder, tmp_path):

@@ -68,9 +68,11 @@ def opened(open_dataset: Callable[..., Any]) -> Iterator[Any]:
             yield dataset
     except rasterio.errors.RasterioError as failure:
         raise formats.BrokenFile(str(failure.__cause__ or failure)) from failure
-    except (ValueError, MemoryError):
+    except MemoryError:
         raise
     except Exception as failure:  # of damaged tags rasterio lets GDAL's own through
+        if isinstance(failure, formats.BrokenFile) or str(failure).startswith("`"):
+            raise
         raise formats.BrokenFile(str(failure)) from failure
 
 

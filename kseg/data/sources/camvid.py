@@ -7,7 +7,8 @@ import numpy as np
 from kseg.data.label_ids import mapped_table
 from kseg.data.sources.base import SPLIT_NAMES
 from kseg.data.sources.patterns import find_pairs
-from kseg.data.sources.published import PublishedSource, layout_missing, lines
+from kseg.data.sources.published import PublishedSource, layout_missing
+from kseg.data.sources.untrusted import lines
 from kseg.labels import IGNORE_CLASS, LabelSet
 
 NAMES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")

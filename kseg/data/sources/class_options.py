@@ -11,6 +11,7 @@ from kseg.data import colours as colour_maps
 from kseg.data import label_ids
 from kseg.data.colours import Colours
 from kseg.data.sources.named_classes import named
+from kseg.data.sources.untrusted import lines
 from kseg.labels import LabelSet
 
 
@@ -72,22 +73,21 @@ def read_classes(path: str) -> tuple[LabelSet, list[tuple[int, int, int, int]] |
         ValueError: if a colour stands for two classes, or is outside 0..255.
     """
     ids, rows, coloured = {}, {}, True
-    with open(path, encoding="utf-8-sig") as file:
-        for line in filter(None, map(str.strip, file)):
-            name, *colour = re.fullmatch(r"(.*?)(?:[\s,]+(\d+)[\s,]+(\d+)[\s,]+(\d+))?", line).groups()
-            repeated, class_id = name in ids, ids.setdefault(name, len(ids))
-            if colour[0] is None and repeated:
-                raise ValueError(checks.sentence(
-                    "classes.txt", "must give a repeated name another colour, `name r g b`", line,
-                    f"Correct the line in {path}, or name every id differently."))
-            if colour[0] is None:
-                coloured = False
-                continue
-            colour = tuple(map(int, colour))
-            if max(colour) > 255 or rows.setdefault(colour, class_id) != class_id:
-                raise ValueError(checks.sentence(
-                    "classes.txt", "must give each colour, of three numbers 0..255, to one class", line,
-                    f"Correct the line in {path}."))
+    for line in map(str.strip, lines(path)):
+        name, *colour = re.fullmatch(r"(.*?)(?:(?<![\s,])[\s,]+(\d+)[\s,]+(\d+)[\s,]+(\d+))?", line).groups()
+        repeated, class_id = name in ids, ids.setdefault(name, len(ids))
+        if colour[0] is None and repeated:
+            raise ValueError(checks.sentence(
+                "classes.txt", "must give a repeated name another colour, `name r g b`", line,
+                f"Correct the line in {path}, or name every id differently."))
+        if colour[0] is None:
+            coloured = False
+            continue
+        colour = tuple(int(part.lstrip("0")[:4] or 0) for part in colour)  # of any length
+        if max(colour) > 255 or rows.setdefault(colour, class_id) != class_id:
+            raise ValueError(checks.sentence(
+                "classes.txt", "must give each colour, of three numbers 0..255, to one class", line,
+                f"Correct the line in {path}."))
     coloured = coloured and bool(rows)
     rows = [(*colour, class_id) for colour, class_id in rows.items()]
     first = {class_id: colour for *colour, class_id in reversed(rows)}

@@ -18,7 +18,6 @@ from kseg.data.sources.file_pairs import FileSource
 from kseg.labels import IGNORE_CLASS
 
 LAYOUTS = ("annotations/panoptic_{split}*.json", "panoptic_{split}*.json", "annotations/{split}.json", "{split}.json")
-_ILLEGAL = -1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,21 +74,19 @@ class CocoPanopticSource(FileSource):
 
     def read_labels(self, index: int) -> np.ndarray:
         path = self.pairs[index][1]
-        table = np.full(1 << 24, _ILLEGAL, np.int16)
-        table[0] = IGNORE_CLASS
-        for segment in self.segments[index]:
-            segment_id, class_id = self._segment(segment, path)
-            table[segment_id] = class_id
+        table = {0: IGNORE_CLASS, **dict(self._segment(segment, path) for segment in self.segments[index])}
+        keys = np.array(sorted(table), np.int32)
         colours = decode.read_pixels(path, 3, strict=True)
         ids = colours.astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)
-        labels = table[ids]
-        if (labels == _ILLEGAL).any():
-            unknown = np.unique(ids[labels == _ILLEGAL])
+        places = np.minimum(np.searchsorted(keys, ids), len(keys) - 1)
+        wrong = keys[places] != ids
+        if wrong.any():
+            unknown = np.unique(ids[wrong])
             listed = [segment["id"] for segment in self.segments[index]]
             raise ValueError(checks.sentence(
                 "segments_info", f"must list every segment of {path!r}, which has {len(unknown)} others, the first are "
                 f"{unknown[:6].tolist()}", listed, "Pair the right files, and store them without loss."))
-        return labels.astype(np.uint8)
+        return np.array([table[key] for key in keys.tolist()], np.uint8)[places]
 
     def _segment(self, segment, path):
         """Return (segment id, class id) of one row of "segments_info"."""

@@ -16,7 +16,8 @@ from kseg.data.sources.base import SPLIT_NAMES
 from kseg.data.sources.class_names import NamedClasses
 from kseg.data.sources.file_pairs import FileSource
 from kseg.data.sources.patterns import IMAGE_SUFFIXES
-from kseg.data.sources.published import layout_missing, lines
+from kseg.data.sources.published import layout_missing
+from kseg.data.sources.untrusted import lines
 from kseg.labels import IGNORE_CLASS
 
 _BORDER = (224, 224, 192)  # VOC's, which means ignore

@@ -47,12 +47,6 @@ def existing_below(folder: str, *names: str) -> str:
     return next((path for path in (os.path.join(folder, name) for name in names) if os.path.isdir(path)), folder)
 
 
-def lines(path: str) -> list[str]:
-    """Return the lines of a text file that are not blank."""
-    with open(path, encoding="utf-8") as file:
-        return [line for line in file.read().splitlines() if line.strip()]
-
-
 def layout_missing(name: str, data_dir: str, split: str, expected: str) -> FileNotFoundError:
     """Return the error about a folder without the files `expected`."""
     return FileNotFoundError(checks.sentence(

@@ -16,12 +16,14 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from kseg import checks
+from kseg import checks, tasks
 from kseg.data import decode, filesystems
 from kseg.data.label_ids import identity_table
 from kseg.data.pixel_range import PixelRange
 from kseg.data.sources.base import Source
 from kseg.labels import LabelSet
+
+_MOST = (1 << 31) - 1  # bytes of a record, which is a protocol buffer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,13 +51,31 @@ class RecordsSource(Source):
             raise FileNotFoundError(checks.sentence(
                 "data_dir", f"must hold the finished records of split {split!r} ({split}.json)", data_dir,
                 "Write them with kseg.data.write_records; run it again if it was interrupted."))
-        kept = filesystems.read_json(index)
-        rows = []
+        try:
+            return cls._of(index, data_dir, split, channels)
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError, OSError,
+                tf.errors.OpError) as failure:
+            raise ValueError(checks.sentence(
+                "data_dir", f"must hold the index of split {split!r} as it was written", data_dir,
+                f"It is damaged: {failure!r:.200}. Delete the files of the split and run kseg.data.write_records "
+                "again.")) from failure
+
+    @classmethod
+    def _of(cls, index, data_dir, split, channels):
+        """Return the source; an index that is not what `write_records` writes raises one of many errors."""
+        kept, rows = filesystems.read_json(index), []
         for file in kept["files"]:
+            if os.path.basename(file) != file or not file.endswith(".tfrecord"):
+                raise ValueError(f"a file of the name {file!r}")
             path = os.path.join(data_dir, file)
-            rows.extend((path, *row) for row in filesystems.read_json(path + ".json")["records"])
-        return cls(kept["name"], split, channels or kept["channels"], LabelSet.from_dict(kept["label_set"]), rows,
-                   PixelRange.of(kept.get("pixel_range")), kept.get("task", cls.task))
+            rows.extend((path, *map(_whole, row)) for row in filesystems.read_json(path + ".json")["records"])
+        if not all(len(row) == 4 and row[2] <= _MOST for row in rows):
+            raise ValueError("records without offset, length and checksum")
+        source = cls(str(kept["name"]), split, checks.positive_integer("channels", channels or kept["channels"]),
+                     LabelSet.from_dict(kept["label_set"]), rows, PixelRange.of(kept.get("pixel_range")),
+                     kept.get("task", cls.task))
+        tasks.of(source.task).classes_of(source.label_set)
+        return source
 
     def scaled_by(self, pixel_range: PixelRange) -> typing.Self:
         if pixel_range != self.pixel_range:
@@ -94,11 +114,21 @@ class RecordsSource(Source):
 
     def _features(self, index):
         path, offset, length, checksum = self.rows[index]
-        with tf.io.gfile.GFile(path, "rb") as file:
-            file.seek(offset)
-            record = file.read(length)
-        if zlib.crc32(record) != checksum:
+        try:
+            with tf.io.gfile.GFile(path, "rb") as file:
+                file.seek(offset)
+                record = file.read(length)
+        except (tf.errors.OpError, OSError):
+            record = b""
+        if zlib.crc32(record) != checksum or not record:
             raise ValueError(checks.sentence(
                 "data_dir", "must hold the records as they were written; this one has changed", self.describe(index),
                 "Delete the shard and run kseg.data.write_records again."))
         return tf.train.Example.FromString(record).features.feature
+
+
+def _whole(number):
+    """Return an offset, a length or a checksum, which are whole numbers; the file is not read to find out."""
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
+        raise ValueError(f"a place of {number!r}")
+    return number

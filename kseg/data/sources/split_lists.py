@@ -6,6 +6,7 @@ import re
 from kseg import checks
 from kseg.data.sources.base import SPLIT_NAMES
 from kseg.data.sources.patterns import LABEL_SUFFIXES, find_pairs
+from kseg.data.sources.untrusted import lines
 
 _PLACES = ("{split}.txt", "lists/{split}.txt", "splits/{split}.txt", "ImageSets/Segmentation/{split}.txt")
 
@@ -31,8 +32,7 @@ def listed_pairs(data_dir: str, split: str, lists: str | dict[str, str], image_p
     if path is None:
         raise FileNotFoundError(checks.sentence("split_lists", f"must hold a list of split {split!r} below "
                                                 f"{str(data_dir)!r}", lists, "Check the path."))
-    with open(path, encoding="utf-8-sig") as file:
-        rows = [line.strip() for line in file if line.strip() and not line.startswith("#")]
+    rows = [line.strip() for line in lines(path, "split_lists") if not line.startswith("#")]
     pairs, known = [], None
     for line in rows:
         pair = _pair_of_paths(data_dir, line)

@@ -36,6 +36,25 @@ def read_json(path: str, kind: type = dict, object_hook: Callable[[dict], typing
     return content
 
 
+def text(path: str, name: str = "data_dir") -> str:
+    """Return the content of a text file; `name` is what an error calls the argument that led to it.
+
+    Raises:
+        ValueError: if it is not in UTF-8.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return file.read()
+    except UnicodeDecodeError as failure:
+        raise ValueError(checks.sentence(name, "must lead to a text file in UTF-8", path,
+                                         f"The decoder says: {failure}. Save it again.")) from failure
+
+
+def lines(path: str, name: str = "data_dir") -> list[str]:
+    """Return the lines of a text file that are not blank; else as `text`."""
+    return [line for line in text(path, name).split("\n") if line.strip()]
+
+
 def value(record: dict, key: str, kinds: type | tuple[type, ...], where: str) -> typing.Any:
     """Return `record[key]`, which must be of one of the kinds."""
     found = record.get(key)

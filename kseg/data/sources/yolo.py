@@ -14,11 +14,10 @@ import numpy as np
 from kseg import checks
 from kseg.data import drawing, label_ids
 from kseg.data.orientation import exif_orientation
-from kseg.data.sources import annotation_files, coco_json
+from kseg.data.sources import annotation_files, coco_json, untrusted
 from kseg.data.sources.base import SPLIT_NAMES, Findings
 from kseg.data.sources.drawn import DrawnSource
 from kseg.data.sources.patterns import IMAGE_SUFFIXES
-from kseg.data.sources.published import lines
 
 _LAYOUTS = ("images/{split}", "labels/{split}"), ("{split}/images", "{split}/labels")
 _NAMES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "labels/classes.txt")
@@ -98,13 +97,9 @@ class YoloSource(DrawnSource):
 def _lines(path):
     """Return the lines of a label file, none if there is no such file."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().splitlines()
+        return untrusted.text(path, "labels").splitlines()
     except FileNotFoundError:
         return []
-    except ValueError as failure:
-        raise ValueError(checks.sentence("labels", "must be a text file", path,
-                                         "Export the labels again.")) from failure
 
 
 def _pairs(name, data_dir, split, problems):
@@ -151,7 +146,7 @@ def _classes(data_dir, classes):
                 "Write for example classes=['background', 'car', 'person'], the file's class 0 being the second."))
         label_set = label_ids.label_set_of(classes)
         return label_set, {index: index + 1 for index in range(len(label_set) - 1)}
-    names = _yaml_names(path) if path.endswith(("yaml", "yml")) else dict(enumerate(lines(path)))
+    names = _yaml_names(path) if path.endswith(("yaml", "yml")) else dict(enumerate(untrusted.lines(path)))
     content = {"categories": [{"id": number, "name": name} for number, name in names.items()]}
     return coco_json.classes_of(content, path, classes)
 

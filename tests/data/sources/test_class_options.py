@@ -120,6 +120,7 @@ def test_repeated_names_in_classes_txt_are_colours_of_one_class(folder):
 @pytest.mark.parametrize("text, line, rule", [
     ("a 1 2 3\nb 1 2 3\n", "b 1 2 3", "must give each colour, of three numbers 0..255, to one class"),
     ("a 1 2 300\n", "a 1 2 300", "must give each colour, of three numbers 0..255, to one class"),
+    ("a 1 2 " + "9" * 5000, "a 1 2 " + "9" * 5000, "must give each colour, of three numbers 0..255, to one class"),
     ("a\nb\na\n", "a", "must give a repeated name another colour, `name r g b`"),
 ])
 def test_contradictions_in_classes_txt_raise(folder, text, line, rule):
@@ -128,7 +129,18 @@ def test_contradictions_in_classes_txt_raise(folder, text, line, rule):
         file.write(text)
     with pytest.raises(ValueError) as failure:
         labels(folder)
-    assert str(failure.value).startswith(f"`classes.txt` {rule}, got classes.txt={line!r}. Correct the line in {path}")
+    shown = repr(line) if len(line) < 100 else repr(line)[:197] + "..."
+    assert str(failure.value).startswith(f"`classes.txt` {rule}, got classes.txt={shown}. Correct the line in {path}")
+
+
+@pytest.mark.parametrize("file, name", [("classes.txt", "data_dir"), ("train.txt", "split_lists")])
+def test_text_that_is_not_utf_8_is_refused_by_the_sentence(folder, file, name):
+    path = os.path.join(folder, file)
+    with open(path, "wb") as written:
+        written.write("Straße".encode("latin-1"))
+    with pytest.raises(ValueError) as failure:
+        sources.source("folder", data_dir=folder, split_lists=None if file == "classes.txt" else "{split}.txt")
+    assert str(failure.value).startswith(f"`{name}` must lead to a text file in UTF-8, got {name}={path!r}. The deco")
 
 
 def test_colours_of_a_label_map_stand_for_those_of_the_classes(folder):

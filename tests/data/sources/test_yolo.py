@@ -156,5 +156,5 @@ def test_a_label_file_that_is_no_text_raises(tmp_path):
     path = written.write_yolo(str(tmp_path))
     with open(path, "wb") as file:
         file.write(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="^`labels` must be a text file, got labels="):
+    with pytest.raises(ValueError, match="^`labels` must lead to a text file in UTF-8, got labels="):
         sources.source("yolo", data_dir=str(tmp_path)).read(0)
