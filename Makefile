@@ -7,7 +7,7 @@ WITHOUT_ONEDNN := tests/layers tests/models/test_deeplab.py \
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export CUDA_VISIBLE_DEVICES ?= -1
 
-.PHONY: demo test test-fast test-backends lint clean
+.PHONY: demo test test-fast test-backends test-versions lint clean
 
 demo: $(INSTALLED)
 	.venv/bin/kseg demo
@@ -23,6 +23,10 @@ test-fast: $(INSTALLED)
 # JAX comes with the installation; PyTorch's tests are skipped where it is not installed.
 test-backends: $(INSTALLED)
 	.venv/bin/python -m pytest -n 2 --dist worksteal tests/test_backends.py
+
+# The lowest versions that pyproject.toml allows and the newest, each in an environment of its own: an hour.
+test-versions:
+	$(PYTHON) -m tests.campaigns.versions
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check kseg tests examples
