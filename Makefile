@@ -7,7 +7,7 @@ WITHOUT_ONEDNN := tests/layers tests/models/test_deeplab.py \
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export CUDA_VISIBLE_DEVICES ?= -1
 
-.PHONY: demo test test-fast test-backends docs wheel lint clean
+.PHONY: demo test test-fast test-backends test-versions docs wheel lint clean
 
 demo: $(INSTALLED)
 	.venv/bin/kseg demo
@@ -38,7 +38,11 @@ wheel:
 	.wheel/tools/bin/python -m twine check --strict dist/*
 	$(PYTHON) -m venv .wheel/empty
 	.wheel/empty/bin/python -m pip install --quiet dist/*.whl
-	cd .wheel/empty && bin/kseg demo --output demo
+	cd .wheel/empty && bin/kseg demo --output demo && bin/kseg export demo/shapes.tflite page --web
+
+# The lowest versions that pyproject.toml allows and the newest, each in an environment of its own: an hour.
+test-versions:
+	$(PYTHON) -m tests.campaigns.versions
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check kseg tests examples

@@ -34,7 +34,7 @@ class GrpcTransport:
         except ImportError as failure:
             raise ImportError(checks.sentence(
                 "url", "needs grpcio and tensorflow-serving-api for gRPC", url,
-                'Install them with the extra "grpc" of kseg, or use REST: "http://host:8501".')) from failure
+                'Install them: pip install "kseg[grpc]", or use REST: "http://host:8501".')) from failure
         options = [("grpc.max_send_message_length", _LARGEST_MESSAGE),
                    ("grpc.max_receive_message_length", _LARGEST_MESSAGE)]
         target = target.rstrip("/")

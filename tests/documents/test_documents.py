@@ -108,7 +108,8 @@ def test_every_public_name_is_in_the_reference(path):
     name = "kseg" if path.stem == "kseg" else f"kseg.{path.stem}"
     module = importlib.import_module(name)
     table = getattr(module, "_PUBLIC", None)
-    public = [one for one in dir(module) if not one.startswith("_") and (table is None or table.get(one, "") is not None)
+    public = [one for one in dir(module) if not one.startswith("_")
+              and (table is None or table.get(one, "") is not None)
               and type(getattr(module, one)).__name__ not in ("module", "_Package")]
     described = re.findall(r"^::: (\S+)$", path.read_text(), re.MULTILINE)
     assert sorted(described) == sorted(f"{name}.{one}" for one in public)
