@@ -18,7 +18,8 @@ FILE = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
 PROJECT, DATA = FILE["project"], FILE["tool"]["setuptools"]["package-data"]
 TREES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 FOR_DEVELOPERS = {"dev", "docs"}
-COME_WITH = {"fsspec": {"ray"}, "google": {"tensorflow"}, "h5py": {"keras"}, "markupsafe": {"jinja2"}, "pyarrow": {"ray"}}
+COME_WITH = {"fsspec": {"ray"}, "google": {"tensorflow"}, "h5py": {"keras"}, "markupsafe": {"jinja2"},
+             "pyarrow": {"ray"}}
 
 
 def shipped(package, pattern):
