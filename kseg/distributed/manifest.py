@@ -66,10 +66,10 @@ class Manifest:
             with open(os.path.join(self._folder, ".held"), "w") as lock:  # and can be written to
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as failure:
+                except OSError:
                     raise FileExistsError(checks.sentence(
                         "output", "must not be worked on by another program at the same time", self.output,
-                        "Wait for its end, or end it.")) from failure
+                        "Wait for its end, or end it.")) from None
                 if self._overwrite:
                     self._clear()
                 if not os.path.isfile(self._path):

@@ -1,5 +1,6 @@
 """`kseg.show`: an image, its labels painted over it, and the classes that occur, as a Matplotlib figure."""
 
+import io
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -142,11 +143,19 @@ def _figure(panels, entries):
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
+    class Shown(Figure):
+        """A figure that notebooks show without pyplot, which tells them how, being loaded."""
+
+        def _repr_png_(self):
+            file = io.BytesIO()
+            self.savefig(file, format="png")
+            return file.getvalue()
+
     height, width = panels[0][1].shape[:2]
     tall = min(max(_PANEL * height / width, 1.2), 2 * _PANEL)
     columns = max(1, min(len(entries), 2 * len(panels)))
     rows = -(-len(entries) // columns)
-    figure = Figure(figsize=(_PANEL * len(panels), tall + 0.5 + 0.25 * rows), dpi=100, layout="constrained")
+    figure = Shown(figsize=(_PANEL * len(panels), tall + 0.5 + 0.25 * rows), dpi=100, layout="constrained")
     for axes, (title, picture) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels):
         axes.imshow(picture, interpolation="nearest" if max(height, width) < 256 else "antialiased")
         axes.set_title(title, fontsize=11)

@@ -8,12 +8,20 @@ import pytest
 from kseg.distributed.cluster import connected
 
 
+@pytest.fixture
+def disconnected(monkeypatch):
+    """As in a program of its own: another test of this process may have connected to Ray."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+
+
+@pytest.mark.usefixtures("disconnected")
 @pytest.mark.parametrize("address", ["ray://here:10001", "here", "here:port"])
 def test_addresses_that_are_none(address):
     with pytest.raises(ValueError, match="`address` must be 'local', 'auto' or the host:port of a cluster's head"):
         connected(address).__enter__()
 
 
+@pytest.mark.usefixtures("disconnected")
 def test_nobody_answers():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -73,3 +73,8 @@ def test_mistakes(arguments, kind, beginning):
     with pytest.raises(kind) as caught:
         kseg.show(*arguments)
     assert str(caught.value).startswith(beginning)
+
+
+def test_a_notebook_shows_it_without_pyplot():
+    figure = kseg.show(structured_image(20, 30), np.zeros((20, 30), np.uint8))
+    assert figure._repr_png_().startswith(b"\x89PNG")
