@@ -10,6 +10,11 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+import kseg.machine  # noqa: E402
+
+# `kseg train` in a test would have the whole test process keep what it once held; `test_machine` has its own processes.
+kseg.machine._keep_freed_memory = lambda: None
+
 
 def pytest_collection_finish():
     """Leave what the imports made out of every later collection, which would walk a million objects each time."""
