@@ -132,8 +132,15 @@ def said(failure: Exception) -> str:
 
 def _bytes_of_weights(config):
     with keras.StatelessScope(initialize_variables=False):
-        model = keras.saving.deserialize_keras_object({**config, "compile_config": None}, safe_mode=True)
+        model = keras.saving.deserialize_keras_object(_uncompiled(config), safe_mode=True)
     return sum(8 * math.prod(variable.shape) for variable in getattr(model, "variables", ()))  # at most float64
+
+
+def _uncompiled(described):
+    """Return a description without the optimisers of models, and of models in models, whose counters have values."""
+    if isinstance(described, dict):
+        return {name: None if name == "compile_config" else _uncompiled(value) for name, value in described.items()}
+    return [_uncompiled(value) for value in described] if isinstance(described, list) else described
 
 
 def _is_of_models(module):

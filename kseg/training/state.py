@@ -32,10 +32,7 @@ def facts(path: str | os.PathLike) -> dict[str, typing.Any]:
         ValueError: if the file is damaged.
     """
     try:
-        found = json.loads(archives.read_npz(os.fspath(path), only="facts")["facts"].tobytes())
-        if not all(isinstance(found[name], kind) for name, kind in (("history", list), ("best", dict))):
-            raise ValueError("facts of another kind")
-        return found
+        return json.loads(archives.read_npz(os.fspath(path), only="facts")["facts"].tobytes())
     except Exception as failure:  # zip, NumPy and JSON meet damage with errors of many kinds
         raise _damaged(path) from failure
 
@@ -83,6 +80,9 @@ class Progress:
         if not os.path.exists(path):
             return cls()
         stored = facts(path)
+        if not isinstance(stored, dict) or not all(isinstance(stored.get(name), kind) for name, kind in
+                                                   (("history", list), ("best", dict))):
+            raise _damaged(path)
         return cls(stored["history"], stored["best"], stored.get("per_class", []))
 
     @property

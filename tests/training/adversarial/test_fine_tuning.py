@@ -57,7 +57,8 @@ def test_resumed_equals_uninterrupted_and_the_folder_holds_what_is_needed(begun,
         np.testing.assert_allclose([value for name, value in ours.items() if name != "seconds"],
                                    [value for name, value in theirs.items() if name != "seconds"], atol=1e-5)
     assert set(os.listdir(whole.output_dir)) == {
-        "run.json", "best.keras", "last.keras", "state.npz", "history.csv", "curve.png", "panel.png", "tensorboard"}
+        "run.json", "best.keras", "last.keras", "state.npz", "history.csv", "classes.csv", "curve.png", "panel.png",
+        "panels", "report.html", "tensorboard"}
     record = json.loads((tmp_path / "killed" / "run.json").read_text())
     assert AdversarialRecipe.from_dict(record["recipe"]) == begun
     assert (record["status"], record["resumed"], record["epochs_done"]) == ("finished", 1, 2)
