@@ -1,6 +1,6 @@
 """Chromium for tests of pages, LiteRT.js for it, and a server on this machine alone. Skipped where they are missing.
 
-A test module takes them by `from tests.browser import browser, litert_runtime  # noqa: F401`.
+`tests/conftest.py` hands the fixtures to all: one browser per process, as one loop of Playwright runs in a thread.
 """
 
 import contextlib

@@ -11,6 +11,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 import kseg.machine  # noqa: E402
+from tests.browser import browser, litert_runtime  # noqa: E402, F401
 
 # `kseg train` in a test would have the whole test process keep what it once held; `test_machine` has its own processes.
 kseg.machine._keep_freed_memory = lambda: None

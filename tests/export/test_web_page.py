@@ -17,7 +17,7 @@ from kseg.labels import LabelSet
 from kseg.models.segmenter import Segmenter
 from kseg.pages import segment_page
 from kseg.tasks import TASKS
-from tests.browser import ARGUMENTS, CHROMIUM, browser, litert_runtime, opened, served  # noqa: F401
+from tests.browser import ARGUMENTS, CHROMIUM, opened, served
 from tests.conftest import structured_image
 from tests.export.tiny import tiny_model
 
@@ -58,7 +58,7 @@ def model_of(task, channels=3):
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory, litert_runtime):  # noqa: F811
+def pages(tmp_path_factory, litert_runtime):
     """Return a function from the name of a kind to (model, TFLite file, folder of its page)."""
     root, made = tmp_path_factory.mktemp("pages"), {}
 
@@ -109,7 +109,7 @@ def ready(page):
 @pytest.mark.parametrize("kind, as_exported, as_original", [
     ("float32", 0.997, 0.997), ("int8", 0.98, 0.96), ("grey", 0.997, 0.995), ("binary", 0.998, 0.998),
     ("multilabel", 0.998, 0.998), ("labels", 0.997, 0.9)])
-def test_the_page_answers_as_predict_does(kind, as_exported, as_original, pages, browser):  # noqa: F811
+def test_the_page_answers_as_predict_does(kind, as_exported, as_original, pages, browser):
     model, file, folder = pages(kind)
     channels = KINDS[kind][1]
     with served(folder) as address, opened(browser, address) as page:
@@ -135,7 +135,7 @@ def test_the_page_answers_as_predict_does(kind, as_exported, as_original, pages,
             assert np.abs(found["confidence"] - 255 * sure).mean() < 1.5
 
 
-def test_a_graphics_processor_gives_the_same_labels(pages, browser):  # noqa: F811
+def test_a_graphics_processor_gives_the_same_labels(pages, browser):
     """One that is computed: it shows that the page asks WebGPU, and compares; not how fast it is."""
     _, file, folder = pages("float32")
     arguments = [*filter(lambda one: one != "--disable-gpu", ARGUMENTS), "--enable-unsafe-webgpu",
@@ -170,7 +170,7 @@ def pictures_with_peculiarities():
     return files
 
 
-def test_image_files_are_decoded_as_predict_decodes_them(pages, browser, tmp_path):  # noqa: F811
+def test_image_files_are_decoded_as_predict_decodes_them(pages, browser, tmp_path):
     _, file, folder = pages("float32")
     with served(folder) as address, opened(browser, address) as page:
         ready(page)
@@ -204,7 +204,7 @@ def downloaded(page, button, path):
     return download.value.suggested_filename, np.asarray(Image.open(path))
 
 
-def test_a_person_segments_an_image_and_downloads_the_mask(pages, browser, tmp_path):  # noqa: F811
+def test_a_person_segments_an_image_and_downloads_the_mask(pages, browser, tmp_path):
     _, file, folder = pages("float32")
     image = structured_image(203, 251)
     expected = kseg.predict(file, image)
@@ -229,7 +229,7 @@ def test_a_person_segments_an_image_and_downloads_the_mask(pages, browser, tmp_p
         assert "90 × 70 pixels" in page.inner_text("#facts")
 
 
-def test_the_keyboard_is_enough(pages, browser):  # noqa: F811
+def test_the_keyboard_is_enough(pages, browser):
     _, file, folder = pages("float32")
     image = structured_image(*SIZE)
     expected, names = kseg.predict(file, image), NAMES["multiclass"]
@@ -262,7 +262,7 @@ def test_the_keyboard_is_enough(pages, browser):  # noqa: F811
         assert page.evaluate(alpha, [int(place) for place in np.argwhere(expected != most)[0][::-1]]) == 255
 
 
-def test_several_classes_of_a_pixel_are_each_downloaded(pages, browser, tmp_path):  # noqa: F811
+def test_several_classes_of_a_pixel_are_each_downloaded(pages, browser, tmp_path):
     _, file, folder = pages("multilabel")
     image = structured_image(*SIZE)
     expected = kseg.predict(file, image)
@@ -296,13 +296,13 @@ def half_a_model(folder):
     (lambda folder: shutil.rmtree(folder / "runtime"), "could not be fetched, so that the runtime is missing"),
     (lambda folder: os.remove(folder / "model.json"), "The file model.json of this page could not be fetched"),
 ])
-def test_the_page_says_what_is_wrong_with_it(change, sentence, pages, browser, tmp_path):  # noqa: F811
+def test_the_page_says_what_is_wrong_with_it(change, sentence, pages, browser, tmp_path):
     with served(broken(pages("float32")[2], tmp_path, change)) as address, opened(browser, address, []) as page:
         assert sentence in ready(page).inner_text("#problem")
         assert page.inner_text("#status") == ""
 
 
-def test_the_page_says_what_is_wrong_with_an_image_and_with_the_browser(pages, browser):  # noqa: F811
+def test_the_page_says_what_is_wrong_with_an_image_and_with_the_browser(pages, browser):
     folder, problems = pages("float32")[2], []
     with served(folder) as address:
         with opened(browser, address) as page:
@@ -367,7 +367,7 @@ def test_a_model_is_exported_with_its_proof_and_the_page_fetches_its_runtime(sma
     assert not (folder / "examples").exists()
 
 
-def test_a_runtime_that_is_another_is_refused(small, tmp_path, litert_runtime):  # noqa: F811
+def test_a_runtime_that_is_another_is_refused(small, tmp_path, litert_runtime):
     assert litert_runtime_table.checked_packages(litert_runtime / "node_modules").name == "@litertjs"
     copy = shutil.copytree(litert_runtime, tmp_path / "npm")
     (copy / "node_modules" / "@litertjs" / "core" / "dist" / "index.js").write_text("alert(1)")

@@ -12,7 +12,6 @@ import pytest
 import kseg
 from kseg.labels import LabelSet
 from kseg.training import write_run_page
-from tests.browser import browser  # noqa: F401
 from tests.inference.function_runner import FunctionRunner
 from tests.training.run_page.run_files import HOSTILE, NAMES, write_files
 
@@ -20,7 +19,7 @@ IMAGES = 5
 
 
 @pytest.fixture
-def look(browser):  # noqa: F811
+def look(browser):
     """Return a function that opens a file; whatever the page asks for, complains of or pops up fails the test."""
     found, contexts = [], []
 

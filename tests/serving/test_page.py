@@ -8,7 +8,7 @@ from PIL import Image
 
 import kseg
 from kseg.serving import LocalServer
-from tests.browser import browser, opened, served  # noqa: F401
+from tests.browser import opened, served
 from tests.conftest import structured_image
 from tests.export.tiny import tiny_model
 
@@ -44,7 +44,7 @@ def mask(page):
     return np.asarray(Image.open(saved.value.path()))
 
 
-def test_a_chosen_photograph_is_segmented_as_predict_does(browser, server, model, tmp_path):  # noqa: F811
+def test_a_chosen_photograph_is_segmented_as_predict_does(browser, server, model, tmp_path):
     turned = Image.Exif()
     turned[274] = 6
     file = photograph(structured_image(60, 90), exif=turned)
@@ -64,7 +64,7 @@ def test_a_chosen_photograph_is_segmented_as_predict_does(browser, server, model
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_a_dropped_photograph_and_sentences(browser, server):  # noqa: F811
+def test_a_dropped_photograph_and_sentences(browser, server):
     """What the server refuses is said on the page, and the next photograph is segmented."""
     problems = []
     file = photograph(structured_image(50, 50))
@@ -86,7 +86,7 @@ def test_a_dropped_photograph_and_sentences(browser, server):  # noqa: F811
     assert [one for one in problems if "413" not in one] == []  # the browser writes the refusal to the console
 
 
-def test_a_server_that_stopped_is_said(browser, model):  # noqa: F811
+def test_a_server_that_stopped_is_said(browser, model):
     with LocalServer(model, port=0) as server, opened(browser, server.url, []) as page:
         page.wait_for_selector("#file:enabled")
         server.close()
@@ -94,7 +94,7 @@ def test_a_server_that_stopped_is_said(browser, model):  # noqa: F811
         page.locator("#problem", has_text="The server does not answer").wait_for()
 
 
-def test_another_sites_page_gets_nothing(browser, model, tmp_path):  # noqa: F811
+def test_another_sites_page_gets_nothing(browser, model, tmp_path):
     """Chromium sends what a page of another origin asks for, and says whose page it is."""
     (tmp_path / "index.html").write_text("<!doctype html><title>evil</title><link rel='icon' href='data:,'>")
     lines, ask = [], """async (address) => {
