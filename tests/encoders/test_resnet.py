@@ -16,7 +16,7 @@ from tests.data.golden.weights import draw_all, picture, sample
 from tests.encoders.test_atrous_consistency import randomize
 
 GOLDEN = os.path.join(os.path.dirname(__file__), "..", "data", "golden")
-SLOW = ("resnet34", "resnet50_at_8", "resnet101", "resnet50deep", "resnet50v1c")
+SLOW = ("resnet101", "resnet101_at_8", "resnet152", "resnet50deep", "resnet50v1c")
 # Trainable and moving statistics of torchvision's networks without "fc", and of timm's resnet50s and resnet50c.
 COUNTS = {"resnet18": (11_176_512, 9_600), "resnet34": (21_284_672, 17_024), "resnet50": (23_508_032, 53_120),
           "resnet101": (42_500_160, 105_344), "resnet152": (58_143_808, 151_424), "resnet50deep": (23_631_808, 53_504),
@@ -37,7 +37,7 @@ def encoder_of(name, weights):
     return encoder
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", *(
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet50_at_8", *(
     pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_features_equal_those_of_torch(name):
     weights, answers = golden(name)

@@ -26,6 +26,7 @@ NAMES = {  # golden file -> the name a user writes; a plain one is recognised by
     "torchvision_vgg16": "vgg16",
     "torchvision_vgg19": "torchvgg19",
     "torchvision_vgg16_bn": "vgg16",
+    "torchvision_vgg19_bn": "vgg19_bn",
     "smp_vgg16": "smpvgg16",
     "smp_vgg16_bn": "smpvgg16bn",
     "torchvision_densenet121": "densenet121",

@@ -29,7 +29,6 @@ def saved(folder, arrays):
     return path
 
 
-@pytest.mark.slow
 def test_another_geometry_is_taken_over_with_a_warning(mobilenet, tmp_path):
     path = tmp_path / "mobilenet_v2.pth"
     write_arrays(path, mobilenet)
@@ -112,7 +111,6 @@ def test_vgg_with_holes_takes_the_pixels_over(tmp_path):
     assert any(layer.name == "block1_conv1_bn" for layer in model.encoder.layers)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".npz", ".weights.h5"])
 def test_files_of_kseg_bring_their_geometry_with_them(ending, mobilenet, tmp_path):
     named = build_encoder("torchmobilenetv2", encoder_weights=saved(tmp_path, mobilenet))

@@ -1,14 +1,12 @@
 """`kseg convert` on the command line."""
 
 import numpy as np
-import pytest
 
 from kseg import cli
 from tests.data.golden.weights import picture
 from tests.pretrained.test_convert import checkpoint, golden
 
 
-@pytest.mark.slow
 def test_a_checkpoint_becomes_a_keras_file_that_is_compared(tmp_path, capsys):
     from PIL import Image
 

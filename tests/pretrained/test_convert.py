@@ -16,11 +16,10 @@ from kseg.pretrained.origins import smp_encoders
 from tests.data.golden.weights import BANDS, draw_all, picture, sample
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "data" / "golden"
-QUICK = ("smp/unet/resnet18", "smp/deeplabv3plus/tu-tf_efficientnet_lite0")  # the others are slow
-DRAWN_ALONE = ("smp/unet/resnet34", "smp/deeplabv3/resnet18")  # for the refusals; their parts answer in other names
+QUICK = ("torchvision/deeplabv3_resnet50", "mmsegmentation/deeplabv3plus_r50", "smp/unet/resnet18",
+         "smp/deeplabv3plus/tu-tf_efficientnet_lite0")  # one of each origin, head and block; the others are slow
 NAMES = sorted(path.stem.removeprefix("segmentation_").replace("__", "/")
                for path in GOLDEN.glob("segmentation_*.npz") if path.stem.count("__") < 3)
-NAMES = [name for name in NAMES if name not in DRAWN_ALONE]
 
 
 def golden(name):
@@ -66,14 +65,6 @@ def small(tmp_path_factory):
     return checkpoint(tmp_path_factory.mktemp("smp"), arrays), arrays
 
 
-@pytest.fixture(scope="module")
-def small_model(small):
-    """The network of `small`, for the tests that only look at it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return pretrained.convert(small[0])
-
-
 def test_a_folder_of_save_pretrained_needs_no_more_than_its_path(small, tmp_path):
     checkpoint(tmp_path, small[1])
     config = {"_model_class": "Unet", "encoder_name": "resnet18", "classes": 5, "in_channels": 3, "activation": None,
@@ -89,15 +80,15 @@ def test_a_folder_of_save_pretrained_needs_no_more_than_its_path(small, tmp_path
         pretrained.convert(tmp_path)
 
 
-def test_a_network_of_one_class_becomes_a_binary_model(small, small_model, tmp_path):
-    arrays = small[1]
+def test_a_network_of_one_class_becomes_a_binary_model(small, tmp_path):
+    path, arrays = small
     one = dict(arrays)
     for name in ("weight", "bias"):
         one[f"segmentation_head.0.{name}"] = arrays[f"segmentation_head.0.{name}"][2:3]
     report = pretrained.conversion(checkpoint(tmp_path, one))
     assert (report.model.task, report.model.classes, report.model.threshold) == ("binary", 1, 0.5)
     pixels = picture(33, 47)[None].astype("float32")
-    wanted = np.asarray(small_model(pixels, training=False))[..., 2:3]
+    wanted = np.asarray(pretrained.convert(path)(pixels, training=False))[..., 2:3]
     np.testing.assert_allclose(np.asarray(report.model(pixels, training=False)), wanted, atol=1e-4 * abs(wanted).max())
     assert compared(report, pixels, np.moveaxis(wanted, -1, 1)).label_agreement == 1
     np.testing.assert_array_equal(kseg.predict(report.model, picture(33, 47)), wanted[0, ..., 0] > 0)
@@ -114,17 +105,20 @@ def test_another_count_of_classes_keeps_all_but_the_classifier(small):
     np.testing.assert_array_equal(model.get_layer("decoder5_2_conv").kernel, kernel)
 
 
-def test_the_converted_model_is_saved_as_any_other(small_model, tmp_path):
-    small_model.save(tmp_path / "unet.keras")
+def test_the_converted_model_is_saved_as_any_other(small, tmp_path):
+    model = pretrained.convert(small[0])
+    model.save(tmp_path / "unet.keras")
     pixels = picture(64, 96)[None].astype("float32")
     again = kseg.load_model(tmp_path / "unet.keras")
-    np.testing.assert_array_equal(again(pixels), small_model(pixels))
+    np.testing.assert_array_equal(again(pixels), model(pixels))
 
 
-@pytest.mark.slow
-def test_logits_given_are_compared(small, small_model):
+def test_logits_given_are_compared(small):
     pixels = picture(64, 96)
-    logits = np.asarray(small_model(pixels[None].astype("float32")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first = pretrained.conversion(small[0])
+    logits = np.asarray(first.model(pixels[None].astype("float32")))
     same = pretrained.conversion(small[0], image=pixels, logits=np.moveaxis(logits, -1, 1))
     assert same.max_abs_difference == 0 and same.label_agreement == 1
     other = pretrained.conversion(small[0], image=pixels, logits=logits + 1)
@@ -186,7 +180,6 @@ def test_a_file_of_another_network_than_named_is_refused(name, like, found, tmp_
         pretrained.convert(path, like)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bands", BANDS)
 def test_networks_of_other_bands_than_rgb(bands, tmp_path):
     arrays, file = golden(f"smp/unet/resnet18/{bands}")
@@ -219,10 +212,9 @@ def test_weights_of_adversarial_examples_have_their_own_pixels():
     assert smp_encoders.normalization_of("efficientnet-b0", "imagenet") is None
 
 
-@pytest.mark.slow
-def test_pixels_of_the_users_own_normalization(small, small_model):
-    path, usual = small[0], small_model
-    half = pretrained.convert(path, normalization=(127.5, 127.5))
+def test_pixels_of_the_users_own_normalization(small):
+    path, _ = small
+    usual, half = pretrained.convert(path), pretrained.convert(path, normalization=(127.5, 127.5))
     pixels = picture(64, 64)[None].astype("float32")
     as_usual = (pixels - 127.5) / 127.5 * (58.395, 57.12, 57.375) + (123.675, 116.28, 103.53)
     np.testing.assert_allclose(half(pixels), usual(as_usual.astype("float32")), atol=1e-3, rtol=1e-4)
@@ -231,17 +223,14 @@ def test_pixels_of_the_users_own_normalization(small, small_model):
             pretrained.convert(path, normalization=wrong)
 
 
-def test_timms_tags_tell_the_pixels(small, small_model, tmp_path):
-    assert small_model.encoder.get_layer("normalize").mean[0] == pytest.approx(123.675)
-    assert smp_encoders.normalization_of("tu-resnet18") is None  # the usual ones, then
-    model = pretrained.convert(small[0], "smp/unet/tu-resnet18.a1_in1k")
-    assert model.encoder.get_layer("normalize").mean[0] == pytest.approx(123.675)
-    path = checkpoint(tmp_path, golden("smp/unet/resnet34")[0])
-    model = pretrained.convert(path, "smp/unet/tu-resnet34.ra4_e3600_r224_in1k")
-    assert model.encoder.get_layer("normalize").mean[0] == pytest.approx(127.5)
+@pytest.mark.parametrize("name, mean", [
+    ("tu-resnet18", 123.675), ("tu-resnet18.a1_in1k", 123.675), ("tu-resnet34.ra4_e3600_r224_in1k", 127.5)])
+def test_timms_tags_tell_the_pixels(name, mean, tmp_path):
+    arrays = golden("smp/unet/resnet34" if "34" in name else "smp/unet/resnet18")[0]
+    model = pretrained.convert(checkpoint(tmp_path, arrays), f"smp/unet/{name}")
+    assert model.encoder.get_layer("normalize").mean[0] == pytest.approx(mean)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name, like, message", [
     ("smp/unet/mobilenet_v2", "smp/unet/efficientnet-b0",
      "`checkpoint` must hold the arrays of encoder 'smpefficientnetb0' under the names of efficientnet_pytorch, not of "

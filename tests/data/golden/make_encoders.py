@@ -54,6 +54,7 @@ NETWORKS = {  # file -> library, its name, what it reads, the ends of its stages
     "torchvision_vgg16": ("torchvision", "vgg16", IMAGENET, inside("features.{}", 4, 9, 16, 23, 30)),
     "torchvision_vgg19": ("torchvision", "vgg19", IMAGENET, inside("features.{}", 4, 9, 18, 27, 36)),
     "torchvision_vgg16_bn": ("torchvision", "vgg16_bn", IMAGENET, inside("features.{}", 6, 13, 23, 33, 43)),
+    "torchvision_vgg19_bn": ("torchvision", "vgg19_bn", IMAGENET, inside("features.{}", 6, 13, 26, 39, 52)),
     "smp_vgg16": ("smp", "vgg16", IMAGENET, inside("features.{}", 8, 15, 22, 29, 30)),
     "smp_vgg16_bn": ("smp", "vgg16_bn", IMAGENET, inside("features.{}", 12, 22, 32, 42, 43)),
     "torchvision_densenet121": ("torchvision", "densenet121", IMAGENET, DENSENET),

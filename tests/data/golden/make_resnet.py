@@ -22,7 +22,9 @@ NETWORKS = {  # kseg's name -> library, its name, options; the output stride fol
     "resnet34": ("torchvision", "resnet34", {}),
     "resnet50": ("torchvision", "resnet50", {}),
     "resnet101": ("torchvision", "resnet101", {}),
+    "resnet152": ("torchvision", "resnet152", {}),
     "resnet50_at_8": ("torchvision", "resnet50", DILATED),
+    "resnet101_at_8": ("torchvision", "resnet101", DILATED),
     "resnet50deep": ("timm", "resnet50s", {}),
     "resnet50v1c": ("timm", "resnet50c", {}),
 }

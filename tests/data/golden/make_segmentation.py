@@ -160,7 +160,8 @@ def networks():
     import segmentation_models_pytorch as smp
     from torchvision.models import segmentation
 
-    for name in ("deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_mobilenet_v3_large", "fcn_resnet50"):
+    for name in ("deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_mobilenet_v3_large", "fcn_resnet50",
+                 "fcn_resnet101"):
         yield f"torchvision/{name}", lambda name=name: getattr(segmentation, name)(
             weights=None, weights_backbone=None, num_classes=21, aux_loss=True), 1
     for kind, channels in (("pspnet", 512), ("deeplabv3", 512), ("deeplabv3plus", 512), ("fcn", 512)):
@@ -174,8 +175,9 @@ def networks():
                            ("PSPNet", "resnet18"), ("PSPNet", "mobilenet_v2"), ("PSPNet", "efficientnet-b0"),
                            ("PSPNet", "tu-tf_efficientnet_lite0"),
                            ("DeepLabV3", "resnet18"), ("DeepLabV3", "resnet50"), ("DeepLabV3", "mobilenet_v2"),
-                           ("DeepLabV3Plus", "resnet34"), ("DeepLabV3Plus", "mobilenet_v2"),
-                           ("DeepLabV3Plus", "efficientnet-b1"),
+                           ("DeepLabV3Plus", "resnet34"), ("DeepLabV3Plus", "resnet50"),
+                           ("DeepLabV3Plus", "mobilenet_v2"),
+                           ("DeepLabV3Plus", "efficientnet-b0"), ("DeepLabV3Plus", "efficientnet-b1"),
                            ("DeepLabV3Plus", "tu-tf_efficientnet_lite0")):
         yield f"smp/{model.lower()}/{encoder}", lambda model=model, encoder=encoder: getattr(smp, model)(
             encoder, encoder_weights=None, classes=5), {"Unet": 1, "PSPNet": 8}.get(model, 32)

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 BANDS = {  # how many bands -> mean and deviation that golden networks of so many are fed
-    1: ((100,), (50,)), 4: ((90, 100, 110, 120), (40, 50, 60, 70))}
+    1: ((100,), (50,)), 2: ((90, 110), (40, 60)), 4: ((90, 100, 110, 120), (40, 50, 60, 70))}
 
 
 def draw(name, shape):
