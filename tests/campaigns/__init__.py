@@ -1,5 +1,5 @@
 """Campaigns: everything that reads, writes or listens, under thousands of damaged inputs, kills and requests.
 
-They run outside `make test`, by `python -m tests.campaigns`, which lists them; one that was stopped goes on where it
+They run outside `make test`, by `python -m tests.campaigns` (`--help` lists them); fuzz and kills go on where they were
 stopped. What they found stands in `docs/trust.md`, and each fault has a small test of its own in the room it was in.
 """
