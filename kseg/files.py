@@ -15,6 +15,7 @@ _ASIDE = ".old"
 _ABANDONED = 600.0  # seconds after its last change
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")  # what NumPy says of a full disk
+_REFUSAL = "must be a place that can be written to"
 _UNIQUE_DRAFT = re.compile(r"\..*\.[0-9a-f]{8}\.part(\.[^.]*)?")
 
 
@@ -104,8 +105,8 @@ def refusals(path: str | os.PathLike) -> Iterator[None]:
 
 
 def _in_words(failure):
-    """Return whether an error is a sentence of its own, not what the system says about a draft in a draft."""
-    return failure.errno is None and failure.__cause__ is None and str(failure).startswith("`")
+    """Return whether an error is a sentence of its own, not the refusal of a draft in a draft."""
+    return failure.errno is None and str(failure).startswith("`") and not str(failure).startswith(f"`path` {_REFUSAL}")
 
 
 def _said(failure):
@@ -125,7 +126,7 @@ def _disk_refused(failure, temporary):
 
 def refusal(path: str | os.PathLike, said: str) -> str:
     """Return the error sentence about a `path` of which the system says that it cannot be written."""
-    return checks.sentence("path", "must be a place that can be written to", os.fspath(path),
+    return checks.sentence("path", _REFUSAL, os.fspath(path),
                            f"The system says: {said}. Free space or choose another folder.")
 
 

@@ -183,3 +183,9 @@ def test_discarding(tmp_path):
     for _ in range(2):
         files.discard(tmp_path / "m.json")
         assert os.listdir(tmp_path) == []
+
+
+def test_a_sentence_about_another_file_is_told_as_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError, match="^`image` must be the path of a file$"):
+        with files.refusals(tmp_path / "out"):
+            raise FileNotFoundError("`image` must be the path of a file") from FileNotFoundError(2, "No such file")

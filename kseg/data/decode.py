@@ -7,39 +7,18 @@ goes the fastest way to the same values (`plain_files`).
 
 import contextlib
 import io
-import math
-import threading
 import typing
-from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from kseg import checks
-from kseg.data import filesystems, formats, label_arrays, label_ids, mask_values
+from kseg.data import filesystems, formats, label_arrays, label_ids, limits, mask_values
 from kseg.data.colours import Colours
 from kseg.data.orientation import exif_orientation, loaded_as_stored
 from kseg.data.pixel_range import PixelRange, as_pixels
 from kseg.data.plain_files import DECODER_FAILURES, by_opencv, is_plain_jpeg, is_plain_png, wrong_part
-
-LARGE = 100_000_000  # pixels; above this Pillow warns, and refuses at twice as many
-_SMALL = 1 << 24  # pixels; a picture up to this many takes little memory, whatever it is
-_LIMIT = threading.Lock()
-
-
-@contextlib.contextmanager
-def any_size() -> Iterator[None]:
-    """Let Pillow open images of any size within the `with`.
-
-    Its limit is one number for all threads: infinity does no harm to others that read meanwhile, None would.
-    """
-    with _LIMIT:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, math.inf
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 def read_pixels(image: str | bytes, channels: int = 3, strict: bool = False, shown: str | None = None,
@@ -114,7 +93,7 @@ def in_channels(picture: Image.Image, channels: int, shown: typing.Any) -> np.nd
     """Return a picture of 8 bits as uint8 `[H, W, channels]`: RGB for 3, grey for 1, else its own bands."""
     try:
         if channels in (1, 3):
-            refuse_unknown_inks(picture)
+            limits.refuse_unknown_inks(picture)
             return np.asarray(picture.convert("RGB")) if channels == 3 else to_grey(picture)
     except DECODER_FAILURES as failure:
         raise ValueError(unreadable("image", shown, failure)) from failure
@@ -144,27 +123,6 @@ def image_size(image: str | bytes, shown: str | None = None) -> tuple[int, int]:
             if numbers is not None:
                 return numbers.shape[:2]
         raise ValueError(unreadable("image", shown, failure)) from failure
-
-
-def refuse_hollow(picture: Image.Image, size: int) -> None:
-    """Raise ValueError if the header of an opened file of `size` bytes announces more pixels than these can hold.
-
-    It is asked before memory is taken. No other format than those named packs more than 2¹⁴ pixels into a byte.
-    """
-    pixels = picture.width * picture.height
-    least = LARGE if picture.format in ("WEBP", "JPEG2000", "AVIF") else _SMALL  # which say of many: all alike
-    if pixels > least and pixels > size << 14:
-        raise ValueError(f"the header announces {picture.height} × {picture.width} pixels, and {size} bytes follow")
-
-
-def refuse_unknown_inks(picture: Image.Image) -> None:
-    """Raise ValueError for a JPEG in four inks that does not say whether 255 is all or none of one.
-
-    Those that say so have Adobe's marker. Without it Pillow takes the one for granted, OpenCV and browsers the other.
-    """
-    if picture.mode == "CMYK" and picture.format in ("JPEG", "MPO") and "adobe" not in picture.info:
-        raise ValueError("it is in four inks (CMYK), and its Adobe marker, which says how they are stored, is missing; "
-                         "save it in RGB")
 
 
 def to_grey(picture: Image.Image) -> np.ndarray:
@@ -252,7 +210,7 @@ def _no_file(name, path):
 def _decoded(name, path, data):
     try:
         picture = Image.open(io.BytesIO(data))
-        refuse_hollow(picture, len(data))
+        limits.refuse_hollow(picture, len(data))
         picture = loaded_as_stored(picture)
         if data.startswith(mask_values.PNG_SIGNATURE) and (wrong := wrong_part(data)) is not None:
             raise ValueError(f"wrong checksum of part {wrong!r}")

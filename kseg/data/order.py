@@ -14,6 +14,13 @@ _SHUFFLE_BUFFER = 1024
 _NO_GLOBAL_SEED = 87654321  # what TensorFlow pairs with an operation's own seed where no global one is set
 
 
+def check_share(name: str, value: tuple[int, int]) -> None:
+    """Raise unless the argument `name` is the share of one of several readers."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2 or not 0 <= value[0] < value[1]:
+        raise ValueError(checks.sentence(name, "must be (index, count) with 0 <= index < count", value,
+                                         f"Write for example {name}=(0, 2) and {name}=(1, 2)."))
+
+
 @dataclasses.dataclass(frozen=True)
 class Order:
     """The order of a dataset's examples; fields as `kseg.data.load`, an illegal `shard` or `patches` raises."""
@@ -27,10 +34,8 @@ class Order:
 
     def __post_init__(self) -> None:
         checks.positive_integer("patches", self.patches)
-        if self.shard is not None and (not isinstance(self.shard, (tuple, list)) or len(self.shard) != 2
-                                       or not 0 <= self.shard[0] < self.shard[1]):
-            raise ValueError(checks.sentence("shard", "must be (index, count) with 0 <= index < count", self.shard,
-                                             "Write for example shard=(0, 2) and shard=(1, 2)."))
+        if self.shard is not None:
+            check_share("shard", self.shard)
 
     def _of_shard(self, count):
         """Return which of the numbers below `count` are the shard's, int64, in rising order."""

@@ -20,7 +20,7 @@ from kseg.data import augment as augmentation
 from kseg.data.draws import Draws
 from kseg.data.draws import key as example_key
 from kseg.data.label_ids import Classes, Key
-from kseg.data.order import Order, dealt
+from kseg.data.order import Order, check_share, dealt
 from kseg.data.parallelism import PREFETCHED_BATCHES, numpy_function, parallel_calls, untuned
 from kseg.data.pixel_range import PixelRange
 from kseg.data.reader import Reader, kept_stream
@@ -104,7 +104,9 @@ def load(name: str | sources.Source, split: str | None = None, *, data_dir: str 
     shuffle = source.split == "train" if shuffle is None else bool(shuffle)
     stream = source.stream()
     order = Order(len(source), seed, shuffle, epoch, shard if stream is None else shard or batch_share, patches)
-    if batch_size is not None:
+    if batch_share is not None:
+        check_share("batch_share", batch_share)
+    if batch_size is not None or batch_share is not None:
         checks.positive_integer("batch_size", batch_size)
     steps = _Steps(seed, size, recipe, function)
     if stream is None:

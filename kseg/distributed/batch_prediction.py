@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from kseg import checks, tasks
-from kseg.distributed.cluster import connected
+from kseg.distributed.cluster import Workers, connected
 from kseg.distributed.image_sets import image_set
 from kseg.distributed.manifest import Manifest
 from kseg.distributed.sent_model import SentModel
-from kseg.distributed.streaming import Workers, on_one_worker, quiet_data, stream
+from kseg.distributed.streaming import on_one_worker, quiet_data, stream
 from kseg.inference.progress import job_progress
 from kseg.labels import LabelSet
 
@@ -98,7 +98,8 @@ def predict(model: "keras.Model | str | os.PathLike", images: str | os.PathLike,
         checks.positive_integer("workers", workers)
     sent, found = SentModel(model), image_set(images, image_column, key_column)
     options = {"batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend,
-               "scales": tuple(np.atleast_1d(scales).tolist()), "flip": flip, "threshold": threshold}
+               "scales": tuple(np.atleast_1d(scales).tolist()), "flip": flip,
+               "threshold": None if threshold is None else np.asarray(threshold).tolist()}
     output = os.path.abspath(os.fspath(output))
     job = {"images": found.place, "model": sent.digest, "format": format, "columns": found.columns, **options,
            "label_set": label_set and label_set.to_dict()}
@@ -131,9 +132,8 @@ def _run(found, done, crew, arguments, rows, progress):
     from kseg.distributed.label_writing import LabelWriter
 
     files = found.kind == "files"
-    left = found.left(done)
-    kept = found.count - left if files else 0
-    if left == 0 and files:
+    kept = found.count - found.left(done) if files else 0
+    if files and kept == found.count:
         return 0, kept
     written, keys, twice = 0, set(), None
     with job_progress(progress, found.count, kept) as advance:
@@ -147,5 +147,5 @@ def _run(found, done, crew, arguments, rows, progress):
                 advance(1, error is not None, new)
     if twice is not None:
         raise ValueError(checks.sentence("images", "must have a key of its own for every image", twice,
-                                         "Name a key_column whose values differ; only one of these was kept."))
+                                         "Name a key_column whose values differ."))
     return written, kept

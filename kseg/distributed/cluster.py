@@ -6,6 +6,7 @@ import os
 import socket
 import warnings
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from kseg import checks
 
@@ -107,3 +108,37 @@ def check_room(workers: int, cpus: float = 1, gpus: float = 0, patience: float =
             "workers", f"must be no more than the cluster has room for, {cpus:g} CPU"
             f"{f' and {gpus:g} GPU' if gpus else ''} each ({amounts}, after {patience:g} s)", workers,
             "Ask for fewer, wait until others have ended, or add machines."))
+
+
+def check_shares(cpus: float, gpus: float) -> None:
+    """Raise unless they are what Ray can reserve for a worker."""
+    checks.number_between("cpus_per_worker", cpus, 0.01, 1024)
+    checks.number_between("gpus_per_worker", gpus, 0, 1024)
+
+
+class Workers(NamedTuple):
+    """The processes of a job, and what Ray reserves for each."""
+
+    count: int
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def of(cls, workers: int | None, cpus: float, gpus: float | None) -> "Workers":
+        """Return those asked for; None: as many as the connected cluster has room for, with a GPU each if it has any.
+
+        Raises:
+            ValueError: if the cluster has no room for them, or a share is none.
+        """
+        import ray
+
+        check_shares(cpus, gpus or 0)
+
+        total = ray.cluster_resources()
+        if gpus is None:
+            gpus = 1.0 if total.get("GPU", 0) >= (workers or 1) else 0.0
+        if workers is None:
+            room = [total.get("GPU", 0) // gpus] if gpus else []
+            workers = max(1, int(min([total.get("CPU", 1) // cpus, *room])))
+        check_room(workers, cpus, gpus)
+        return cls(workers, cpus, gpus)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kseg import checks, tasks
-from kseg.distributed.cluster import connected
+from kseg.distributed.cluster import Workers, connected
 from kseg.distributed.sent_model import SentModel
-from kseg.distributed.streaming import Workers, in_pieces, on_one_worker, quiet_data, stream
+from kseg.distributed.streaming import in_pieces, on_one_worker, quiet_data, stream
 from kseg.inference.progress import progress_bar
 from kseg.inference.report.outcome import Evaluation
 from kseg.labels import LabelSet

@@ -32,6 +32,7 @@ class ImageSet(NamedTuple):
         count: int, or None where only their end will tell.
         kind: "files", "parquet", "webdataset" or "tfrecord".
         files: of files: path → (key, name of its results).
+        shards: of records: their paths.
         columns: of records: the names of the columns with the image and the key, None where they are to be found.
     """
 
@@ -59,11 +60,9 @@ class ImageSet(NamedTuple):
             return ray.data.read_webdataset(self.shards, decoder=None, **options)
         return ray.data.read_tfrecords(self.shards, **options)
 
-    def left(self, done: Collection[str]) -> int | None:
-        """Return how many are not `done`; None where only their end will tell."""
-        if self.kind == "files":
-            return sum(key not in done for key, _ in self.files.values())
-        return None if self.count is None else max(0, self.count - len(done))
+    def left(self, done: Collection[str]) -> int:
+        """Return how many files are not `done`."""
+        return sum(key not in done for key, _ in self.files.values())
 
 
 def image_set(images: str | os.PathLike, image_column: str | None = None, key_column: str | None = None) -> ImageSet:
@@ -92,6 +91,8 @@ def image_set(images: str | os.PathLike, image_column: str | None = None, key_co
     kind = next((kind for kind, ending in _RECORDS.items() if ending.search(place.lower())), None)
     if "://" not in place:
         checks.existing_file("images", place, "Give a folder, a list of files, or records.")
+    elif kind is None:
+        raise ValueError(checks.sentence("images", _LEGAL, place, "Of addresses, those of records are read."))
     if kind is not None:
         return _records(place, kind, [place], columns)
     if not place.lower().endswith(".txt"):
@@ -107,20 +108,20 @@ def _below(folder):
 
 def _listed(place):
     """Return the files of a list: path → key, the line as it stands, an absolute one without its first slash."""
-    found = {}
+    found, keys = {}, set()
     with open(place, encoding="utf-8") as lines:
         for line in map(str.strip, lines):
             if not line:
                 continue
             path = os.path.join(os.path.dirname(place), line)
             key = os.path.normpath(line)
-            key = os.path.abspath(path) if key.startswith("..") else key
-            if path in found or key.lstrip("/") in found.values():
+            key = (os.path.abspath(path) if key.startswith("..") else key).lstrip("/")
+            if path in found or key in keys:
                 raise ValueError(checks.sentence("images", "must list every file once", line,
                                                  "Sort the list and drop what is there twice: sort -u."))
-            if "://" not in path:
-                checks.existing_file("images", path, f"It is listed in {place}: paths are taken from its folder.")
-            found[path] = key.lstrip("/")
+            checks.existing_file("images", path, f"It is listed in {place}: paths are taken from its folder.")
+            found[path] = key
+            keys.add(key)
     if not found:
         raise FileNotFoundError(checks.sentence("images", "must list at least one file", place, "Write a path a line."))
     return found

@@ -11,10 +11,10 @@ import pyarrow
 from pyarrow import parquet
 
 from kseg import checks, files
+from kseg.distributed.answers import is_out_of_memory
 from kseg.distributed.image_sets import image_of
 from kseg.distributed.manifest import FOLDER, LABELS, PARTS, WORK, Log, Outcome
 from kseg.distributed.sent_model import SentModel
-from kseg.distributed.streaming import is_out_of_memory
 from kseg.inference.file_prediction import label_paths
 from kseg.inference.label_files import GEOTIFF, PICTURE, VOLUME, kind_for
 from kseg.inference.metadata import known_labels

@@ -61,9 +61,10 @@ class Manifest:
             OSError: if nothing can be written there.
             FileExistsError: if a running program works on it.
         """
-        with files.refusals(self.output):
-            os.makedirs(self._folder, exist_ok=True)
-            with open(os.path.join(self._folder, ".held"), "w") as lock:  # and can be written to
+        with contextlib.ExitStack() as opened:
+            with files.refusals(self.output):
+                os.makedirs(self._folder, exist_ok=True)
+                lock = opened.enter_context(open(os.path.join(self._folder, ".held"), "w"))  # and can be written to
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
@@ -74,7 +75,7 @@ class Manifest:
                     self._clear()
                 if not os.path.isfile(self._path):
                     files.write_text(self._path, self._job)
-                yield
+            yield  # what the job raises is not about writing here
         shutil.rmtree(os.path.join(self._folder, WORK), ignore_errors=True)  # not after an error: workers may still run
 
     def _clear(self):

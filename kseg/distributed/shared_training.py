@@ -20,6 +20,7 @@ import tensorflow as tf
 from kseg import checks
 from kseg.distributed.collectives import Collectives
 from kseg.labels import IGNORE_CLASS
+from kseg.models.walk import batch_normalization_of
 from kseg.training.fitted import Fitted
 from kseg.training.share import Share
 
@@ -36,9 +37,6 @@ class SharedTraining(Share):
         self._after = after
 
     def join(self, fitted: Fitted, steps: int, validation_steps: int) -> Sequence[keras.callbacks.Callback]:
-        if not steps:
-            raise ValueError(checks.sentence("batch_size", "must be at most the number of training images",
-                                             "more", "Lower it, or add images."))
         if not validation_steps:
             raise ValueError(checks.sentence("workers", "must be at most the number of validation images",
                                              self.workers, "Start fewer."))
@@ -136,7 +134,8 @@ class _Together(keras.callbacks.Callback):
 
     def _average_statistics(self):
         """Give every process the mean of what each measured by itself: batch normalisation's moving averages."""
-        statistics = [one for one in self.fitted.model.non_trainable_variables if "float" in one.dtype]
+        statistics = [one for layer in batch_normalization_of(self.fitted.model) if layer.trainable
+                      for one in layer.non_trainable_variables if "float" in one.dtype]  # a mean of equals may round
         if not statistics:
             return
         sums = self.collectives.sum_together([one.value for one in statistics], "statistics")

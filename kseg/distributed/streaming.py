@@ -1,4 +1,4 @@
-"""A Ray dataset through workers that each hold a model, their answers as they come, and what Ray says as sentences."""
+"""A Ray dataset through workers that each hold a model, and their answers as they come."""
 
 import collections
 import contextlib
@@ -6,14 +6,12 @@ import hashlib
 import logging
 import os
 import pickle
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from kseg import checks
-from kseg.data.guards import DataWarning
-from kseg.distributed.cluster import check_room
+from kseg.distributed.answers import Raised, answer_of, checked, deadly, pickled_answer, sentences
+from kseg.distributed.cluster import Workers
 
 if TYPE_CHECKING:
     import ray.data
@@ -22,35 +20,6 @@ _BLOCK = 16 * 2 ** 20  # bytes of encoded images that a worker takes at once, at
 _PIECES = 20_000  # that the rows of a dataset lie in at most, for each costs the program memory
 _ROWS = 8  # in a piece at least
 _DEATHS = 3  # of a worker, at most
-_LESS = ("The usual cause is memory: take fewer workers or a smaller batch_size, or a window, by which large images "
-         "are not taken whole.")
-_AGAIN = "Then run the same again."
-
-
-class Workers(NamedTuple):
-    """The processes of a job, and what Ray reserves for each."""
-
-    count: int
-    cpus: float
-    gpus: float
-
-    @classmethod
-    def of(cls, workers: int | None, cpus: float, gpus: float | None) -> "Workers":
-        """Return those asked for; None: as many as the connected cluster has room for, with a GPU each if it has any.
-
-        Raises:
-            ValueError: if the cluster has no room for them.
-        """
-        import ray
-
-        total = ray.cluster_resources()
-        if gpus is None:
-            gpus = 1.0 if total.get("GPU", 0) >= (workers or 1) else 0.0
-        if workers is None:
-            room = [total.get("GPU", 0) // gpus] if gpus else []
-            workers = max(1, int(min([total.get("CPU", 1) // cpus, *room])))
-        check_room(workers, cpus, gpus)
-        return cls(workers, cpus, gpus)
 
 
 @contextlib.contextmanager
@@ -92,10 +61,10 @@ def on_one_worker(function: Callable[..., Any], *arguments: Any) -> Any:
     import ray
 
     once = {"max_calls": 1} if ray.cluster_resources().get("GPU") else {}  # TensorFlow saw no GPU there
-    task = ray.remote(num_cpus=0.1, max_retries=0, **once)(_pickled_answer)
-    with _sentences(None):
+    task = ray.remote(num_cpus=0.1, max_retries=0, **once)(pickled_answer)
+    with sentences(None):
         answer, said = pickle.loads(ray.get(task.remote(function, *arguments)))
-    return _checked(answer, said, set())
+    return checked(answer, said, set())
 
 
 def stream(dataset: "ray.data.Dataset", worker: type, arguments: dict[str, Any], workers: Workers,
@@ -123,10 +92,10 @@ def stream(dataset: "ray.data.Dataset", worker: type, arguments: dict[str, Any],
         batch_format="pyarrow", num_cpus=workers.cpus, num_gpus=workers.gpus,
         compute=ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=2))
     seen: set[str] = set()
-    with _sentences(workers.count):
+    with sentences(workers.count):
         for table in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
             for content in table["answer"]:
-                yield _checked(*pickle.loads(content.as_py()), seen)
+                yield checked(*pickle.loads(content.as_py()), seen)
 
 
 class _Deaths:
@@ -162,107 +131,23 @@ class _Guarded:
             os.environ.setdefault(f"TF_NUM_{kind}_THREADS", str(max(1, int(cpus))))
         self._deaths, self._failure = deaths, None
         if ray.get(deaths.made.remote()):
-            self._worker, self._said = _answer(worker, **arguments)
+            self._worker, self._said = answer_of(worker, **arguments)
         else:
-            self._worker, self._said = _Raised(ChildProcessError(_deadly("while they opened the model"))), []
+            self._worker, self._said = Raised(ChildProcessError(deadly(1 + _DEATHS, "while they opened the model"))), []
 
     def __call__(self, table):
         import ray
 
         rows, said, self._said = table.to_pylist(), self._said, []
         digest = hashlib.sha256(repr(rows).encode()).hexdigest()
-        if isinstance(self._worker, _Raised):
+        if isinstance(self._worker, Raised):
             answer = self._worker
         elif ray.get(self._deaths.begun.remote(digest)):
-            answer, more = _answer(self._worker, rows)
+            answer, more = answer_of(self._worker, rows)
             said = [*said, *more]
         else:
             names = {name: value for name, value in rows[0].items() if isinstance(value, (str, int))}
-            answer = _Raised(ChildProcessError(_deadly(f"over {names} or one of the {len(rows) - 1} after it")))
+            where = f"over {names} or one of the {len(rows) - 1} after it"
+            answer = Raised(ChildProcessError(deadly(1 + _DEATHS, where)))
         self._deaths.ended.remote(digest)
         return {"answer": [pickle.dumps((answer, said))]}
-
-
-class _Raised(NamedTuple):
-    failure: Exception
-
-
-def _answer(function, *arguments, **options):
-    """Return (what a function returned, or `_Raised`; the warnings about data)."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DataWarning)
-        try:
-            answer = function(*arguments, **options)
-        except Exception as failure:
-            answer = _Raised(_portable(failure))
-    return answer, [str(one.message) for one in caught if issubclass(one.category, DataWarning)]
-
-
-def _pickled_answer(function, *arguments):
-    """Return `_answer` as bytes: arrays that Ray hands over itself cannot be written to."""
-    return pickle.dumps(_answer(function, *arguments))
-
-
-def _portable(failure):
-    """Return an exception that can be sent to another process."""
-    if is_out_of_memory(failure):
-        return MemoryError(str(failure).splitlines()[0])
-    try:
-        pickle.loads(pickle.dumps(failure))
-    except Exception:  # some of TensorFlow's cannot
-        return RuntimeError("".join(traceback.format_exception(failure)))
-    return failure
-
-
-def is_out_of_memory(failure: Exception) -> bool:
-    """Whether memory was refused, by Python or by TensorFlow."""
-    return isinstance(failure, MemoryError) or type(failure).__name__ == "ResourceExhaustedError"
-
-
-def _checked(answer, said, seen):
-    """Return an answer, having told of warnings not `seen` before; raise what was raised."""
-    for text in said:
-        if text not in seen:
-            seen.add(text)
-            warnings.warn(text, DataWarning, stacklevel=4)
-    if isinstance(answer, _Raised):
-        if isinstance(answer.failure, MemoryError):
-            raise ChildProcessError(_no_memory(None)) from answer.failure
-        raise answer.failure
-    return answer
-
-
-@contextlib.contextmanager
-def _sentences(workers):
-    """Turn what Ray raises into a sentence."""
-    import ray
-
-    try:
-        yield
-    except (ray.exceptions.RayError, ray.exceptions.RayTaskError) as failure:
-        causes, one = [], failure
-        while one is not None and one not in causes:
-            causes.append(one)
-            one = getattr(one, "cause", None) or one.__cause__
-        raise ChildProcessError(_of_ray(causes, workers)) from failure
-
-
-def _of_ray(causes, workers):
-    """Return the sentence about an exception of Ray and its causes."""
-    import ray
-
-    text = " ".join(str(one) for one in causes)
-    if any(isinstance(one, ray.exceptions.OutOfMemoryError) for one in causes):
-        return _no_memory(workers)
-    last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no reason given")
-    return checks.sentence("workers", f"must live, and Ray has lost one ({last})", workers, f"{_LESS} {_AGAIN}")
-
-
-def _deadly(when):
-    """Return the sentence about processes that died, each before it could say why."""
-    return checks.sentence("workers", f"must live, and {1 + _DEATHS} have died {when}", "dead", f"{_LESS} {_AGAIN}")
-
-
-def _no_memory(workers):
-    return checks.sentence("workers", "must fit into the memory of their machines, and one ran out of it", workers,
-                           f"{_LESS} {_AGAIN}")

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ import uuid
 
 from kseg import checks, files
 from kseg.distributed.board import Board
-from kseg.distributed.cluster import check_room, connected
+from kseg.distributed.cluster import check_room, check_shares, connected
 from kseg.distributed.following import Followed
 from kseg.distributed.storage import OWN_FOLDER, Storage
 from kseg.training.adversarial.recipe import recipe_from_dict
@@ -60,15 +61,16 @@ def train(recipe: Recipe, output: str | os.PathLike, workers: int = 2, address: 
         ValueError: if the batch cannot be split, the cluster has no room, or workers keep dying; from the dataset.
         FileNotFoundError: if a worker does not see a file.
     """
-    _check(recipe, workers)
+    _check(recipe, workers, cpus_per_worker, gpus_per_worker)
     storage = Storage(output)
     with storage.local("run.json") as folder:
         report = read_report(folder.report) if folder.holds_a_run() else None
-    if report is not None and (report["status"] == "finished" or report["recipe"] != recipe.to_dict()):
-        rule = ("must not hold a run yet" if report["status"] == "finished"
+    finished = report is not None and report.get("status") == "finished"
+    if finished or (report is not None and not recipe_from_dict(report["recipe"]).same_as(recipe)):
+        rule = ("must not hold a run yet" if finished
                 else "must not hold the run of another recipe")
         raise FileExistsError(checks.sentence("output", rule, storage.place, "Choose another folder."))
-    with connected(address, cpus=_needed(workers, cpus_per_worker)):
+    with connected(address, cpus=math.ceil(workers * cpus_per_worker)):
         check_room(workers, cpus_per_worker, gpus_per_worker, patience)
         _train(recipe, storage, workers, {"CPU": cpus_per_worker, "GPU": gpus_per_worker}, restarts, verbose)
     return _result(storage)
@@ -86,18 +88,22 @@ def resume(output: str | os.PathLike, workers: int = 2, address: str = "local", 
     """
     storage = Storage(output)
     with storage.local("run.json") as folder:
-        report = read_report(checks.existing_file("output", folder.report, "Give what `kseg train --ray` wrote."))
-    if report["status"] == "finished":
+        if not folder.holds_a_run():
+            raise FileNotFoundError(checks.sentence("output", "must hold a run", storage.place,
+                                                    "Give what `kseg train --ray` wrote."))
+        report = read_report(folder.report)
+    if report.get("status") == "finished":
         return _result(storage)
     return train(recipe_from_dict(report["recipe"]), output, workers, address, **options)
 
 
-def _check(recipe, workers):
+def _check(recipe, workers, cpus, gpus):
     if not isinstance(recipe, TrainingRecipe):
         raise TypeError(checks.sentence(
             "recipe", "must be a kseg.training.TrainingRecipe to be trained by several workers", recipe,
             "Fine-tune adversarially in one process: kseg.training.train."))
     checks.positive_integer("workers", workers)
+    check_shares(cpus, gpus)
     if recipe.synchronize_batch_normalization:  # Keras would synchronise the devices of one process
         raise ValueError(checks.sentence(
             "synchronize_batch_normalization", "must be False for several workers", True,
@@ -108,10 +114,6 @@ def _check(recipe, workers):
         size = recipe.batch_size // workers * workers or workers
         raise ValueError(checks.sentence("workers", rule, workers, "Each step's batch is split evenly over them; for "
                                          f"example batch_size={size}."))
-
-
-def _needed(workers, cpus):
-    return -int(-workers * cpus // 1)
 
 
 def _result(storage):
@@ -152,7 +154,7 @@ def _train(recipe, storage, workers, resources, restarts, verbose):
                         "output", "must be a place that every worker sees", storage.place,
                         "Choose a path that all machines share, or a URL.")) from failure
                 if attempt == restarts:
-                    raise _died(failure, restarts) from failure
+                    raise _died(failure, restarts, workers) from failure
                 followed.say(f"a worker died; all start again after the last finished epoch ({attempt + 1}/{restarts})")
 
 
@@ -196,18 +198,19 @@ def _raise_what_workers_said(failures, failure):
     """Raise the first error that a worker met, as itself; where none said anything, a worker died."""
     if not failures:
         return
-    kind, text, index, machine = failures[0]
+    kinds, text, index, machine = failures[0]
     where = f" (Worker {index} on {machine}; all workers must see the same files.)"
-    raise _ERRORS.get(kind, RuntimeError)(text + ("" if machine == socket.gethostname() else where)) from failure
+    known = next((_ERRORS[name] for name in kinds if name in _ERRORS), RuntimeError)
+    raise known(text + ("" if machine == socket.gethostname() else where)) from failure
 
 
-def _died(failure, restarts):
+def _died(failure, restarts, workers):
     """Return the error for workers that died again and again; Ray's text tells of memory if that was the reason."""
     said = str(failure)
     memory = any(word in said for word in ("OutOfMemory", "out of memory", "low on memory", "memory usage threshold"))
     rule = "must leave each worker memory enough" if memory else "must stay alive"
     said = next((line.strip() for line in said.splitlines() if "died" in line or "memory" in line), said[:200])
     return ValueError(checks.sentence(
-        "workers", f"{rule}; one died {restarts + 1} times ({said})", restarts + 1,
+        "workers", f"{rule}; one died {restarts + 1} times ({said})", workers,
         "Lower batch_size or image_size, start fewer on a machine, or pass data_options cache=False; the same call "
         "goes on after the last finished epoch."))

@@ -13,7 +13,8 @@ import ray
 import ray.train
 import tensorflow as tf
 
-from kseg import checks, data
+from kseg import checks
+from kseg.distributed.answers import is_out_of_memory
 from kseg.distributed.collectives import Collectives
 from kseg.distributed.shared_training import SharedTraining
 from kseg.distributed.storage import Storage
@@ -47,9 +48,11 @@ def work(settings: dict[str, typing.Any]) -> None:
         with storage.local(*names) as folder:
             known = storage.stamps(folder)
             after = [_Told(settings["board"], storage, folder, known)] if index == 0 else []
-            run(recipe_from_dict(settings["recipe"]), folder, 0, (), SharedTraining(collectives, after))
-            if index == 0:
-                storage.keep(folder, known)
+            try:
+                run(recipe_from_dict(settings["recipe"]), folder, 0, (), SharedTraining(collectives, after))
+            finally:
+                if index == 0:  # what ended it, too
+                    storage.keep(folder, known)
 
 
 def _met(board, start, index, count):
@@ -97,10 +100,10 @@ def _told(board, index: int, batch_size: int) -> Iterator[None]:
         except _LOST_PEER:
             raise
         except Exception as failure:
-            text = data.failure_sentence(failure) if "tensorflow" in type(failure).__module__ else None
-            if isinstance(failure, (MemoryError, tf.errors.ResourceExhaustedError)):
+            kinds, text = [one.__name__ for one in type(failure).__mro__], str(failure)
+            if is_out_of_memory(failure):
+                kinds = ["ValueError"]
                 text = checks.sentence("batch_size", "must be low enough for the memory of each worker", batch_size,
                                        "Lower it or image_size, or split it over more machines.")
-            kind = "ValueError" if text else type(failure).__name__
-            ray.get(board.post.remote("failure", (kind, text or str(failure), index, socket.gethostname())))
+            ray.get(board.post.remote("failure", (kinds, text, index, socket.gethostname())))
             raise

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kseg import files
+from kseg.data import filesystems
 
 
 class Begun:
@@ -29,13 +30,14 @@ class Begun:
 
     def here(self) -> bool:
         """Return whether the folder holds the mark of the same model, images and settings."""
-        with contextlib.suppress(FileNotFoundError), open(self._path, encoding="utf-8") as file:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), open(self._path, encoding="utf-8") as file:
             return file.read() == self._mark
         return False
 
     @contextlib.contextmanager
     def marked(self):
         """Leave the mark while the block runs, and after a failure, for the next call to go on."""
+        files.discard(self._path)  # of another call, whose files this one replaces
         if self._mark is not None:
             files.write_text(self._path, self._mark)
         yield
@@ -43,9 +45,6 @@ class Begun:
 
 
 def _stamp(path):
-    """Return what tells a file, or a SavedModel folder, from another version of it; a name has nothing else."""
-    path = os.path.join(path, "saved_model.pb") if os.path.isdir(path) else path
-    if not os.path.exists(path):
-        return [path]
-    status = os.stat(path)
-    return [os.path.abspath(path), status.st_size, status.st_mtime_ns]
+    """Return what tells a file, or the folder of a model, from another version of it; a name has nothing else."""
+    inside = sorted(entry.path for entry in os.scandir(path) if entry.is_file()) if os.path.isdir(path) else []
+    return [filesystems.stamp(one) for one in inside or [path]]

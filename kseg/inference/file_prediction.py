@@ -42,7 +42,8 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     the third axis, with its affine; overlay and sheet show the slice in the middle.
 
     The same call again goes on after one that was killed: images whose files are all there are not segmented again,
-    but for the first ones, which the sheet shows. It does so for a model given by its path or name.
+    but for the first ones, which the sheet shows. It does so for a model given by its path or name, and without
+    `overwrite`.
 
     Args:
         model: a `keras.Model`, or the path of a `.keras`, `.tflite` or `.onnx` file or a SavedModel folder.
@@ -86,7 +87,7 @@ def predict_files(model: Model, inputs: str | os.PathLike | Iterable[str | os.Pa
     there = next(filter(os.path.exists, [*itertools.chain(*targets.values()), *([sheet_path] if sheet else [])]), None)
     begun = Begun(output_dir, model, names, [
         list(names.values()), label_set.to_dict(), overlays, sheet, opacity, sheet_rows, overwrite, polygons,
-        batch_size, window, overlap, blend, scales, flip, threshold])
+        window, overlap, blend, scales, flip, threshold])
     going_on = begun.here() and not overwrite
     if there is not None and not overwrite and not going_on:
         raise FileExistsError(checks.sentence("output_dir", "must not hold these files already", there,

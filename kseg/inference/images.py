@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kseg import checks
-from kseg.data import decode, formats, geometry
+from kseg.data import decode, formats, geometry, limits
 from kseg.data.formats import nifti, npy
 from kseg.data.orientation import exif_orientation, upright
 from kseg.data.pixel_range import PixelRange, as_pixels
@@ -131,14 +131,14 @@ def _from_file(path, channels, name, pixel_range):
     if scene is not None:
         return _of_scene(scene, pixel_range)
     if pixel_range is not None:
-        with decode.any_size():
+        with limits.any_size():
             return upright(*decode.stored_photograph(path, channels))
     if "://" not in path:
         try:
-            with decode.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
-                decodable = decodable and picture.width * picture.height <= decode.LARGE
+            with limits.any_size(), Image.open(path) as picture:  # the caller asked for this file, however large
+                decodable = decodable and picture.width * picture.height <= limits.LARGE
                 if not decodable:
-                    decode.refuse_hollow(picture, os.path.getsize(path))
+                    limits.refuse_hollow(picture, os.path.getsize(path))
                     return upright(*_from_picture(picture, channels, None))
         except decode.DECODER_FAILURES as failure:
             if not decodable:
@@ -177,7 +177,7 @@ def _numbers_of(picture, channels, pixel_range):
         return numbers if pixel_range is not None else as_pixels(numbers, None, "the picture", "pixel_range", _NO_RANGE)
     if channels not in (1, 3):
         return np.asarray(picture)
-    decode.refuse_unknown_inks(picture)
+    limits.refuse_unknown_inks(picture)
     wanted = "RGB" if channels == 3 else "L"
     pixels = np.empty((picture.height, picture.width, channels), np.uint8)
     rows = max(1, _STRIP // picture.width)

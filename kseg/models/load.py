@@ -35,7 +35,7 @@ def load_model(path: Path, compile: bool = True) -> keras.Model:
             "SavedModel folders, .tflite and .onnx files run with kseg.predict but do not load as a Keras model."))
     config = check_keras_file(path)
     _register_classes()
-    check_memory(config, path)
+    check_memory(config, path)  # builds it once more, without weights: about a fifth of what Keras takes
     try:
         with warnings.catch_warnings():  # a model saved before its first step has an optimiser without state
             warnings.filterwarnings("ignore",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import keras
 
 from kseg import tasks
-from kseg.models.diagram.boxes import Box, boxes_of
+from kseg.models.diagram.boxes import boxes_of
+from kseg.models.diagram.elements import Box
 
 _CELL = 'style="text-align:left;padding:.1em 1em .1em 0"'
 

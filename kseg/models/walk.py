@@ -23,6 +23,11 @@ def layers_of(model: keras.Model | keras.layers.Layer) -> Iterator[keras.layers.
                 yield layer
 
 
+def batch_normalization_of(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Return every batch normalisation of `model`, wherever it stands."""
+    return [layer for layer in layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
+
+
 def _held(layer):
     """Yield the layers in the attributes of `layer`."""
     for value in list(vars(layer).values()):

@@ -33,10 +33,10 @@ def picture(answer: bytes | list[bytes], sent: bytes, colour: bool) -> np.ndarra
 
 def _check_size(files, sent):
     """Raise `ServingError` if a PNG file is of another size than the image; EXIF data may have turned it."""
-    from kseg.data import decode, mask_values  # which load OpenCV
+    from kseg.data import decode, limits, mask_values  # which load OpenCV
 
     try:
-        with decode.any_size():
+        with limits.any_size():
             height, width = decode.image_size(sent)
     except (ValueError, ImportError):  # the server may know more formats
         return

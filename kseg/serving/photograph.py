@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kseg.data import decode
+from kseg.data import decode, limits
 from kseg.data.orientation import upright
 from kseg.data.pixel_range import as_pixels
 from kseg.inference.predict import SCENE_WINDOW, Model, Predictor
@@ -91,7 +91,7 @@ class PhotographSegmenter:
     def _check_picture(self, content):
         """Raise `Refusal` unless the header, which is all that is read, is that of a picture not too large."""
         try:
-            with decode.any_size(), Image.open(io.BytesIO(content), formats=self._formats) as picture:
+            with limits.any_size(), Image.open(io.BytesIO(content), formats=self._formats) as picture:
                 width, height = picture.size
         except decode.DECODER_FAILURES as failure:
             raise Refusal(422, "This is not an image file that can be read. Send a JPEG, PNG, WebP, AVIF, BMP, GIF or "
@@ -105,7 +105,7 @@ class PhotographSegmenter:
 
     def _pixels(self, content):
         """Return the pixels of a file, as predicting its path; what it stores, for a model with a pixel range."""
-        with decode.any_size() if self._max_pixels > (Image.MAX_IMAGE_PIXELS or 0) else contextlib.nullcontext():
+        with limits.any_size() if self._max_pixels > (Image.MAX_IMAGE_PIXELS or 0) else contextlib.nullcontext():
             stored, orientation = decode.stored_photograph(content, self.run.in_channels, shown="the upload")
         if self.run.pixel_range is None:
             stored = as_pixels(stored, None, "the upload", "pixel_range", _NO_RANGE)

@@ -59,6 +59,10 @@ class Recipe(Data, Optimization, Loss):
             options["pixel_range"] = options["pixel_range"].to_list()
         return values
 
+    def same_as(self, other: "Recipe") -> bool:
+        """Return whether two recipes are one, as `run.json` would hold them: a tuple and a list are."""
+        return type(self) is type(other) and json.dumps(self.to_dict()) == json.dumps(other.to_dict())
+
     @classmethod
     def from_dict(cls, values: Mapping[str, typing.Any]) -> "Recipe":
         """Return the recipe that `to_dict` described.

@@ -144,7 +144,8 @@ def resume(output_dir: str | os.PathLike, verbose: int | str = "auto",
         run(recipe_from_dict(report["recipe"]), folder, verbose, callbacks,
             devices=report.get("devices") if devices is None else devices)
     elif not folder.page_is_of_now():
-        write_run_page(folder.path)
+        with contextlib.suppress(OSError):  # in a folder that can only be read
+            write_run_page(folder.path)
     return TrainingResult.read(folder)
 
 
@@ -179,6 +180,9 @@ def _fit(recipe, folder, verbose, callbacks, share, devices):
     devices.check_batch(min(recipe.batch_size, len(splits.train) * recipe.patches))
     progress = Progress.read(folder.state)
     batches = splits.training_batches(lambda: progress.epoch, share.of_batches)
+    if not len(batches):
+        raise ValueError(checks.sentence("batch_size", f"must be at most the {len(splits.train) * recipe.patches} "
+                                         "training images", recipe.batch_size, "Lower it, or add images."))
     validation = splits.validation_batches(share.of_batches)
     epochs = recipe.whole_epochs(len(batches))
     fitted = training.fitted(splits, epochs * len(batches))

@@ -106,10 +106,16 @@ def _claimed(path, settings):
     settings = json.loads(json.dumps(settings))
     if not os.path.exists(path):
         _write(path, {**settings, "mean_iou": {}})
-    elif {**read_report(path), "mean_iou": None} != {**settings, "mean_iou": None}:
+    elif _settings_of(read_report(path)) != {**settings, "mean_iou": None}:
         raise ValueError(checks.sentence("output_dir", "must hold stages of the same recipe", os.path.dirname(path),
                                          "Choose another folder, or pass the recipe that began them."))
     return settings
+
+
+def _settings_of(report):
+    """Return the settings of stages that were begun, with the recipe's fields that have come since."""
+    now = json.loads(json.dumps(TrainingRecipe().to_dict()))
+    return {**report, "recipe": {**now, **report["recipe"]}, "mean_iou": None}
 
 
 def _write(path, values):

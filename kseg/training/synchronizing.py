@@ -3,7 +3,7 @@
 import keras
 
 from kseg import checks
-from kseg.models.walk import layers_of
+from kseg.models.walk import batch_normalization_of
 
 
 def synchronize_batch_normalization(model: keras.Model) -> keras.Model:
@@ -19,7 +19,7 @@ def synchronize_batch_normalization(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: if the model has no batch normalisation.
     """
-    layers = [layer for layer in layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = batch_normalization_of(model)
     if not layers:
         raise ValueError(checks.sentence("model", "must hold batch normalisation", model.name,
                                          "There is nothing to synchronise."))

@@ -320,3 +320,11 @@ def test_a_full_disk_under_a_cache_is_the_error_sentence(folder, tmp_path, monke
     assert re.fullmatch("`path` must be a place that can be written to, got path='.*/[0-9]{7}.npy'. The system says: "
                         "1800 requested and 512 written. Free space or choose another folder.",
                         kseg.data.failure_sentence(caught.value))
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"batch_share": (2, 2)}, r"`batch_share` must be \(index, count\) with 0 <= index < count, got batch_share="),
+    ({"batch_share": (0, 2), "batch_size": None}, "`batch_size` must be a positive integer, got batch_size=None")])
+def test_a_share_of_batches_needs_batches(options, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        kseg.data.load("shapes", "train", image_size=(32, 32), **options)

@@ -233,7 +233,8 @@ class Refusing:
 
 
 def test_what_happens_to_workers_is_said(cluster):
-    from kseg.distributed.streaming import Workers, in_pieces, on_one_worker, quiet_data, stream
+    from kseg.distributed.cluster import Workers
+    from kseg.distributed.streaming import in_pieces, on_one_worker, quiet_data, stream
 
     crew = Workers(1, 1, 0)
     with quiet_data():

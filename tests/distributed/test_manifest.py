@@ -62,3 +62,10 @@ def test_one_program_at_a_time(tmp_path):
         other.kill()
     with Manifest(str(tmp_path), {}).held():
         pass
+
+
+def test_what_a_job_raises_is_not_about_writing(tmp_path):
+    """`ChildProcessError` is an `OSError`."""
+    with pytest.raises(ChildProcessError, match="^`workers` must live$"):
+        with Manifest(str(tmp_path), {"a": 1}).held():
+            raise ChildProcessError("`workers` must live") from MemoryError("of a worker")

@@ -32,7 +32,7 @@ def test_files_are_opened_upright(tmp_path, kind, orientation, monkeypatch):
     path = photograph(tmp_path / f"a.{kind.lower()}", kind, orientation)
     np.testing.assert_array_equal(open_image(path, 3), shown(path))
     np.testing.assert_array_equal(open_image(path, 1)[..., 0], shown(path, "L"))
-    monkeypatch.setattr("kseg.data.decode.LARGE", 100)  # pictures above it are taken strip by strip
+    monkeypatch.setattr("kseg.data.limits.LARGE", 100)  # pictures above it are taken strip by strip
     monkeypatch.setattr("kseg.inference.images._STRIP", 200)
     np.testing.assert_array_equal(open_image(path, 3), shown(path))
 

@@ -10,7 +10,8 @@ import pytest
 import kseg
 from kseg.models.diagram import ink
 from kseg.models.diagram.boxes import boxes_of
-from kseg.models.diagram.placement import LINE, placed
+from kseg.models.diagram.placement import placed
+from kseg.models.diagram.spots import LINE
 from kseg.models.walk import layers_of
 from tests.conftest import structured_image
 from tests.models.tiny_backbone import tiny_backbone

@@ -126,3 +126,12 @@ def test_a_map_of_colours_is_recorded_and_comes_back():
 def test_what_cannot_be_recorded_is_refused_before_training():
     with pytest.raises(TypeError, match="`data_options` must hold plain values, which run.json can record, got"):
         TrainingRecipe(data_options={"classes": np.zeros(2)})
+
+
+def test_recipes_are_compared_as_they_are_recorded():
+    recipe = TrainingRecipe(model_options={"rates": (6, 12, 18)})
+    stored = json.loads(json.dumps(recipe.to_dict()))
+    assert recipe_from_dict(stored).same_as(recipe) and not recipe.same_as(TrainingRecipe())
+    del stored["synchronize_batch_normalization"]  # as of a kseg that had no such field
+    assert recipe_from_dict(stored).same_as(recipe)
+    assert not AdversarialRecipe(start_from="a.keras").same_as(recipe)

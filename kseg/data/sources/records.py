@@ -51,10 +51,12 @@ class RecordsSource(Source):
             raise FileNotFoundError(checks.sentence(
                 "data_dir", f"must hold the finished records of split {split!r} ({split}.json)", data_dir,
                 "Write them with kseg.data.write_records; run it again if it was interrupted."))
+        if channels is not None:
+            checks.positive_integer("channels", channels)
         try:
             return cls._of(index, data_dir, split, channels)
-        except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError, OSError,
-                tf.errors.OpError) as failure:
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError, FileNotFoundError,
+                tf.errors.NotFoundError) as failure:
             raise ValueError(checks.sentence(
                 "data_dir", f"must hold the index of split {split!r} as it was written", data_dir,
                 f"It is damaged: {failure!r:.200}. Delete the files of the split and run kseg.data.write_records "
@@ -118,8 +120,12 @@ class RecordsSource(Source):
             with tf.io.gfile.GFile(path, "rb") as file:
                 file.seek(offset)
                 record = file.read(length)
-        except (tf.errors.OpError, OSError):
+        except (tf.errors.OutOfRangeError, tf.errors.NotFoundError, FileNotFoundError):
             record = b""
+        except (tf.errors.OpError, OSError) as failure:
+            raise ValueError(checks.sentence(
+                "data_dir", "must hold records that can be read", self.describe(index),
+                f"The file system says: {getattr(failure, 'message', failure)}. Try again.")) from failure
         if zlib.crc32(record) != checksum or not record:
             raise ValueError(checks.sentence(
                 "data_dir", "must hold the records as they were written; this one has changed", self.describe(index),

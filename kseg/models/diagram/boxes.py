@@ -14,74 +14,19 @@ import keras
 from kseg.layers import (
     AdaptiveAveragePooling2D,
     BilinearUpsampling2D,
-    ChainedResidualPooling,
-    CropTo,
     MaxPoolingWithArgmax2D,
     MaxUnpooling2D,
     ResizeTo,
     ScaleImages,
 )
+from kseg.models.diagram.elements import KERNELS, Arrow, Box
 from kseg.models.diagram.flow import Flow, Place, flow_of
+from kseg.models.diagram.reach import data_of, reached, readers_of, stages_of
 
-MOST_BOXES = 48  # beyond, a picture of boxes by name cannot be read: one box per stride, down and up
-WHOLE = re.compile(r"(refine\d+)_")  # layers whose branches are one box: a block of RefineNet
-_SIZE_ONLY = {CropTo: (1,), ResizeTo: (1,), MaxUnpooling2D: (2,)}  # inputs of which only the size is read
-_KERNELS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
-_RAISES = (keras.layers.Conv2DTranspose, BilinearUpsampling2D)
+_ENCODER_REST = "rest"  # steps of the encoder that no tap needs, but an output does
+_MOST_BOXES = 48  # beyond, a picture of boxes by name cannot be read: one box per stride, down and up
+_WHOLE = re.compile(r"(refine\d+)_")  # layers whose branches are one box: a block of RefineNet
 _PARTS = re.compile(r"_(conv\d*|depthwise|pointwise|scores|pool|bn|relu|\d+)$")
-
-
-@dataclasses.dataclass
-class Box:
-    """A group of layers.
-
-    Attributes:
-        kind: "input", "stage" of the encoder, "convolution", "pooling" into bins, "join", "block" or "output".
-        name: the tap of a stage, the common name of the layers, or the model output.
-        layers: its layers, in their order.
-        place: of its last tensor.
-        stride: input pixels per pixel of its output; None before one is known.
-        channels: of its output.
-        join: "" or how several arrows meet before its first layer: "concatenate", "add", "maximum", "multiply".
-        training_only: whether only auxiliary outputs need it.
-    """
-
-    kind: str
-    name: str
-    layers: list[Any]
-    place: Place
-    stride: int | None = None
-    channels: int | None = None
-    join: str = ""
-    training_only: bool = False
-
-    @property
-    def kernels(self) -> list[Any]:
-        """The convolutions, in their order."""
-        return [layer for layer in self.layers if isinstance(layer, _KERNELS)]
-
-    @property
-    def rates(self) -> tuple[int, ...]:
-        """The dilation rates above 1 of its kernels wider than one pixel, ascending."""
-        return tuple(sorted({max(layer.dilation_rate) for layer in self.kernels if max(layer.kernel_size) > 1} - {1}))
-
-
-@dataclasses.dataclass(frozen=True)
-class Arrow:
-    """What flows from one box to another.
-
-    Attributes:
-        source, target: indices of boxes.
-        kind: "flow", or "places" of maxima that an unpooling reads.
-        marks: what happens on the way: "pool", "up", "unpool", "transposed", or "×0.5" where the image is scaled.
-        channels: of the tensor, where the box it comes from ends with others; else None.
-    """
-
-    source: int
-    target: int
-    kind: str = "flow"
-    marks: tuple[str, ...] = ()
-    channels: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +47,7 @@ def boxes_of(model: keras.Model) -> tuple[list[Box], list[Arrow]]:
     flow = flow_of(model)
     training_heads = getattr(model, "has_aux", False)  # a Segmenter's further outputs: they end where they are scored
     grouping = _Grouping(flow, training_heads, by_stride=False)
-    if len(grouping.boxes) > MOST_BOXES:
+    if len(grouping.boxes) > _MOST_BOXES:
         grouping = _Grouping(flow, training_heads, by_stride=True)
     return grouping.boxes, list(grouping.arrows.values())
 
@@ -118,48 +63,18 @@ class _Grouping:
         self._of_layer: dict[int, int] = {}  # id of a layer -> its box: a layer called twice is drawn once
         self._of_key: dict[Any, int] = {}
         self._phases: dict[Place, int] = {}
-        needed = self._reached(flow.outputs)
-        self._main = self._reached(flow.outputs[:1]) if training_heads else needed
-        self._stages = self._stages_of_steps()
-        self._readers = self._count_readers(needed)
+        needed = reached(flow, flow.outputs)
+        self._main = reached(flow, flow.outputs[:1]) if training_heads else needed
+        self._stages = stages_of(flow)
+        self._readers = readers_of(flow, needed)
         for index, step in enumerate(flow.steps):
             if index in needed:
                 self._take(index, step)
         for place in flow.outputs[:1] if training_heads else flow.outputs:
             self._end(place)
 
-    def _reached(self, places):
-        """Return the indices of the steps that `places` need."""
-        waiting, found = [index for index, _ in places], set()
-        while waiting:
-            index = waiting.pop()
-            if index not in found:
-                found.add(index)
-                waiting += [source for source, _ in _data(self.flow.steps[index])]
-        return found
-
-    def _stages_of_steps(self):
-        """Return step -> name of the first tap that needs it."""
-        stages = {}
-        for name, place in self.flow.taps.items():
-            if name == "low_level":  # a tensor inside a stage
-                continue
-            for index in self._reached([place]):
-                if self.flow.steps[index].in_encoder:
-                    stages.setdefault(index, name)
-        return stages
-
-    def _count_readers(self, needed):
-        readers = {}
-        for index in needed:
-            for place in _data(self.flow.steps[index]):
-                readers[place] = readers.get(place, 0) + 1
-        for place in self.flow.outputs:
-            readers[place] = readers.get(place, 0) + 1
-        return readers
-
     def _take(self, index, step):
-        sources = _data(step)
+        sources = data_of(step)
         signals = [self._signals[place] for place in sources]
         places = [(index, number) for number in range(len(step.shapes))]
         if not signals:
@@ -182,11 +97,11 @@ class _Grouping:
         layer = step.layer
         if id(layer) in self._of_layer:
             return self._of_layer[id(layer)]
-        whole = WHOLE.match(layer.name)
+        whole = _WHOLE.match(layer.name)
         if self.by_stride and not step.in_encoder:
             return self._shared(self._phase(index, sources), "block", "", layer, index, sources)
         if step.in_encoder:
-            name = self._stages.get(index, ENCODER_REST)
+            name = self._stages.get(index, _ENCODER_REST)
             return self._shared(("stage", name), "stage", name, layer, index, sources)
         if whole:
             return self._shared(("whole", whole.group(1)), "block", whole.group(1), layer, index, sources)
@@ -195,7 +110,7 @@ class _Grouping:
             return self._new("join", layer.name, layer, index, sources, join=_join_of(layer))
         if isinstance(layer, AdaptiveAveragePooling2D):
             return self._new("pooling", _stem(layer.name), layer, index, sources)
-        if not isinstance(layer, _KERNELS) or isinstance(layer, _RAISES):
+        if not isinstance(layer, KERNELS):
             return None
         before = self.boxes[signals[0].box]
         if not signals[0].marks and self._readers[sources[0]] == 1 and self._continues(before, layer):
@@ -302,15 +217,6 @@ class _Grouping:
         self._connect(signal, place, len(self.boxes) - 1)
 
 
-ENCODER_REST = "rest"  # steps of the encoder that no tap needs, but an output does
-
-
-def _data(step) -> list[Place]:
-    """Return the sources of a step whose values it reads, not their size alone."""
-    unread = next((numbers for kind, numbers in _SIZE_ONLY.items() if isinstance(step.layer, kind)), ())
-    return [place for number, place in enumerate(step.sources) if number not in unread]
-
-
 def _stem(name):
     """Return what the layers of one box have in common: `decoder2_1_conv` and `decoder2_2_bn` are `decoder2`."""
     shorter = _PARTS.sub("", name)
@@ -321,8 +227,3 @@ def _join_of(layer):
     kinds = {"Concatenate": "concatenate", "Add": "add", "Maximum": "maximum", "Multiply": "multiply",
              "Subtract": "subtract", "Average": "average"}
     return kinds.get(type(layer).__name__, type(layer).__name__.lower())
-
-
-def poolings(box: Box) -> list[ChainedResidualPooling]:
-    """Return the chained residual poolings of a box."""
-    return [layer for layer in box.layers if isinstance(layer, ChainedResidualPooling)]

@@ -3,7 +3,8 @@
 import functools
 from typing import TYPE_CHECKING
 
-from kseg.models.diagram.placement import BADGE, FONT, LINE, Layout
+from kseg.models.diagram.placement import Layout
+from kseg.models.diagram.spots import BADGE, FONT, LINE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,8 +2,8 @@
 
 import re
 
-from kseg.layers import AdaptiveAveragePooling2D
-from kseg.models.diagram.boxes import Box, poolings
+from kseg.layers import AdaptiveAveragePooling2D, ChainedResidualPooling
+from kseg.models.diagram.elements import Box
 
 # What the layers of kseg's builders are, by the beginning of their names; others are called as they are.
 _NAMES = (
@@ -84,7 +84,7 @@ def _block(box):
     names = [layer.name for layer in box.layers]
     units = [sum(bool(re.search(pattern, name)) for name in names)
              for pattern in (r"\d_unit\d+_add", r"output_unit\d+_add")]
-    chains = poolings(box)
+    chains = [layer for layer in box.layers if isinstance(layer, ChainedResidualPooling)]
     if not chains:
         return []
     fused = any(name.endswith("_sum") for name in names)

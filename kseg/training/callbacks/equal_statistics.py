@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kseg.models.walk import layers_of
+from kseg.models.walk import batch_normalization_of
 
 
 class EqualStatistics(keras.callbacks.Callback):
@@ -22,8 +22,7 @@ class EqualStatistics(keras.callbacks.Callback):
 
     def _average(self):
         strategy = tf.distribute.get_strategy()
-        for layer in layers_of(self.model):
-            if isinstance(layer, keras.layers.BatchNormalization):
-                for weight in layer.non_trainable_variables:
-                    values = [one.numpy() for one in strategy.experimental_local_results(weight.value)]
-                    weight.assign(np.mean(values, axis=0))
+        for layer in batch_normalization_of(self.model):
+            for weight in layer.non_trainable_variables if layer.trainable else ():  # a mean of equals may round
+                values = [one.numpy() for one in strategy.experimental_local_results(weight.value)]
+                weight.assign(np.mean(values, axis=0))

@@ -115,17 +115,19 @@ class Story:
     def panels(self) -> dict[str, typing.Any] | None:
         """Return the kept pictures as addresses: `epochs`, and `rows` of `image`, `truth`, `predictions`; or None."""
         folder, done = self.folder.panels, len(self.history)
-        epochs = [epoch for epoch in kept_panels.epochs(folder) if epoch <= done]
+        there = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        places = range(1, sum(name.startswith("image-") for name in there) + 1)
+        epochs = [epoch for epoch in kept_panels.epochs(folder)  # not one that a full disk cut short
+                  if epoch <= done and {f"epoch-{epoch:04d}-{place}.png" for place in places} <= there]
         if not epochs:
             return None
-        count = sum(name.startswith("image-") for name in os.listdir(folder))
 
         def address(name):
             return data_uris.of_file(os.path.join(folder, name))
 
         rows = [{"image": address(f"image-{place}.jpg"), "truth": address(f"truth-{place}.png"),
                  "predictions": [address(f"epoch-{epoch:04d}-{place}.png") for epoch in epochs]}
-                for place in range(1, count + 1)]
+                for place in places if f"truth-{place}.png" in there]
         scores = {int(row["epoch"]): row.get("val_mean_iou") for row in self.history}
         return {"epochs": [{"epoch": epoch, "mean_iou": scores.get(epoch)} for epoch in epochs], "rows": rows}
 
