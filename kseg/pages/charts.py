@@ -10,8 +10,8 @@ import numpy as np
 _WIDTH, _HEIGHT = 400, 220  # of a chart of lines, in its own units
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 392, 10, 186
 _DOTS = 60  # with more points a line has none
-_NUMBERED = 24  # a matrix of more classes has no numbers in its cells
-_LONGEST_NAME = 24  # characters
+NUMBERED = 24  # a matrix of more classes has no numbers in its cells
+LONGEST_NAME = 24  # characters
 _LEAST_SHARE = 0.05  # per cent of a row; smaller cells are not drawn
 COLOURS = tuple(f"var(--series-{index})" for index in (1, 2, 3, 4))
 
@@ -88,12 +88,12 @@ def matrix_chart(matrix: np.ndarray, names: Sequence[str]) -> dict[str, typing.A
     matrix = np.asarray(matrix, np.float64)
     total, classes = matrix.sum(1, keepdims=True), len(matrix)
     share = 100 * np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0)
-    cell, font = (32, 12) if classes <= _NUMBERED else (9, 8)
-    short = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME - 1]}…" for name in names]
+    cell, font = (32, 12) if classes <= NUMBERED else (9, 8)
+    short = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME - 1]}…" for name in names]
     margin = 14 + math.ceil(0.6 * font * max(map(len, short)))
     cells = [{"x": margin + int(column) * cell, "y": margin + int(row) * cell,
               "opacity": round(math.sqrt(share[row, column] / 100), 3),  # the root: small errors show too
-              "number": f"{share[row, column]:.0f}" if classes <= _NUMBERED and share[row, column] >= 0.5 else "",
+              "number": f"{share[row, column]:.0f}" if classes <= NUMBERED and share[row, column] >= 0.5 else "",
               "text": f"{share[row, column]:.1f} % of {names[row]} are taken for {names[column]}"}
              for row, column in zip(*np.nonzero(share >= _LEAST_SHARE))]
     return {"names": short, "cells": cells, "cell": cell, "font": font, "left": margin, "top": margin,

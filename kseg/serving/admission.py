@@ -49,9 +49,9 @@ class Admission:
             raise Refusal(400, "A request must have one Host header.")
         if not self._is_ours(hosts[0]):
             raise Refusal(403, f"Host {ascii(hosts[0][:100])} is not a name of this server. Open it by the address "
-                               "that it printed when it started.")
+                               "that it printed when it started, or by that of its machine.")
         origins = headers.get_all("Origin", [])
-        own = {f"{scheme}://{hosts[0].lower()}" for scheme in ("http", "https")}  # https: behind a proxy
+        own = {f"{scheme}://{hosts[0].lower()}" for scheme in ("http", "https")}  # https: through a tunnel
         foreign = any(origin.lower() not in own for origin in origins)
         if foreign or headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and headers.get(
                 "Sec-Fetch-Mode") != "navigate":

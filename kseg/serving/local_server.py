@@ -35,7 +35,7 @@ class LocalServer:
             print(server.url)
 
     It takes requests of its own page and of programs, not of other sites' pages, and gives out nothing but the page. It
-    has no password and no encryption: leave it on loopback, or put both before it.
+    has no password and no encryption: leave it on loopback.
 
     Args:
         model: as in `kseg.predict`.
@@ -69,7 +69,7 @@ class LocalServer:
             self.segment = PhotographSegmenter(model, max_pixels, {
                 "batch_size": batch_size, "window": window, "overlap": overlap, "blend": blend, "scales": scales,
                 "flip": flip, "threshold": threshold})
-            self.pages = _pages(self.segment, title or _title(model), max_bytes, max_pixels)
+            self.pages = _pages(self.segment, title or _title(model), max_bytes)
         except BaseException:
             self._listener.server_close()
             raise
@@ -128,14 +128,14 @@ def serve(model: Model, *, open_browser: bool = False, quiet: bool = False, **op
         server.close()
 
 
-def _pages(segmenter, title, max_bytes, max_pixels):
+def _pages(segmenter, title, max_bytes):
     """Return path → (type, bytes) of all that can be fetched."""
     run = segmenter.run
     contents = segment_page.manifest(
         "server", title=title, about="Photographs are sent to the program that serves this page, and nowhere else.",
         label_set=known_labels(run.label_set, run.classes, run.task), task=run.task.name,
         threshold=segmenter.threshold, channels=run.in_channels, image_size=run.image_size,
-        details={"max_bytes": max_bytes, "max_pixels": max_pixels})
+        details={"max_bytes": max_bytes})
     pages = {f"/{name}": (_type(name), path.read_bytes()) for name, path in segment_page.files("server").items()}
     return {**pages, "/": pages["/index.html"], "/model.json": ("application/json", json.dumps(contents).encode())}
 

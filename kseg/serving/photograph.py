@@ -42,7 +42,8 @@ class PhotographSegmenter:
         by_windows = not (options.get("window") or self.run.image_size or self.run.margin)
         self._by_windows = Predictor(self.run, **{**options, "window": SCENE_WINDOW}) if by_windows else self._whole
         # Of a multi-label model each pixel comes with a byte for every class.
-        self._max_pixels = min(max_pixels, _MASKS // self.run.classes) if self.run.task.stacked else max_pixels
+        masks = _MASKS // self.run.classes if self.run.task.stacked else max_pixels
+        self._max_pixels, self._of_masks = min(max_pixels, masks), masks < max_pixels
         Image.init()  # else Pillow knows only some of its formats
         self._formats = [name for name in _FORMATS if name in Image.OPEN]
         self._lock, self._closed = threading.Lock(), False
@@ -81,16 +82,20 @@ class PhotographSegmenter:
         self._check_picture(content)
         try:
             image = self._pixels(content)
+            self._check_size(image.shape[1], image.shape[0])  # whatever its header said
             large = image.shape[0] * image.shape[1] > LARGE
             return (self._by_windows if large else self._whole).with_confidence(image)
-        except ValueError as failure:  # of the image: the options were checked when the server started
+        except (ValueError, ImportError) as failure:  # of the image: the options were checked at the start
             raise Refusal(422, str(failure)) from failure
         except MemoryError as failure:
             raise Refusal(413, "The machine has not enough memory for an image of this size.") from failure
 
     def _check_picture(self, content):
         """Raise `Refusal` unless the header, which is all that is read, is that of a picture not too large."""
+        mark, others = content[:16], set(Image.OPEN) - {*_FORMATS, "DIB"}
         try:
+            if any(Image.OPEN[name][1] and Image.OPEN[name][1](mark) is True for name in others):
+                raise ValueError("it begins as a file of another format, whose reader would take it first")
             with limits.any_size(), Image.open(io.BytesIO(content), formats=self._formats) as picture:
                 width, height = picture.size
         except decode.DECODER_FAILURES as failure:
@@ -98,10 +103,13 @@ class PhotographSegmenter:
                                "TIFF.") from failure
         if content[_DICOM] == b"DICM":
             raise Refusal(422, "This is a DICOM file. Use kseg predict.")
+        self._check_size(width, height)
+
+    def _check_size(self, width, height):
         if width * height > self._max_pixels:
+            larger = "." if self._of_masks else ", or start the server with a larger --max-megapixels."
             raise Refusal(413, f"The image has {width}×{height} pixels, and this server takes at most "
-                               f"{self._max_pixels / 1e6:.3g} million. Send a smaller one, or start the server with a "
-                               "larger --max-megapixels.")
+                               f"{self._max_pixels / 1e6:.3g} million. Send a smaller one{larger}")
 
     def _pixels(self, content):
         """Return the pixels of a file, as predicting its path; what it stores, for a model with a pixel range."""

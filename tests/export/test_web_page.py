@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -122,7 +123,8 @@ def test_the_page_answers_as_predict_does(kind, as_exported, as_original, pages,
                 assert answer.shape == size
                 answer = np.moveaxis(found["masks"], 0, -1)
             assert answer.shape == exported.shape and len(np.unique(exported)) > 1
-            assert (answer == exported).mean() >= as_exported, size
+            narrow = size == (203, 151)
+            assert (answer == exported).mean() >= (as_exported if narrow else max(as_exported, 0.995)), size
             assert (answer == original).mean() >= as_original, size
             if kind == "labels":
                 assert found["confidence"] is None
@@ -242,6 +244,15 @@ def test_the_keyboard_is_enough(pages, browser):
         page.keyboard.press("Enter")  # the example
         finished(page)
         chosen(page, png(image))
+        probabilities = kseg.predict(file, image, output="probabilities")
+        box = page.locator("#image").bounding_box()
+        for at in ((3, 5), (SIZE[0] // 4, SIZE[1] - 9)):  # the pointer needs no focus
+            page.mouse.move(box["x"] + box["width"] * (at[1] + 0.5) / SIZE[1],
+                            box["y"] + box["height"] * (at[0] + 0.5) / SIZE[0])
+            found = re.fullmatch(r"(\w+), ([\d.]+) % \(column (\d+), row (\d+)\)", page.inner_text("#reading"))
+            assert found and found[1] == names[expected[at]] and (int(found[4]), int(found[3])) == at
+            assert abs(float(found[2]) - 100 * probabilities[at].max()) <= 1
+        page.mouse.move(0, 0)
         page.focus("#stage")
         page.keyboard.press("ArrowRight")
         row, column = SIZE[0] // 2, SIZE[1] // 2 + 3
@@ -269,9 +280,36 @@ def test_several_classes_of_a_pixel_are_each_downloaded(pages, browser, tmp_path
     with served(folder) as address, opened(browser, address) as page:
         chosen(ready(page), png(image))
         page.click("#none")
+        assert page.locator("#legend input:checked").count() == 0
+        page.click("#all")
+        assert page.locator("#legend input:checked").count() == page.locator("#legend input").count() > 1
+        page.click("#none")
         page.check("[data-id='1']")
         name, mask = downloaded(page, "#save-mask", tmp_path / "mask.png")
         assert name == "street_road.png" and np.array_equal(mask, expected[..., 1])
+
+
+def test_the_runtime_of_the_network_is_the_one_installed_here(pages, browser, litert_runtime, tmp_path):
+    """What stands at the addresses is played from npm's folder: version, paths, hashes and order of loading hold."""
+    _, file, _ = pages("float32")
+    kseg.export.web_page(file, tmp_path / "page")
+    assert not (tmp_path / "page" / "runtime").exists()
+    fetched = []
+
+    def play(route):
+        address = route.request.url
+        scope, package, path = re.fullmatch(r"https://[^/]+/npm/(@\w+)/([\w-]+)@[\d.]+/(.+)", address).groups()
+        fetched.append(path)
+        route.fulfill(path=litert_runtime / "node_modules" / scope / package / path,
+                      headers={"Access-Control-Allow-Origin": "*"})
+
+    problems = []
+    with served(tmp_path / "page") as address, opened(browser, "about:blank", problems) as page:
+        page.context.route("https://cdn.jsdelivr.net/**", play)
+        page.goto(address)
+        image = structured_image(*SIZE)
+        assert (segmented(ready(page), png(image))["labels"] == kseg.predict(file, image)).mean() >= 0.997
+    assert any(path.endswith(".wasm") for path in fetched) and not [one for one in problems if "request" not in one]
 
 
 def broken(folder, tmp_path, change):

@@ -13,6 +13,7 @@ from kseg import data, metrics
 from kseg.cli import main
 from kseg.inference.report import page as report_page
 from kseg.labels import LabelSet
+from kseg.pages.environment import shown
 from tests.inference.function_runner import FunctionRunner
 
 LABELS = LabelSet(("dark", "red", "green & blue"))
@@ -149,7 +150,7 @@ def test_absent_classes_and_empty_images_are_null_in_json(run):
     result = kseg.evaluate(run, [(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 255))])
     assert result.to_dict()["scores"]["mean_iou"] is None and result.worst == []
     assert result.worst_sheet() is None
-    assert report_page.shown(float("nan")) == "–"
+    assert shown(float("nan")) == "–"
     json.dumps(result.to_dict(), allow_nan=False)
 
 

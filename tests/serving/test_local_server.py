@@ -243,7 +243,7 @@ def test_the_page_and_its_headers(server):
     status, headers, content = asked(server, "HEAD", "/")
     assert status == 200 and int(headers["Content-Length"]) > 1000 and content == b""
     page = json.loads(asked(server, path="/model.json?again")[2])
-    assert page["engine"] == "server" and page["server"] == {"max_bytes": 200_000, "max_pixels": 500_000}
+    assert page["engine"] == "server" and page["server"] == {"max_bytes": 200_000}
 
 
 @pytest.mark.parametrize("path", [
@@ -382,6 +382,36 @@ def test_a_small_file_of_many_pixels(server, size):
     assert len(content) < 200_000
     status, _, answer = asked(server, "POST", "/segment", content, TYPE)
     assert status == 413 and f"{size[0]}×{size[1]} pixels" in json.loads(answer)["error"]
+
+
+def two_faced():
+    """Return a TIFF of 4×4 pixels whose beginning is that of a FLI film of 9000×9000, which Pillow asks first."""
+    place = 0x1AF11  # of the directory; its low bytes are FLI's mark
+    entries = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 16), (277, 1), (278, 4), (279, 16)]
+    head = struct.pack("<2sHI4H", b"II", 42, place, 9000, 9000, 8, 3)
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", tag, 4, 1, value)
+                                                           for tag, value in entries) + bytes(4)
+    return head.ljust(place, b"\0") + directory
+
+
+def test_a_file_with_the_beginning_of_another_format(server):
+    """The header that is measured must be that of the reader which decodes."""
+    content = two_faced()
+    with Image.open(io.BytesIO(content), formats=["TIFF"]) as picture:
+        assert picture.size == (4, 4)
+    with Image.open(io.BytesIO(content), formats=["FLI"]) as picture:  # the first to be asked in a new process
+        assert picture.size == (9000, 9000)
+    status, _, answer = asked(server, "POST", "/segment", content, TYPE)
+    assert status == 422 and "not an image file that can be read" in json.loads(answer)["error"]
+
+
+def test_a_file_whose_reader_is_not_installed(server, monkeypatch):
+    def missing(*_, **__):
+        raise ImportError("`image` needs rasterio")
+
+    monkeypatch.setattr("kseg.data.decode.stored_photograph", missing)
+    status, _, answer = asked(server, "POST", "/segment", pictures()["png"], TYPE)
+    assert status == 422 and "needs rasterio" in json.loads(answer)["error"]
 
 
 @pytest.mark.parametrize("content", [

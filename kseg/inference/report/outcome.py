@@ -10,8 +10,9 @@ from rich.table import Table
 
 from kseg import checks, files, metrics, pictures, tasks
 from kseg.inference.report import plots
-from kseg.inference.report.page import COLUMNS, heading, html_report, shown
+from kseg.inference.report.page import COLUMNS, html_report
 from kseg.labels import LabelSet
+from kseg.pages.environment import heading, shown
 
 _SCORES = ("mean_iou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "mean_dice",
            "mean_boundary_iou", "boundary_f1", "expected_calibration_error")

@@ -6,9 +6,6 @@ import numpy as np
 
 from kseg import pictures, tasks
 from kseg.pages import charts, data_uris, environment
-from kseg.pages.environment import heading, shown
-
-__all__ = ["COLUMNS", "heading", "html_report", "shown"]
 
 COLUMNS = ("iou", "dice", "accuracy", "boundary_iou", "share")  # of the table of classes
 _IMAGE_COLUMNS = ("mean_iou", "pixel_accuracy", "boundary_f1")

@@ -7,12 +7,10 @@ import numpy as np
 
 from kseg.labels import LabelSet
 from kseg.metrics import Calibration, ThresholdCurve
+from kseg.pages.charts import LONGEST_NAME, NUMBERED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_LONGEST_NAME = 24  # characters
-_NUMBERED = 24  # with more classes the cells hold no numbers
 
 
 def confusion_matrix(matrix: np.ndarray, label_set: LabelSet) -> np.ndarray:
@@ -30,18 +28,18 @@ def confusion_matrix(matrix: np.ndarray, label_set: LabelSet) -> np.ndarray:
     matrix = np.asarray(matrix, np.float64)
     classes, total = len(matrix), matrix.sum(1, keepdims=True)
     share = 100 * np.divide(matrix, total, out=np.full_like(matrix, np.nan), where=total > 0)  # absent: white
-    inches = max(5.0, 2.2 + (0.42 if classes <= _NUMBERED else 0.16) * classes)
+    inches = max(5.0, 2.2 + (0.42 if classes <= NUMBERED else 0.16) * classes)
     figure = Figure(figsize=(inches + 0.6, inches), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 100))  # the root: small errors show too
     figure.colorbar(image, ax=axes, ticks=(0, 1, 5, 10, 20, 40, 60, 80, 100), fraction=0.05, pad=0.02, aspect=30)
-    names = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME - 1]}…" for name in label_set.names]
+    names = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME - 1]}…" for name in label_set.names]
     names = [name.replace("$", r"\$") for name in names]  # a dollar sign begins a formula
-    size = 9 if classes <= _NUMBERED else 6
+    size = 9 if classes <= NUMBERED else 6
     axes.set_xticks(range(classes), names, rotation=90, fontsize=size)
     axes.set_yticks(range(classes), names, fontsize=size)
     axes.set(xlabel="prediction", ylabel="truth", title="% of the labelled pixels of each row")
-    if classes <= _NUMBERED:
+    if classes <= NUMBERED:
         for row, column in zip(*np.nonzero(share >= 0.5)):
             axes.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", fontsize=8,
                       color="white" if share[row, column] > 35 else "black")
@@ -85,11 +83,11 @@ def thresholds(curve: ThresholdCurve, names: Sequence[str]) -> np.ndarray:
     figure = Figure(figsize=(6.4, 4.4), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     for name, row, (best, score) in zip(names, curve.iou(), curve.best()):
-        line, = axes.plot(curve.thresholds, row, label=name.replace("$", r"\$") if len(names) <= _NUMBERED else None)
+        line, = axes.plot(curve.thresholds, row, label=name.replace("$", r"\$") if len(names) <= NUMBERED else None)
         axes.plot(best, score, "o", color=line.get_color())
     axes.set(xlabel="threshold", ylabel="IoU", xlim=(0, 1), ylim=(0, 1), title="What each threshold would give")
     axes.grid(color="0.9")
-    if len(names) <= _NUMBERED:
+    if len(names) <= NUMBERED:
         axes.legend(loc="best", frameon=False)
     return _drawn(figure)
 

@@ -145,9 +145,10 @@ class Page {
     }
     byId("camera").disabled = false;
     this.showCamera();
-    while (this.camera) {
-      const blob = await this.camera.next();
-      if (blob && this.camera) await this.segment(blob, "camera");
+    const camera = this.camera;  // one loop per camera: stopped and started again, it is another
+    while (camera && camera === this.camera) {
+      const blob = this.running ? null : await camera.next();
+      if (blob && camera === this.camera) await this.segment(blob, "camera");
       await new Promise(requestAnimationFrame);  // not while the page is out of sight
     }
   }

@@ -91,11 +91,20 @@ export class Viewer {
   }
 
   list() {
+    const rows = [...byId("legend").rows];
+    if (rows.length === this.shares.length && this.shares.every(({id}, at) => rows[at].dataset.row === String(id))) {
+      this.shares.forEach(({id, share}, at) => {  // a row that is being clicked stays, while the camera runs
+        rows[at].cells[1].textContent = percent(share);
+        rows[at].querySelector("input").checked = !this.hidden.has(id);
+      });
+      return;
+    }
     const focused = document.activeElement?.dataset?.id;
     byId("legend").replaceChildren(...this.shares.map(({id, name, share}) => {
       const row = document.createElement("tr"), head = document.createElement("th"), cell = document.createElement("td");
       const label = document.createElement("label"), box = document.createElement("input");
       const swatch = document.createElement("span");
+      row.dataset.row = id;
       box.type = "checkbox";
       box.checked = !this.hidden.has(id);
       box.dataset.id = id;

@@ -137,14 +137,19 @@ class Story:
 
     def recipe(self) -> list[tuple[str, str]]:
         """Return the options of the recipe that are set, as text."""
-        return [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-                for name, value in self.report["recipe"].items() if value is not None and value != {}]
+        return recipe_text(self.report["recipe"])
 
     def machine(self) -> list[tuple[str, str]]:
         """Return what the run ran on, as text."""
         facts = {**self.report.get("machine", {}), **self.report.get("versions", {})}
         return [(name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
                 for name, value in facts.items() if value is not None]
+
+
+def recipe_text(recipe: dict[str, typing.Any]) -> list[tuple[str, str]]:
+    """Return the options of a recipe that are set, as text."""
+    return [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for name, value in recipe.items() if value is not None and value != {}]
 
 
 def clock(seconds: float) -> str:

@@ -1,6 +1,5 @@
 """Writes the page of a run, and above the stages of FCN's staged training a page of them all."""
 
-import json
 import os
 import typing
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from jinja2 import TemplateError
 from kseg import checks, files
 from kseg.pages import charts, environment
 from kseg.training.run_folder import RunFolder, damaged, read_report
-from kseg.training.run_page.story import Story, clock
+from kseg.training.run_page.story import Story, clock, recipe_text
 
 _ROOM = "kseg.training.run_page"
 _STAGES = "stages.json"
@@ -85,11 +84,10 @@ def _write_stages(folder):
     going = [story for story in begun.values() if story.running]
     unfinished = len(begun) < len(stories) or going
     path = RunFolder(folder).page
-    recipe = [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-              for name, value in settings["recipe"].items() if value is not None and value != {}]
     files.write_text(path, environment.rendered(
         _ROOM, "stages.html", name=os.path.basename(os.path.abspath(folder)), stories=stories, chart=chart,
-        scores=scores, classes=classes, recipe=recipe, clock=clock, unfinished=bool(unfinished),
+        scores=scores, classes=classes, recipe=recipe_text(settings["recipe"]), clock=clock,
+        unfinished=bool(unfinished),
         written=max((story.written for story in begun.values()), default=0.0),
         silent=max((story.longest_silence for story in going), default=3600.0),
         reload=_reload(going[0]) if going else _RELOAD[0]))
