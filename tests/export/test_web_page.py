@@ -244,15 +244,6 @@ def test_the_keyboard_is_enough(pages, browser):
         page.keyboard.press("Enter")  # the example
         finished(page)
         chosen(page, png(image))
-        probabilities = kseg.predict(file, image, output="probabilities")
-        box = page.locator("#image").bounding_box()
-        for at in ((3, 5), (SIZE[0] // 4, SIZE[1] - 9)):  # the pointer needs no focus
-            page.mouse.move(box["x"] + box["width"] * (at[1] + 0.5) / SIZE[1],
-                            box["y"] + box["height"] * (at[0] + 0.5) / SIZE[0])
-            found = re.fullmatch(r"(\w+), ([\d.]+) % \(column (\d+), row (\d+)\)", page.inner_text("#reading"))
-            assert found and found[1] == names[expected[at]] and (int(found[4]), int(found[3])) == at
-            assert abs(float(found[2]) - 100 * probabilities[at].max()) <= 1
-        page.mouse.move(0, 0)
         page.focus("#stage")
         page.keyboard.press("ArrowRight")
         row, column = SIZE[0] // 2, SIZE[1] // 2 + 3
@@ -271,6 +262,23 @@ def test_the_keyboard_is_enough(pages, browser):
         alpha = "(at) => document.getElementById('overlay').getContext('2d').getImageData(...at, 1, 1).data[3]"
         assert page.evaluate(alpha, [int(place) for place in np.argwhere(expected == most)[0][::-1]]) == 0
         assert page.evaluate(alpha, [int(place) for place in np.argwhere(expected != most)[0][::-1]]) == 255
+
+
+def test_the_pointer_reads_class_and_probability(pages, browser):
+    _, file, folder = pages("float32")
+    image = structured_image(*SIZE)
+    expected, names = kseg.predict(file, image), NAMES["multiclass"]
+    with served(folder) as address, opened(browser, address) as page:
+        chosen(ready(page), png(image))
+        probabilities = kseg.predict(file, image, output="probabilities")
+        page.locator("#stage").scroll_into_view_if_needed()
+        box = page.locator("#image").bounding_box()
+        for at in ((3, 5), (SIZE[0] // 8, SIZE[1] - 9)):  # the pointer needs no focus
+            page.mouse.move(box["x"] + box["width"] * (at[1] + 0.5) / SIZE[1],
+                            box["y"] + box["height"] * (at[0] + 0.5) / SIZE[0])
+            found = re.fullmatch(r"(\w+), ([\d.]+) % \(column (\d+), row (\d+)\)", page.inner_text("#reading"))
+            assert found and found[1] == names[expected[at]] and (int(found[4]), int(found[3])) == at
+            assert abs(float(found[2]) - 100 * probabilities[at].max()) <= 1
 
 
 def test_several_classes_of_a_pixel_are_each_downloaded(pages, browser, tmp_path):
