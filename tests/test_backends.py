@@ -11,7 +11,7 @@ import pytest
 import kseg
 from kseg import models
 from tests import on_backend
-from tests.test_model_contract import batch, build
+from tests.test_model_contract import batch, build, sure_logits
 
 LOSSES = {"multiclass": ("CrossEntropy", "Focal", "Dice", "Jaccard", "Tversky", "LovaszSoftmax"),
           "multilabel": ("BinaryCrossEntropy", "BinaryFocal", "LovaszHinge")}
@@ -35,10 +35,14 @@ def on(request):
     return run
 
 
-def _near(logits, expected, name):
-    """Where two values of a pooling window are nearly equal, rounding moves SegNet's feature to another pixel."""
-    near = np.isclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max()).mean()
-    assert near >= (0.95 if name.startswith("SegNet") else 1), near
+def _check_near(model, pixels, there):
+    """Hold the logits of another backend against those of `model`; of a SegNet where its own are sure."""
+    here = np.asarray(model(pixels))
+    scale, sure = np.abs(here).max(), np.full(here.shape, True)
+    if model.name.startswith("segnet"):
+        sure = sure_logits(model, pixels, here, 3e-5 * scale)
+        assert sure.mean() > 0.5
+    np.testing.assert_allclose(there[sure], here[sure], rtol=0, atol=1e-4 * scale)
 
 
 @pytest.mark.slow
@@ -50,9 +54,9 @@ def test_a_model_trained_there_answers_here(on, tmp_path, name):
     model.save(tmp_path / f"{name}.keras")
     on("contract", tmp_path, name)
     answers = np.load(tmp_path / f"{name}.npz")
-    _near(answers["before"], np.asarray(model(batch(97, 129, 2))), name)
+    _check_near(model, batch(97, 129, 2), answers["before"])
     trained = kseg.load_model(tmp_path / f"{name}_trained.keras")
-    _near(np.asarray(trained(batch(97, 129, 2))), answers["after"], name)
+    _check_near(trained, batch(97, 129, 2), answers["after"])
     assert ("aux_loss" in answers) == trained.has_aux
 
 

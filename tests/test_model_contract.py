@@ -126,7 +126,7 @@ def _textured(height, width, count):
     return np.clip(batch(height, width, count) * 0.8 + texture[..., None], 0, 255)
 
 
-def _sure_logits(model, pixels, logits, tolerance):
+def sure_logits(model, pixels, logits, tolerance):
     """Where the logits stay within `tolerance` when pixels change by a few millionths (see `_check_sure_labels`)."""
     random = np.random.default_rng(1)
     moved = (pixels + 255e-6 * random.uniform(-1, 1, pixels.shape) for _ in range(24))
@@ -140,7 +140,7 @@ def _check_modes(model, pair, unpools):
     assert logits.shape == (1, 97, 129, CLASSES) and logits.dtype == np.float32
     before = [np.array(variable) for variable in model.non_trainable_variables]
     scale = np.abs(logits).max()
-    sure = _sure_logits(model, pixels, logits, 3e-5 * scale) if unpools else np.full(logits.shape, True)
+    sure = sure_logits(model, pixels, logits, 3e-5 * scale) if unpools else np.full(logits.shape, True)
     assert sure.mean() > 0.5
     for other in (model(pixels, training=False), model.predict(pixels, verbose=0),
                   model.predict(tf.data.Dataset.from_tensors(pixels), verbose=0),
