@@ -123,7 +123,7 @@ def test_a_folder_with_the_run_of_another_recipe(tmp_path):
     (tmp_path / "run" / "run.json").write_text(json.dumps(values))
     with pytest.raises(FileExistsError, match="`output` must not hold the run of another recipe"):
         train(TrainingRecipe(epochs=4), tmp_path / "run")
-    with pytest.raises(FileNotFoundError, match="`output` must be the path of a file"):
+    with pytest.raises(FileNotFoundError, match="`output` must hold a run"):
         resume(tmp_path / "none")
 
 

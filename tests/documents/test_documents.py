@@ -13,6 +13,7 @@ import kseg
 from kseg import data
 from kseg.cli import parser
 from kseg.models.arguments import SHARED
+from tests.campaigns.__main__ import main as campaigns
 from tests.documents.workplace import furnish
 
 ROOT = pathlib.Path(kseg.__file__).parents[1]
@@ -91,6 +92,10 @@ def test_commands_are_understood(path):
                 parser().parse_args(words[1:])
             elif words[0] == "make":
                 assert set(words[1:]) <= set(targets), words
+            elif words[:3] == ["python", "-m", "tests.campaigns"]:
+                with pytest.raises(SystemExit) as ended:
+                    campaigns([*words[3:], "--help"])
+                assert ended.value.code == 0, words
             elif words[0] == "python" and words[1] != "-m":
                 script = (ROOT / words[1]).read_text()
                 assert [word for word in words if word.startswith("--") and f'"{word}"' not in script] == []

@@ -58,7 +58,8 @@ def test_stages_follow_each_other(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_stages_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(staged, "STAGES", ("FCN32s", "FCN16s"))
-    monkeypatch.setattr(train_fcn_in_stages, "__defaults__", (staged.STAGES, (1.0, 0.1), "auto", ()))
+    others = train_fcn_in_stages.__defaults__[2:]
+    monkeypatch.setattr(train_fcn_in_stages, "__defaults__", (staged.STAGES, (1.0, 0.1), *others))
     words = ["train", "--in-stages", "--image-size", "32", "32", "--batch-size", "4", "--epochs", "1", "--verbose", "0",
              "--option", "upsampling=learned", "--output", str(tmp_path / "fcn")]
     for _ in range(2):  # the second call loads what the first trained
