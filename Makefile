@@ -15,19 +15,19 @@ demo: $(INSTALLED)
 # TensorFlow has oneDNN on by itself on some processors only: the suite runs with it, and a share without.
 test: $(INSTALLED)
 	TF_ENABLE_ONEDNN_OPTS=0 .venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow" $(WITHOUT_ONEDNN)
-	TF_ENABLE_ONEDNN_OPTS=1 .venv/bin/python -m pytest -n 2 --dist worksteal -m "not every_backend"
+	TF_ENABLE_ONEDNN_OPTS=1 .venv/bin/python -m pytest -n 2 --dist worksteal -m "not many_minutes"
 
 test-fast: $(INSTALLED)
-	.venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not every_backend"
+	.venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not many_minutes"
 
 # JAX comes with the installation; PyTorch's tests are skipped where it is not installed.
 test-backends: $(INSTALLED)
 	.venv/bin/python -m pytest -n 2 --dist worksteal tests/test_backends.py
 
-# The site, strict, in site/; and every block of the documents, which the tests run too.
+# The site, strict, in site/; and every block of the documents, of which the tests run the Python.
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet
-	.venv/bin/python -m pytest tests/documents
+	.venv/bin/python -m pytest -n 2 --dist worksteal tests/documents
 
 # What is published, in dist/, and whether it works in an empty environment, away from the checkout.
 wheel:

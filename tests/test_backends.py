@@ -47,7 +47,7 @@ def _check_near(model, pixels, there):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [
-    name if name == "UNet" else pytest.param(name, marks=pytest.mark.every_backend) for name in models.BUILDERS])
+    name if name == "UNet" else pytest.param(name, marks=pytest.mark.many_minutes) for name in models.BUILDERS])
 def test_a_model_trained_there_answers_here(on, tmp_path, name):
     """TensorFlow's file loads there and answers alike; one step of training reaches every weight; and back."""
     model = build(name)
@@ -92,14 +92,14 @@ def test_what_needs_tensorflow_says_so(on, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.every_backend
+@pytest.mark.many_minutes
 def test_half_precision(on, tmp_path):
     on("half", tmp_path)
     assert (tmp_path / "half").exists()
 
 
 @pytest.mark.slow
-@pytest.mark.every_backend
+@pytest.mark.many_minutes
 def test_resumed_equals_uninterrupted(on, tmp_path):
     """`kseg train`, killed after its second epoch of three: the weights are those of a run that was left alone."""
     options = ("--data", "shapes", "--model", "SegNetBasic", "--option", "filters=4", "--image-size", "32", "32",

@@ -15,8 +15,8 @@ import sys
 import tomllib
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-SELECTIONS = (["-m", "not slow and not every_backend"],
-              ["-m", "slow and not every_backend", "tests/export", "tests/training"])
+SELECTIONS = (["-m", "not slow and not many_minutes"],
+              ["-m", "slow and not many_minutes", "tests/export", "tests/training"])
 _LOWER_BOUND = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)")
 
 

@@ -141,6 +141,14 @@ def test_records_are_read_lazily_into_the_same_images(cluster, tmp_path):
             assert not os.path.exists(path)
 
 
+def test_a_tar_that_ends_too_early(cluster, model, tmp_path):
+    records(tmp_path, 6)
+    for path in (tmp_path / "tar").glob("*.tar"):
+        path.write_bytes(path.read_bytes()[:700])  # in the middle of the first image
+    with pytest.raises(ValueError, match="`images` must be records that can be read, got images="):
+        distributed.predict(model, tmp_path / "tar", tmp_path / "out", workers=1)
+
+
 def test_parquet_to_parquet(cluster, model, tmp_path):
     found, output = records(tmp_path, 10), tmp_path / "out"
     job = distributed.predict(model, tmp_path / "parquet", output, workers=2, format="parquet")

@@ -1,62 +1,25 @@
 """README and docs: each Python block runs, each command is one that kseg understands, each public name is described."""
 
 import importlib
-import pathlib
 import re
-import shlex
-import shutil
 
 import pytest
 import yaml
 
-import kseg
-from kseg import data
 from kseg.cli import parser
 from kseg.models.arguments import SHARED
 from tests.campaigns.__main__ import main as campaigns
-from tests.documents.workplace import furnish
+from tests.documents.blocks import BLOCK, DOCUMENTS, ROOT, blocks, commands_of, different, parameters, program_of
 
-ROOT = pathlib.Path(kseg.__file__).parents[1]
-DOCUMENTS = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
-BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)\n```", re.DOTALL)
 # What makes an example light enough for a test; each must still occur in a document.
 LIGHTER = {"(128, 128)": "(32, 32)", "(192, 256)": "(64, 96)", "steps=40": "steps=1", "epochs=2": "epochs=1",
            "filters=64": "filters=8", 'encoder_name="vgg16"': 'encoder_name="vgg16", fc_filters=8',
            "DeepLabV1(classes=21": "DeepLabV1(classes=21, fc6_filters=8", '"LargeFOV"': '"SmallFOV-light"'}
 
 
-def blocks(path, *languages):
-    """Yield `(reason not to run it or None, text)` of the document's blocks in `languages`."""
-    for block in BLOCK.finditer(path.read_text()):
-        if block["language"] in languages:
-            yield block["reason"], block["text"]
-
-
-def of(documents, *languages):
-    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in documents if any(blocks(path, *languages))]
-
-
-@pytest.fixture(scope="module")
-def furnished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("documents")
-    furnish(folder)
-    return folder
-
-
-@pytest.fixture
-def workplace(furnished, tmp_path):
-    return shutil.copytree(furnished, tmp_path / "workplace")
-
-
-@pytest.fixture
-def one_batch(monkeypatch):
-    """Let every dataset be of one batch."""
-    load = data.load
-    monkeypatch.setattr(data, "load", lambda *arguments, **options: load(*arguments, **options).take(1))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("path", of(DOCUMENTS, "python"))
+@pytest.mark.filterwarnings("ignore:`classes` should each occur")  # in one batch they may not
+@pytest.mark.parametrize("path", different(program_of))
 def test_python_runs(path, workplace, one_batch, monkeypatch):
     monkeypatch.chdir(workplace)
     names = {}
@@ -73,34 +36,23 @@ def test_what_makes_examples_light_still_occurs():
     assert [heavy for heavy in LIGHTER if heavy not in text] == []
 
 
-def commands(text):
-    """Yield the commands of a shell block, as lists of words, without comments."""
-    for line in text.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-            del words[0]
-        if words:
-            yield words
-
-
-@pytest.mark.parametrize("path", of(DOCUMENTS, "sh"))
+@pytest.mark.parametrize("path", different(commands_of))
 def test_commands_are_understood(path):
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for _, text in blocks(path, "sh"):
-        for words in commands(text):
-            if words[0] == "kseg":
-                parser().parse_args(words[1:])
-            elif words[0] == "make":
-                assert set(words[1:]) <= set(targets), words
-            elif words[:3] == ["python", "-m", "tests.campaigns"]:
-                with pytest.raises(SystemExit) as ended:
-                    campaigns([*words[3:], "--help"])
-                assert ended.value.code == 0, words
-            elif words[0] == "python" and words[1] != "-m":
-                script = (ROOT / words[1]).read_text()
-                assert [word for word in words if word.startswith("--") and f'"{word}"' not in script] == []
-            else:
-                assert words[0] in ("pip", "python", "tensorboard", "git", "docker", "pre-commit"), words
+    for words in commands_of(path):
+        if words[0] == "kseg":
+            parser().parse_args(words[1:])
+        elif words[0] == "make":
+            assert set(words[1:]) <= set(targets), words
+        elif words[:3] == ["python", "-m", "tests.campaigns"]:
+            with pytest.raises(SystemExit) as ended:
+                campaigns([*words[3:], "--help"])
+            assert ended.value.code == 0, words
+        elif words[0] == "python" and words[1] != "-m":
+            script = (ROOT / words[1]).read_text()
+            assert [word for word in words if word.startswith("--") and f'"{word}"' not in script] == []
+        else:
+            assert words[0] in ("pip", "python", "tensorboard", "git", "docker", "pre-commit"), words
 
 
 def test_the_compose_file_is_yaml():
@@ -125,7 +77,7 @@ def test_the_shared_arguments_are_in_the_reference():
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(SHARED)
 
 
-@pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in DOCUMENTS])
+@pytest.mark.parametrize("path", parameters(DOCUMENTS))
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", path.read_text())):
         if not re.match(r"[a-z]+:|#", target):
