@@ -82,7 +82,7 @@ def outcome_of(module, content, folder):
     try:
         answer = module.read(content, folder)
     except Exception as failure:
-        if SENTENCE.search(str(failure)) or isinstance(failure, getattr(module, "refusals", ())):
+        if SENTENCE.match(str(failure)) or isinstance(failure, getattr(module, "refusals", ())):
             return "refused", str(failure)
         return "error", traceback.format_exc()
     try:

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import zipfile
 
 import keras
 import numpy as np
@@ -41,6 +42,7 @@ def read(content, folder):
 
 def check(answer, content):
     """What NumPy reads under a variable's name is what it holds; in any order, as `bgr` turns the stem."""
-    with np.load(io.BytesIO(content)) as stored:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:  # `np.load` asks for the first bytes of a ZIP file, too
         for one, array in zip(encoder().variables, answer, strict=True):
-            np.testing.assert_array_equal(np.sort(array, None), np.sort(stored[one.path], None))
+            stored = np.load(io.BytesIO(archive.read(f"{one.path}.npy")))
+            np.testing.assert_array_equal(np.sort(array, None), np.sort(stored, None))
