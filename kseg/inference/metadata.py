@@ -104,6 +104,12 @@ def checked(metadata: dict[str, Any] | None, classes: int) -> dict[str, Any]:
             "pixel_range": scale, "scales_inside": scale is not None and bool(given.get("scaled_inside_the_graph"))}
 
 
+def classes_in(metadata: dict[str, Any] | None) -> int | None:
+    """Return the number of classes of a description; None if it says none, or no number."""
+    classes = (metadata or {}).get("classes")
+    return classes if type(classes) is int and classes > 0 else None
+
+
 def as_properties(metadata: dict[str, Any]) -> dict[str, str]:
     """Return what a file of one model holds besides it: name -> text, the `metadata` and the class names."""
     return {FILE_NAME: json.dumps(metadata, indent=1), "labels.txt": "\n".join(metadata["label_set"]["names"]) + "\n"}

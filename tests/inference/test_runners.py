@@ -173,6 +173,35 @@ def test_a_file_of_labels_gives_no_probabilities(labels_file):
     np.testing.assert_array_equal(kseg.predict(run, big, window=(16, 24), flip=True), big.argmax(-1))
 
 
+@pytest.mark.parametrize("metadata, sentence", [
+    ({"classes": [3]}, "to labels in integers"), ({"classes": "aaa"}, "to labels in integers"),
+    ({"classes": 2}, r"`model` must answer with labels 0 to 1, the classes that it describes, got model=\[0, 2\]")])
+def test_a_damaged_description_of_a_file_of_labels_is_told(labels_file, metadata, sentence):
+    content = labels_file.read_bytes()
+    labels_file.write_bytes(content[:content.index(b"PK\x03\x04")])
+    with zipfile.ZipFile(labels_file, "a") as file:
+        file.writestr("kseg.json", json.dumps(metadata))
+    with pytest.raises(ValueError, match=sentence):
+        kseg.predict(runner_for(labels_file), photo(16, 24), flip=True)
+
+
+def test_numbers_that_are_no_labels_are_not_taken_for_them(tmp_path):
+    class Doubled(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 16, 24, 3), tf.float32)])
+        def __call__(self, pixels):
+            return 2 * pixels
+
+    module = Doubled()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module)
+    path = tmp_path / "logits.tflite"
+    path.write_bytes(converter.convert())
+    assert not runner_for(path).labels_only
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("kseg.json", json.dumps({"output": "labels"}))
+    with pytest.raises(ValueError, match="to logits, or to labels in integers"):
+        runner_for(path)
+
+
 def test_a_file_of_labels_is_evaluated_without_its_confidence(labels_file, tmp_path):
     image = photo(16, 24)
     labels = image.argmax(-1)

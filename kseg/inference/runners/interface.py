@@ -91,9 +91,19 @@ class Runner(abc.ABC):
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
-        """Return class scores of pixels, float32 `[B, h, w, classes]`: logits, or one vote where `labels_only`."""
+        """Return class scores of pixels, float32 `[B, h, w, classes]`: logits, or one vote where `labels_only`.
+
+        Raises:
+            ValueError: as `__call__`, and if labels are none of the classes.
+        """
         answer = self(pixels)
-        return votes(answer, self.classes, self.task) if self.labels_only else answer
+        if not self.labels_only:
+            return answer
+        if self.task.exclusive and answer.size and not 0 <= answer.min() <= answer.max() < self.classes:
+            raise ValueError(checks.sentence(
+                "model", f"must answer with labels 0 to {self.classes - 1}, the classes that it describes",
+                [int(answer.min()), int(answer.max())], "Export it again."))
+        return votes(answer, self.classes, self.task)
 
     def labels(self, answer: np.ndarray) -> np.ndarray:
         """Return what the model answered, logits or labels, as labels by the model's own threshold."""

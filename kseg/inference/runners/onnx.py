@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kseg import checks
-from kseg.inference.metadata import in_properties
+from kseg.inference.metadata import classes_in, in_properties
 from kseg.inference.runners.interface import Runner
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
@@ -48,18 +48,20 @@ class ONNXModel(Runner):
             given, made = self._session.get_inputs()[0], self._session.get_outputs()[0]
             metadata = in_properties(self._session.get_modelmeta().custom_metadata_map)
             self._input, self._output = given.name, made.name  # of a damaged file they may be no text
+            taken, answer = ([side if isinstance(side, int) else None for side in tensor.shape]
+                             for tensor in (given, made))
         except Exception as failure:  # ONNX Runtime has a class of its own for every status, with no common one
             raise ValueError(checks.sentence("model", "must be an ONNX file that ONNX Runtime takes", shown,
                                              f"It says: {str(failure).rstrip('.')}.")) from failure
-        taken, answer = ([side if isinstance(side, int) else None for side in tensor.shape] for tensor in (given, made))
-        classes = answer[-1] if len(answer) == 4 else (metadata or {}).get("classes")
+        classes = answer[-1] if len(answer) == 4 else classes_in(metadata)
+        labels_only = len(answer) == 3 or (metadata or {}).get("output") == "labels"
         if (len(self._session.get_inputs()) != 1 or given.type not in _DTYPES or len(taken) != 4 or taken[-1] is None
-                or len(answer) not in (3, 4) or not classes):
+                or len(answer) not in (3, 4) or not classes or labels_only and "int" not in made.type):
             raise ValueError(checks.sentence(
-                "model", "must be an ONNX file from pixels [B, H, W, channels] to logits [B, H, W, classes]", shown,
-                "Export it with kseg.export.onnx."))
+                "model", "must be an ONNX file from pixels [B, H, W, channels] to logits [B, H, W, classes], or to "
+                "labels in integers", shown, "Export it with kseg.export.onnx."))
         super().__init__(taken[1:], classes, answer=answer[1:3], batch_size=taken[0], dtype=_DTYPES[given.type],
-                         labels_only=len(answer) == 3 or (metadata or {}).get("output") == "labels", metadata=metadata)
+                         labels_only=labels_only, metadata=metadata)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         pixels = (np.rint(batch) if self.dtype.kind in "ui" else batch).astype(self.dtype)

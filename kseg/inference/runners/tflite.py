@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kseg import checks
-from kseg.inference.metadata import found_metadata
+from kseg.inference.metadata import classes_in, found_metadata
 from kseg.inference.runners.interface import Runner
 
 
@@ -40,12 +40,13 @@ class TFLiteModel(Runner):
                 f"The interpreter says: {' '.join(str(failure).split()).rstrip('.')}.")) from failure
         metadata, made = found_metadata(model), self._output["shape"]
         given = [None if side < 0 else int(side) for side in self._input["shape_signature"]]
-        classes = made[-1] if len(made) == 4 else (metadata or {}).get("classes")
-        if len(given) != 4 or given[-1] is None or len(made) not in (3, 4) or not classes:
-            raise ValueError(checks.sentence(
-                "model", "must be a TFLite file from pixels [B, H, W, channels] to logits", shown,
-                "Export it with kseg.export.tflite."))
+        classes = made[-1] if len(made) == 4 else classes_in(metadata)
         labels_only = len(made) == 3 or (metadata or {}).get("output") == "labels"
+        if (len(given) != 4 or given[-1] is None or len(made) not in (3, 4) or not classes
+                or labels_only and np.dtype(self._output["dtype"]).kind not in "iu"):
+            raise ValueError(checks.sentence(
+                "model", "must be a TFLite file from pixels [B, H, W, channels] to logits, or to labels in integers",
+                shown, "Export it with kseg.export.tflite."))
         super().__init__(given[1:], classes, answer=made[1:3], batch_size=1, dtype=self._input["dtype"],
                          labels_only=labels_only, metadata=metadata)
 
