@@ -64,7 +64,9 @@ def _table(lines, start):
         elif line[0] in "┃│":
             rows.append([cell.strip() for cell in re.split("[┃│]", line)[1:-1]])
     rows = [_joined(rows[:heading], all_of_one=True)[0], *_joined(rows[heading:])]
-    title = lines[start - 1].strip() if start else ""
+    # A title is as wide as its table; one that goes on in a second line is a sentence with paths, not a title.
+    above = [len(line) == len(lines[start]) for line in lines[max(0, start - 2):start]]
+    title = lines[start - 1].strip() if above[-1:] == [True] and above != [True, True] else ""
     table = [f"| {' | '.join(row)} |" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
     return "\n".join(([title, ""] if title else []) + table)
 
@@ -125,8 +127,9 @@ def measured(name, options):
                           text=True)
     if done.returncode:
         raise SystemExit(f"{name} ended with {done.returncode}; what is done is kept in {options.output}")
-    files.write_text(str(path), done.stdout)
-    return done.stdout
+    printed = done.stdout.replace(str(options.output), "OUTPUT")
+    files.write_text(str(path), printed)
+    return printed
 
 
 def main():
