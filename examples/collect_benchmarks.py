@@ -1,7 +1,7 @@
 """Run the benchmarks and put what they print into docs/benchmarks.md.
 
     python examples/collect_benchmarks.py runs/benchmarks --camvid CAMVID --weights efficientnet_lite0_imagenet.npz \
-        [--peer-python PYTHON] [--only scaling backends]
+        [--membranes MEMBRANES] [--photograph IMAGE] [--peer-python PYTHON] [--only scaling backends]
 
 What a benchmark prints is kept in OUTPUT/NAME.txt and shown between the marks of its name in the document, with the
 command, the day and the processor: tables as tables, and of a benchmark without one every line. Called again it goes
@@ -21,15 +21,24 @@ from kseg import files
 
 DOCUMENT = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks.md"
 MARKED = re.compile(r"(?P<start><!-- measured: (?P<name>\w+) -->\n).*?(?P<end><!-- /measured -->)", re.DOTALL)
-# In this order: some go on with what others trained. CAMVID, WEIGHTS, PYTHON and OUTPUT are filled in.
+# In this order: some go on with what others trained. Words in capitals are filled in.
 COMMANDS = {
     "families": "python examples/camvid_table.py CAMVID OUTPUT/table --encoder-weights WEIGHTS",
+    "larger": "python examples/camvid_table.py CAMVID OUTPUT/larger --encoder-weights WEIGHTS --image-size 360 480 "
+              "--steps 1800 --seeds 1 --models FCN8s DeepLabV3Plus",
+    "membranes": "python examples/membranes.py MEMBRANES OUTPUT/membranes --mixed-precision mixed_bfloat16",
+    "stages": "kseg train --in-stages --model FCN8s --data camvid --data-dir CAMVID --encoder-name efficientnetlite0 "
+              "--encoder-weights WEIGHTS --option upsampling=learned --image-size 192 256 --epochs 5 --warmup-steps 45 "
+              "--verbose 2 --output OUTPUT/stages",
     "pspnet": "kseg train --data camvid --data-dir CAMVID --model PSPNet --aux --output-stride 16 --encoder-name "
               "efficientnetlite0 --encoder-weights WEIGHTS --image-size 192 256 --epochs 18 --warmup-steps 45 "
               "--verbose 2 --output OUTPUT/camvid",
     "adversarial": "python examples/adversarial.py OUTPUT/camvid/best.keras CAMVID OUTPUT/adversarial",
     "dense_crf": "python examples/dense_crf.py OUTPUT/camvid/best.keras --data-dir CAMVID --image-size 192 256 "
                  "--position-scale 0.5",
+    "crf_speed": "python examples/dense_crf_benchmark.py --peer-python PYTHON --image PHOTOGRAPH",
+    "modes": "python examples/inference_modes_benchmark.py OUTPUT/table/DeepLabV3Plus_0/last.keras PHOTOGRAPH --window "
+             "192 256",
     "exports": "python examples/export_matrix.py OUTPUT/matrix --encoder-weights WEIGHTS",
     "input": "python examples/input_pipeline_benchmark.py --data-dir CAMVID --peer-python PYTHON --turns 5 --passes 2",
     "steps": "python examples/step_time_benchmark.py --peer-python PYTHON --rounds 6",
@@ -40,6 +49,7 @@ COMMANDS = {
                 "--image-size 96 128 --batch 4",
     "scaling": "python examples/scaling.py --output OUTPUT/scaling --epochs 3 --model DeepLabV3Plus --encoder "
                "efficientnetlite0",
+    "demo": "kseg demo --output OUTPUT/demo",
 }
 
 
@@ -108,8 +118,8 @@ def put(document, name, text):
 
 def measured(name, options):
     """Return what a benchmark prints, run unless an earlier call has; None without what it needs."""
-    words = {"CAMVID": options.camvid, "WEIGHTS": options.weights, "PYTHON": options.peer_python,
-             "OUTPUT": str(options.output)}
+    words = {"CAMVID": options.camvid, "MEMBRANES": options.membranes, "PHOTOGRAPH": options.photograph,
+             "WEIGHTS": options.weights, "PYTHON": options.peer_python, "OUTPUT": str(options.output)}
     missing = [word for word, value in words.items() if value is None and word in COMMANDS[name]]
     path = options.output / f"{name}.txt"
     if path.exists():
@@ -136,6 +146,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=pathlib.Path, help="folder of what the benchmarks print and train")
     parser.add_argument("--camvid", help="folder with CamVid's train/ and val/")
+    parser.add_argument("--membranes", help="folder with the slices of ISBI 2012")
+    parser.add_argument("--photograph", help="an image of 375×500 or so")
     parser.add_argument("--weights", help="ImageNet weights of EfficientNet-Lite0")
     parser.add_argument("--peer-python", help="a Python with torch, segmentation_models.pytorch and albumentations")
     parser.add_argument("--only", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))

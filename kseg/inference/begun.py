@@ -16,7 +16,8 @@ class Begun:
 
     Args:
         folder: where the results go.
-        model: as `predict_files`; one in memory cannot be known again, and leaves no mark.
+        model: as `predict_files`; one in memory cannot be known again, and leaves no mark. A name of the Hub without a
+            revision is known by the name alone, whatever was published under it between two calls.
         inputs: paths of the images.
         settings: whatever else decides the results, JSON-ready or with a `repr` of its own.
     """
