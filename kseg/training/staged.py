@@ -4,6 +4,7 @@ Reference: Long, Shelhamer, Darrell, FCN, CVPR 2015, arXiv:1411.4038, section 4.
 section 4.3.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +16,7 @@ from kseg import checks, files
 from kseg.training.recipe import TrainingRecipe
 from kseg.training.run import TrainingResult, resume, train
 from kseg.training.run_folder import RunFolder, read_report
+from kseg.training.run_page.write import write_run_page
 
 STAGES = ("FCN32s", "FCN16s", "FCN8s")
 
@@ -87,6 +89,8 @@ def train_fcn_in_stages(recipe: TrainingRecipe, output_dir: str | os.PathLike, s
                                    devices)
         before = folder.best
         _write(path, {**settings, "mean_iou": {name: result.mean_iou for name, result in results.items()}})
+    with contextlib.suppress(OSError):  # in a folder that can only be read
+        write_run_page(output_dir)  # which a call that was killed at its end has not written
     return StagedResult(output_dir, results)
 
 

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import pathlib
+import re
 import zipfile
 
 import h5py
@@ -101,7 +102,10 @@ def _page(path):
 
 def _timeless(values):
     if isinstance(values, dict):
-        return {key: _timeless(value) for key, value in values.items() if key not in _TIMES}
+        kept = {key: _timeless(value) for key, value in values.items() if key not in _TIMES}
+        if isinstance(kept.get("name"), str):  # Keras counts the optimisers that a process has made
+            kept["name"] = re.sub(r"^(adam_w|sgd)_\d+$", r"\1", kept["name"])
+        return kept
     return [_timeless(value) for value in values] if isinstance(values, list) else values
 
 

@@ -52,6 +52,9 @@ def test_stages_follow_each_other(tmp_path, monkeypatch):
     rates = [json.loads((folder / stage / "run.json").read_text())["recipe"]["learning_rate"]
              for stage in result.stages]
     np.testing.assert_allclose(rates, [0.01, 0.001])
+    (folder / "report.html").unlink()  # a call that was killed before it had written the page
+    train_fcn_in_stages(RECIPE, folder, **TWO, verbose=0)
+    assert (folder / "report.html").read_text().count("finished") >= 2
     with pytest.raises(ValueError) as caught:
         train_fcn_in_stages(TrainingRecipe(model="FCN8s"), folder, verbose=0)
     assert str(caught.value) == (f"`output_dir` must hold stages of the same recipe, got output_dir='{folder}'. "
