@@ -42,6 +42,7 @@ def connected(address: str = "local", cpus: int | None = None, object_store_byte
         return
     options = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address == "local":
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "180")  # 30, which a busy machine may take
         options.update(num_cpus=max(os.cpu_count() or 1, cpus or 1), include_dashboard=False,
                        object_store_memory=object_store_bytes)
     else:
