@@ -6,6 +6,7 @@ import sys
 
 from kseg import files
 from kseg.cli import options
+from kseg.cli.bars import image_bar
 from kseg.cli.tables import say, show_table
 
 
@@ -21,15 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, print the findings; the exit status is 1 if training would fail on any."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
-
     import kseg
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True), transient=True,
-                  disable=arguments.quiet or not sys.stderr.isatty()) as progress:
-        task = progress.add_task("checking", total=None)
-        report = kseg.data.check(arguments.data, arguments.split, data_dir=arguments.data_dir,
-                                 progress=lambda done, total: progress.update(task, completed=done, total=total),
+
+    with image_bar("checking", arguments.quiet) as move:
+        report = kseg.data.check(arguments.data, arguments.split, data_dir=arguments.data_dir, progress=move,
                                  **{"task": arguments.task, **dict(arguments.data_options)})
     if arguments.json == "-":
         json.dump(report.to_dict(), sys.stdout, indent=1)

@@ -1,9 +1,9 @@
 """`kseg data convert`: any dataset as a plain folder of images and label files."""
 
 import argparse
-import sys
 
 from kseg.cli import options
+from kseg.cli.bars import image_bar
 from kseg.cli.tables import say, show
 
 
@@ -19,16 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Convert, then print how many pairs were written."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
-
     import kseg
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True), transient=True,
-                  disable=arguments.quiet or not sys.stderr.isatty()) as bars:
-        task = bars.add_task("opening", total=None)
+
+    with image_bar("opening", arguments.quiet) as move:
         counts = kseg.data.convert(
             arguments.name, arguments.output, arguments.splits, data_dir=arguments.data_dir,
-            progress=lambda split, done, total: bars.update(task, description=split, completed=done, total=total),
-            **dict(arguments.data_options))
+            progress=lambda split, done, total: move(done, total, description=split), **dict(arguments.data_options))
     show([("split", "left"), ("pairs", "right")], [[split, f"{count:,}"] for split, count in counts.items()])
     say(f"written: {arguments.output}; read it as --data folder --data-dir {arguments.output}")

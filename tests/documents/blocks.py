@@ -37,8 +37,8 @@ def commands_of(path):
 
 
 def program_of(path):
-    """Return what the Python blocks of a document say, comments left out."""
-    return [ast.dump(ast.parse(text)) for _, text in blocks(path, "python")]
+    """Return what the Python blocks of a document say, comments left out, and which are not run."""
+    return [(reason is None, ast.dump(ast.parse(text))) for reason, text in blocks(path, "python")]
 
 
 def parameters(documents):
