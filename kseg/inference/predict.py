@@ -1,6 +1,5 @@
 """Prediction: pixels of any size to class ids, whole, by sliding window or overlap-tile, over scales and flips."""
 
-import numbers
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,13 +9,13 @@ import numpy as np
 
 from kseg import checks, tasks
 from kseg.data import guards
-from kseg.inference.images import open_image, resize
+from kseg.inference.images import open_image
 from kseg.inference.progress import progress_bar
 from kseg.inference.results import logits_of, one_label, probabilities, result_array
 from kseg.inference.runners import Runner, runner_for
+from kseg.inference.scores import Scores
 from kseg.inference.stored_image import StoredImage
 from kseg.inference.strategies import Classify, Strategy, Whole
-from kseg.inference.strategies.overlap_tile import OverlapTile
 from kseg.inference.strategies.sliding_window import SlidingWindow
 from kseg.labels import IGNORE_CLASS
 
@@ -106,12 +105,7 @@ class Predictor:
         checks.one_of("blend", blend, ("hann", "uniform"))
         checks.number_between("overlap", overlap, 0, 0.99)
         self._window = None if window is None else run.checked_window(window)
-        scales = tuple(scales) if isinstance(scales, (list, tuple, np.ndarray)) else (scales,)
-        if not scales or not all(isinstance(one, numbers.Real) and 0 < one <= 16 for one in scales):
-            raise ValueError(checks.sentence("scales", "must be numbers above 0 and up to 16", scales,
-                                             "Write for example scales=(0.75, 1.0, 1.25)."))
-        self._scales, self._turns = tuple(map(float, scales)), (1, -1) if flip else (1,)
-        self._averages = len(self._turns) > 1 or self._scales != (1.0,)
+        self._scores = Scores(run, self._window, scales, flip)
         self._overlap, self._blend = overlap, blend
         slides = self._window and not run.margin
         if threshold is not None and run.labels_only:
@@ -135,7 +129,7 @@ class Predictor:
             for image in images if several else [images]:
                 opened = open_image(image, self.run.in_channels, batches=True, pixel_range=self.pixel_range)
                 strategy = self._strategy_for(opened)
-                results.append(self.answer(opened, strategy, self.scores, None if several else advance, out=out))
+                results.append(self.answer(opened, strategy, self._scores, None if several else advance, out=out))
                 advance(int(several))
         return results if several else results[0]
 
@@ -180,10 +174,11 @@ class Predictor:
         opened = open_image(image, self.run.in_channels, pixel_range=self.pixel_range)
         labels = result_array(None, opened.shape[:-1], self.run.classes, True, self.run.task)
         one_id, sure = np.zeros(labels.shape[:2], labels.dtype), np.zeros(labels.shape[:2], np.uint8)
-        for _, chosen, piece, piece_scores in self._pieces(opened, self._strategy_for(opened), self.scores):
+        for _, chosen, piece, piece_scores in self._pieces(opened, self._strategy_for(opened), self._scores):
             for place, scores in _in_strips(piece, piece_scores):
                 decided = self._finished(scores)
-                shares = scores if self._averages or self.run.labels_only else probabilities(scores, self.run.task)
+                are_shares = self._scores.averaged or self.run.labels_only
+                shares = scores if are_shares else probabilities(scores, self.run.task)
                 ids, shares = one_label(decided, shares, self.run.task)
                 if self.run.classes <= IGNORE_CLASS:
                     for values, mark in ((decided, IGNORE_CLASS), (ids, IGNORE_CLASS), (shares, 0)):
@@ -212,47 +207,15 @@ class Predictor:
             for top, left, scores in strategy.pieces(chosen, counted):
                 yield first, chosen, (slice(top, top + scores.shape[1]), slice(left, left + scores.shape[2])), scores
 
-    def scores(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the logits, or the probabilities averaged over scales and flips, of float32 pixels `[B, h, w, C]`."""
-        if not self._averages:
-            return self._logits(pixels)
-        total, size = 0.0, pixels.shape[1:3]
-        for scale in self._scales:
-            scaled_size = tuple(int(round(scale * side)) for side in size)
-            if min(scaled_size) < 1:
-                raise ValueError(checks.sentence(
-                    "scales", f"must leave at least one pixel of {size[0]}×{size[1]}", scale, "Leave this scale out."))
-            scaled = resize(pixels, scaled_size)
-            for turn in self._turns:
-                answer = self._logits(scaled[:, :, ::turn])[:, :, ::turn]
-                total = total + resize(answer if self.run.labels_only else probabilities(answer, self.run.task), size)
-        return total / np.float32(len(self._scales) * len(self._turns))
-
-    def _logits(self, pixels):
-        """Return the logits at the size of `pixels`, by tiles where the network does not take that size."""
-        run, size = self.run, pixels.shape[1:3]
-        if run.margin:
-            tiles = OverlapTile(self._window or run.window_for(size), run.margin)
-        elif run.image_size not in (None, size):
-            tiles = SlidingWindow(run.image_size, run.classes, overlap=0.25)
-        else:
-            logits = run.scores(np.ascontiguousarray(pixels))
-            if logits.shape[1:3] != size:
-                raise ValueError(checks.sentence(
-                    "model", f"must give logits of the pixels' size {size}", logits.shape[1:3],
-                    "Use kseg.inference.predict_tiled for a network of valid convolutions."))
-            return logits
-        return np.stack([tiles.scores(one, run.scores, run.classes) for one in pixels])
-
     def _finished(self, scores):
         """Return class scores as the output asked for."""
         run = self.run
         if self.output == "labels":  # averages are of probabilities
-            return run.task.decide(scores, self.threshold if self._averages and not run.labels_only
+            return run.task.decide(scores, self.threshold if self._scores.averaged and not run.labels_only
                                    else run.cut(self.threshold))
-        if self._averages == (self.output == "probabilities"):
+        if self._scores.averaged == (self.output == "probabilities"):
             return scores
-        return logits_of(scores, run.task) if self._averages else probabilities(scores, run.task)
+        return logits_of(scores, run.task) if self._scores.averaged else probabilities(scores, run.task)
 
 
 def _in_strips(place, scores):
