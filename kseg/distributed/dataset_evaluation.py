@@ -34,6 +34,8 @@ def evaluate(model: "keras.Model | str | os.PathLike", dataset: str, split: str 
     """Measure a model on a dataset with several workers on a Ray cluster; the scores equal those of `kseg.evaluate`.
 
     Every worker reads the images of its share itself, and counts them: one confusion matrix, int64, is the sum of all.
+    Workers compute with `cpus_per_worker` threads. On some processors the number of threads changes the last digit of
+    a logit, and with it that of the calibration error and the entropy.
 
     Args:
         model: path or name as in `kseg.predict`, opened once by each worker, or a `keras.Model`, which is sent to them.

@@ -1,9 +1,13 @@
 """kseg.evaluate by several workers: the very numbers of one machine."""
 
+import os
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-import kseg
 from kseg import distributed
 from tests.export.tiny import tiny_model
 
@@ -11,11 +15,21 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("ray")
 
 
+def on_one_machine(*arguments, **options):
+    """Return the answer of kseg.evaluate with one thread, as a worker has, for their number may change the rounding."""
+    program = ("import pickle, sys, kseg; arguments, options = pickle.load(sys.stdin.buffer); "
+               "pickle.dump(kseg.evaluate(*arguments, **options), sys.stdout.buffer)")
+    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps((arguments, options)), check=True,
+                          capture_output=True, env=environment)
+    return pickle.loads(done.stdout)
+
+
 def test_equal_to_one_machine(cluster, tmp_path):
     model = tiny_model(5)
     model.save(tmp_path / "tiny.keras")
     options = {"image_size": (32, 48), "keep_worst": 3, "boundaries": True}
-    wanted = kseg.evaluate(str(tmp_path / "tiny.keras"), "shapes", "validation", **options)
+    wanted = on_one_machine(str(tmp_path / "tiny.keras"), "shapes", "validation", **options)
     found = distributed.evaluate(str(tmp_path / "tiny.keras"), "shapes", "validation", workers=2, **options)
     assert found.confusion.dtype == np.int64 and len(found.images) > 16  # several shares
     np.testing.assert_array_equal(found.confusion, wanted.confusion)
