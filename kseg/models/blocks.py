@@ -36,7 +36,8 @@ def classify(features: keras.KerasTensor, classes: int, like: keras.KerasTensor,
     """Class scores at the size of `like`: `[B, h, w, C]` to float32 logits `[B, H, W, classes]`.
 
     Its weights start as Keras draws them. DeepLab's released code starts them at a deviation of 0.01 for SGD; under
-    AdamW at 1e-3 that lags: DeepLabV3Plus on CamVid had a loss of 0.53 after 100 steps instead of 0.44.
+    AdamW at 1e-3 that lags: after the 450 steps of `examples/camvid_table.py`, DeepLabV3Plus had a validation loss of
+    0.71 instead of 0.60, and a mean IoU of 0.557 instead of 0.636.
     `method` is `ResizeTo`'s; `arguments` go to the convolution.
     """
     scores = AtrousConv2D(classes, kernel_size, padding="same", dtype="float32", name=f"{name}_scores",
