@@ -35,7 +35,7 @@ def evaluate(model: "keras.Model | str | os.PathLike", dataset: str, split: str 
 
     Every worker reads the images of its share itself, and counts them: one confusion matrix, int64, is the sum of all.
     Workers compute with `cpus_per_worker` threads. On some processors the number of threads changes the last digit of
-    a logit, and with it that of the calibration error and the entropy.
+    a logit, and with it the calibration error and the entropy by as little.
 
     Args:
         model: path or name as in `kseg.predict`, opened once by each worker, or a `keras.Model`, which is sent to them.

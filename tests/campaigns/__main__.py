@@ -1,15 +1,12 @@
 """`python -m tests.campaigns`: run the campaigns."""
 
 import argparse
-import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # as `kseg` has it: a warning of TensorFlow holds Python's traceback
+from rich.console import Console
+from rich.table import Table
 
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from tests.campaigns import disks, fuzzing, killing, load  # noqa: E402
+from tests.campaigns import disks, fuzzing, killing, load
 
 OUTCOMES = ("answered", "refused", "error", "wrong", "crash", "hang", "memory")
 

@@ -20,8 +20,9 @@ def on_one_machine(*arguments, **options):
     program = ("import pickle, sys, kseg; arguments, options = pickle.load(sys.stdin.buffer); "
                "pickle.dump(kseg.evaluate(*arguments, **options), sys.stdout.buffer)")
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps((arguments, options)), check=True,
+    done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps((arguments, options)), check=False,
                           capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr[-4000:].decode()
     return pickle.loads(done.stdout)
 
 

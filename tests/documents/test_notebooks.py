@@ -8,14 +8,14 @@ import pytest
 import kseg
 
 NOTEBOOKS = pathlib.Path(kseg.__file__).parents[1] / "notebooks"
-# Follows the cell of parameters. What was trained for one epoch is too unsure for int8 to agree with, in labels or in
-# mean IoU; both limits are tested in tests/export.
+# Follows the cell of parameters. What was trained for four steps is too unsure for int8 to agree with: its mean IoU of
+# 0.1 or less was seen to fall by 0.013, that of the whole notebook by 0.001. The limits are tested in tests/export.
 REDUCED = """
 EPOCHS, COUNT = 1, 12
 _load, _tflite = kseg.data.load, kseg.export.tflite
 kseg.data.load = lambda *arguments, **options: _load(*arguments, **options).take(4)
 kseg.export.tflite = lambda *arguments, **options: _tflite(
-    *arguments, **options, minimum_agreement=0.5, maximum_miou_drop=0.5)
+    *arguments, **options, minimum_agreement=0.5, maximum_miou_drop=0.05)
 """
 
 
