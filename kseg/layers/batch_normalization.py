@@ -49,13 +49,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return self._normalize_single_pixels(inputs)
         outputs, mean, variance = self._normalize(inputs)
         # The kernel returns the unbiased variance; Keras keeps the biased one.
-        count = ops.cast(ops.prod(ops.shape(inputs)[:3]), "float32")
-        self._keep(mean, variance * (count - 1.0) / count)
+        one_of = inputs.shape[-1] / ops.cast(ops.size(inputs), "float32")  # 1 / (B * H * W)
+        self._keep(mean, variance * (1.0 - one_of))
         return outputs
 
     def _keep(self, mean, variance):
-        self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1.0 - self.momentum))
-        self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1.0 - self.momentum))
+        import tensorflow as tf
+
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            before = tf.convert_to_tensor(moving)
+            moving.assign(before + (batch - before) * (1.0 - self.momentum))
 
     def _normalize_single_pixels(self, inputs):
         values = ops.cast(inputs, "float32")  # [B, 1, 1, C]
@@ -70,9 +73,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _normalize(self, inputs, mean=None, variance=None):
         import tensorflow as tf
 
-        ones, zeros = tf.ones([inputs.shape[-1]]), tf.zeros([inputs.shape[-1]])
-        scale = tf.cast(self.gamma, "float32") if self.scale else ones
-        offset = tf.cast(self.beta, "float32") if self.center else zeros
+        scale = tf.cast(self.gamma, "float32") if self.scale else tf.ones([inputs.shape[-1]])
+        offset = tf.cast(self.beta, "float32") if self.center else tf.zeros([inputs.shape[-1]])
         size = inputs.shape[1:]
         large = None not in size and math.prod(size) >= cpu_gradients.LARGE_MAP
         if mean is None and large and self.compute_dtype == "float32" and cpu_gradients.serve():

@@ -8,6 +8,7 @@ from kseg import checks, tasks
 from kseg.encoders import build_encoder
 from kseg.losses import BinaryCrossEntropy, CrossEntropy, SegmentationLoss
 from kseg.metrics import MeanIoU
+from kseg.models.fused_adamw import adamw
 from kseg.models.segmenter import Segmenter
 from kseg.types import EncoderName, EncoderWeights, ImageSize
 
@@ -66,7 +67,7 @@ def finish(pixels: keras.KerasTensor, logits: keras.KerasTensor,
     model = Segmenter(pixels, outputs, name=name, aux_weight=aux_weight, task=task)
     if compile:
         model.compile(
-            optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=1e-4),
+            optimizer=adamw(learning_rate, weight_decay=1e-4),
             loss=default_loss(task),
             metrics=[MeanIoU(model.classes, task=task)],
         )

@@ -8,9 +8,9 @@ weight decay.
 import typing
 
 import keras
-from keras import ops
 
 from kseg import checks, replicas
+from kseg.models.fused_adamw import DecayInStep, FusedAdamW
 
 Rate = float | keras.optimizers.schedules.LearningRateSchedule
 
@@ -34,12 +34,8 @@ class _Parts:
                 and (biases or rank > 1))
 
 
-class _PartRates:
-    """The shared half: which weight has which rate, and weight decay at that rate.
-
-    Keras applies the decay for all weights at one rate, before the updates; here each weight's decay is part of its
-    own update step, at its own rate.
-    """
+class _PartRates(DecayInStep):
+    """The shared half: which weight has which rate, of which its decay is part."""
 
     def _set_parts(self, multipliers, decay_biases):
         multipliers = {} if multipliers is None else multipliers
@@ -89,17 +85,12 @@ class _PartRates:
             return super()._clip_gradients(grads)
         return [gradient / several for gradient in super()._clip_gradients(replicas.summed(grads))]
 
-    def _apply_weight_decay(self, variables):
-        """Do not decay all weights at once, as Keras does: `update_step` decays each at its own rate."""
+    def _use_weight_decay(self, variable):
+        return self._parts.decays(self._get_variable_index(variable), self.decay_biases)
 
     def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        rate, factor = ops.cast(learning_rate, variable.dtype), self._parts.rate(index)
-        if factor != 1.0:
-            rate = rate * ops.cast(factor, variable.dtype)
-        if self.weight_decay and self._parts.decays(index, self.decay_biases):
-            self.assign_sub(variable, variable * (ops.cast(self.weight_decay, variable.dtype) * rate))
-        super().update_step(gradient, variable, rate)
+        factor = self._parts.rate(self._get_variable_index(variable))
+        super().update_step(gradient, variable, learning_rate if factor == 1.0 else learning_rate * factor)
 
     def get_config(self):
         return {**super().get_config(), "multipliers": dict(self.multipliers), "decay_biases": self.decay_biases}
@@ -129,34 +120,8 @@ class SGD(_PartRates, keras.optimizers.SGD):
         self._set_parts(multipliers, decay_biases)
 
 
-class _FusedAdamW(keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` whose update of a weight is one operation of TensorFlow, as it is one formula.
-
-    Keras composes it from some 25 operations, which is half of what a training step takes to trace.
-    """
-
-    def apply(self, grads, trainable_variables=None):
-        if keras.backend.backend() == "tensorflow":  # what all weights share is traced once
-            step = ops.cast(self.iterations + 1, "float32")
-            self._powers = tuple(ops.power(ops.cast(beta, "float32"), step) for beta in (self.beta_1, self.beta_2))
-        super().apply(grads, trainable_variables)
-
-    def update_step(self, gradient, variable, learning_rate):
-        if keras.backend.backend() != "tensorflow" or self.amsgrad or variable.dtype != "float32":
-            return super().update_step(gradient, variable, learning_rate)
-        import tensorflow as tf
-
-        index = self._get_variable_index(variable)
-        handles = [(weight.value if isinstance(weight, keras.Variable) else weight).handle
-                   for weight in (variable, self._momentums[index], self._velocities[index])]
-        tf.raw_ops.ResourceApplyAdam(
-            var=handles[0], m=handles[1], v=handles[2], beta1_power=self._powers[0], beta2_power=self._powers[1],
-            lr=tf.cast(learning_rate, "float32"), beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon,
-            grad=tf.cast(gradient, "float32"))
-
-
 @keras.saving.register_keras_serializable(package="kseg")
-class AdamW(_PartRates, _FusedAdamW):
+class AdamW(_PartRates, FusedAdamW):
     """`keras.optimizers.AdamW` with learning-rate multipliers for the parts of a model.
 
     Args:
