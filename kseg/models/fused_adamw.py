@@ -12,30 +12,41 @@ class DecayInStep:
     Keras decays all weights before it updates the first, in a pass of its own. What a weight becomes is the same.
     """
 
+    def _factor(self, variable):
+        """Return the factor on the learning rate of `variable`."""
+        return 1.0
+
     def _apply_weight_decay(self, variables):
         """Do not decay all weights at once, as Keras does: `update_step` decays each."""
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        self._rates = types.SimpleNamespace(known={})  # computed once a step; Keras does not track a plain object
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
+
     def update_step(self, gradient, variable, learning_rate):
-        rate = ops.cast(learning_rate, variable.dtype)
-        if self.weight_decay and self._use_weight_decay(variable):
-            self.assign_sub(variable, variable * (ops.cast(self.weight_decay, variable.dtype) * rate))
+        key = self._factor(variable), str(variable.dtype)
+        if key not in self._rates.known:
+            rate = ops.cast(learning_rate, variable.dtype)
+            rate = rate if key[0] == 1.0 else rate * key[0]
+            self._rates.known[key] = rate, rate * self.weight_decay if self.weight_decay else None
+        rate, decay = self._rates.known[key]
+        if decay is not None and self._use_weight_decay(variable):
+            self.assign_sub(variable, variable * decay)
         super().update_step(gradient, variable, rate)
 
 
 class _OneOperation:
     """The other half: Adam's formula by TensorFlow's own operation, where Keras composes it from some 25.
 
-    What the weights share (rate, powers, constants) is computed once. Keras's own formula runs on other backends, with
+    What the weights share is computed once. Keras's own formula runs on other backends, with
     `amsgrad`, and for weights that are not float32.
     """
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            step, learning_rate = ops.cast(self.iterations + 1, "float32"), tf.convert_to_tensor(learning_rate)
+            step = ops.cast(self.iterations + 1, "float32")
             first, second, epsilon = (ops.cast(each, "float32") for each in (self.beta_1, self.beta_2, self.epsilon))
-            self._shared = types.SimpleNamespace(  # by the operation's names; Keras does not track a plain object
+            self._shared = types.SimpleNamespace(  # by the operation's names
                 beta1=first, beta2=second, epsilon=epsilon, beta1_power=first ** step, beta2_power=second ** step)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
 

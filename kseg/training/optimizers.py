@@ -88,9 +88,8 @@ class _PartRates(DecayInStep):
     def _use_weight_decay(self, variable):
         return self._parts.decays(self._get_variable_index(variable), self.decay_biases)
 
-    def update_step(self, gradient, variable, learning_rate):
-        factor = self._parts.rate(self._get_variable_index(variable))
-        super().update_step(gradient, variable, learning_rate if factor == 1.0 else learning_rate * factor)
+    def _factor(self, variable):
+        return self._parts.rate(self._get_variable_index(variable))
 
     def get_config(self):
         return {**super().get_config(), "multipliers": dict(self.multipliers), "decay_biases": self.decay_biases}

@@ -35,9 +35,11 @@ def _trained(optimizer, spared=()):
 @pytest.mark.parametrize("options", [
     {}, {"weight_decay": 0.0}, {"amsgrad": True}, {"clipnorm": 0.5}, {"use_ema": True, "ema_momentum": 0.9},
     {"gradient_accumulation_steps": 2}, {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3},
-    {"learning_rate": keras.optimizers.schedules.PolynomialDecay(0.05, 4)}], ids=str)
+    {"learning_rate": "schedule"}], ids=str)
 def test_equals_keras(options):
     options = {"learning_rate": 0.05, "weight_decay": 0.1, **options}
+    if options["learning_rate"] == "schedule":
+        options["learning_rate"] = keras.optimizers.schedules.PolynomialDecay(0.05, 4)
     for own, of_keras in zip(_trained(FusedAdamW(**options)), _trained(keras.optimizers.AdamW(**options)), strict=True):
         np.testing.assert_allclose(own, of_keras, rtol=2e-5, atol=1e-6)
 
