@@ -49,8 +49,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return self._normalize_single_pixels(inputs)
         outputs, mean, variance = self._normalize(inputs)
         # The kernel returns the unbiased variance; Keras keeps the biased one.
-        one_of = inputs.shape[-1] / ops.cast(ops.size(inputs), "float32")  # 1 / (B * H * W)
-        self._keep(mean, variance * (1.0 - one_of))
+        size = inputs.shape[:3]
+        pixels = (float(math.prod(size)) if None not in size
+                  else ops.cast(ops.size(inputs), "float32") / inputs.shape[-1])
+        self._keep(mean, variance * (1.0 - 1.0 / pixels))
         return outputs
 
     def _keep(self, mean, variance):
