@@ -22,6 +22,7 @@ class DecayInStep:
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         self._rates = types.SimpleNamespace(known={})  # computed once a step; Keras does not track a plain object
         super()._backend_update_step(grads, trainable_variables, learning_rate)
+        self._rates = None  # they belong to the graph of this step
 
     def update_step(self, gradient, variable, learning_rate):
         key = self._factor(variable), str(variable.dtype)
@@ -38,8 +39,8 @@ class DecayInStep:
 class _OneOperation:
     """The other half: Adam's formula by TensorFlow's own operation, where Keras composes it from some 25.
 
-    What the weights share is computed once. Keras's own formula runs on other backends, with
-    `amsgrad`, and for weights that are not float32.
+    What the weights share is computed once. Keras's own formula runs on other backends, with `amsgrad`, and for weights
+    that are not float32.
     """
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
@@ -49,6 +50,7 @@ class _OneOperation:
             self._shared = types.SimpleNamespace(  # by the operation's names
                 beta1=first, beta2=second, epsilon=epsilon, beta1_power=first ** step, beta2_power=second ** step)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
+        self._shared = None
 
     def update_step(self, gradient, variable, learning_rate):
         if keras.backend.backend() != "tensorflow" or self.amsgrad or variable.dtype != "float32":
