@@ -17,11 +17,17 @@ STOPPING = "Stopping. A photograph in work is finished first; Ctrl-C again ends 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def _hear_ctrl_c():
+    """A shell has what it starts in the background ignore Ctrl-C, and so would a child of such a test run."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_it_serves_until_ctrl_c(tmp_path):
     path = tmp_path / "street.keras"
     tiny_model().save(path)
     command = [sys.executable, "-m", "kseg.cli", "serve", str(path), "--port", "0", "--title", "My street"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+                          preexec_fn=_hear_ctrl_c) as process:
         ended = threading.Timer(120, process.kill)
         ended.start()
         lines = [process.stdout.readline(), process.stdout.readline()]
